@@ -1,0 +1,1 @@
+//! The two halves composed: Decoder and Shard. No threads, clocks or files.

@@ -1,0 +1,1 @@
+//! Features to a verdict that explains itself.

@@ -1,0 +1,1 @@
+//! A DNS response to facts: owner, chain, sets, section, bailiwick, vantage.

@@ -1,0 +1,1 @@
+//! Bounded per-domain sliding windows of event time; windows to features.

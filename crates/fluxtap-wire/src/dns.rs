@@ -1,0 +1,641 @@
+//! The DNS message walker: every record of every section, in place, without allocation.
+//!
+//! ```text
+//!  0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15
+//! |                      ID                       |   RFC 1035 section 4.1.1
+//! |QR|  opcode   |AA|TC|RD|RA| Z|AD|CD|   rcode   |
+//! |      questions        |        answers        |   four 16-bit counts
+//! |      authority        |       additional      |
+//! ```
+//!
+//! A type or class it does not know is data, not an error. A message that ends early (cut by the
+//! capture, or with counts that promise more than is there) gives the records that are whole and is
+//! marked as cut; one that lies about its structure is malformed, and the reason is countable.
+
+use crate::name::{self, NameRef};
+
+/// Size of the message header in bytes.
+pub const HEADER_OCTETS: usize = 12;
+
+/// Most compression pointers followed in one message. An honest message needs two or three a
+/// record; without this limit a 64 KiB message of records that all point into one deep chain costs
+/// a hundred times its size.
+pub const POINTERS_PER_MESSAGE_MAX: u32 = 16_384;
+
+/// Why bytes are not a DNS message, or stop being one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Malformed {
+    /// The bytes end early. As an error of a whole message: fewer than the 12 of a header.
+    Cut,
+    /// A label begins with the reserved bits 01 or 10.
+    LabelType,
+    /// A name of more than 255 bytes.
+    NameTooLong,
+    /// A pointer that does not lead strictly backwards.
+    PointerForward,
+    /// A pointer to an offset below 12.
+    PointerIntoHeader,
+    /// More than [`name::POINTERS_PER_NAME_MAX`] pointers in a name.
+    PointersTooMany,
+    /// More than [`POINTERS_PER_MESSAGE_MAX`] pointers in a message.
+    WorkLimit,
+    /// Labels behind a pointer run into the labels it was reached from.
+    NameOverlap,
+    /// The name in the record data does not end where the record data ends.
+    RdataName,
+    /// An A record that has not 4 bytes, or an AAAA record that has not 16.
+    RdataLength,
+}
+
+impl Malformed {
+    /// All reasons, in the order of [`Malformed::index`].
+    pub const ALL: [Self; 10] = [
+        Self::Cut,
+        Self::LabelType,
+        Self::NameTooLong,
+        Self::PointerForward,
+        Self::PointerIntoHeader,
+        Self::PointersTooMany,
+        Self::WorkLimit,
+        Self::NameOverlap,
+        Self::RdataName,
+        Self::RdataLength,
+    ];
+
+    /// Position in [`Malformed::ALL`], for counters.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The reason as a counter name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cut => "dns_header_cut",
+            Self::LabelType => "dns_label_type",
+            Self::NameTooLong => "dns_name_too_long",
+            Self::PointerForward => "dns_pointer_forward",
+            Self::PointerIntoHeader => "dns_pointer_into_header",
+            Self::PointersTooMany => "dns_pointers_too_many",
+            Self::WorkLimit => "dns_work_limit",
+            Self::NameOverlap => "dns_name_overlap",
+            Self::RdataName => "dns_rdata_name",
+            Self::RdataLength => "dns_rdata_length",
+        }
+    }
+}
+
+/// A record type by number (<https://www.iana.org/assignments/dns-parameters>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rtype(pub u16);
+
+impl Rtype {
+    /// IPv4 address.
+    pub const A: Self = Self(1);
+    /// Name server.
+    pub const NS: Self = Self(2);
+    /// Alias.
+    pub const CNAME: Self = Self(5);
+    /// Start of authority.
+    pub const SOA: Self = Self(6);
+    /// Pointer, mostly from an address to a name.
+    pub const PTR: Self = Self(12);
+    /// IPv6 address (RFC 3596).
+    pub const AAAA: Self = Self(28);
+    /// Alias of a subtree (RFC 6672).
+    pub const DNAME: Self = Self(39);
+    /// EDNS pseudo-record (RFC 6891).
+    pub const OPT: Self = Self(41);
+}
+
+/// The Internet class.
+pub const CLASS_IN: u16 = 1;
+
+/// The header's fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Transaction id.
+    pub id: u16,
+    /// The 16 bits of flags as they are on the wire.
+    pub flags: u16,
+    /// Entries promised for question, answer, authority and additional section.
+    pub counts: [u16; 4],
+}
+
+impl Header {
+    /// QR: the message is a response.
+    #[must_use]
+    pub const fn is_response(self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+
+    /// The operation; 0 is a standard query.
+    #[must_use]
+    pub const fn opcode(self) -> u8 {
+        (self.flags >> 11 & 0x0f) as u8
+    }
+
+    /// AA: the responder says it is an authority for the question.
+    #[must_use]
+    pub const fn is_authoritative(self) -> bool {
+        self.flags & 0x0400 != 0
+    }
+
+    /// TC: the sender cut the message.
+    #[must_use]
+    pub const fn is_truncated(self) -> bool {
+        self.flags & 0x0200 != 0
+    }
+
+    /// RA: the responder offers recursion.
+    #[must_use]
+    pub const fn is_recursion_available(self) -> bool {
+        self.flags & 0x0080 != 0
+    }
+
+    /// The response code's lower four bits; 0 is NOERROR, 3 NXDOMAIN.
+    #[must_use]
+    pub const fn rcode(self) -> u8 {
+        (self.flags & 0x000f) as u8
+    }
+}
+
+/// The section a record stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// What was asked for, with the aliases that lead there.
+    Answer,
+    /// Name servers of the zone, or its SOA.
+    Authority,
+    /// What may help: glue, EDNS.
+    Additional,
+}
+
+/// A DNS message whose header is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    octets: &'a [u8],
+    header: Header,
+}
+
+/// One entry of the question section.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Name asked for.
+    pub qname: NameRef<'a>,
+    /// Type asked for.
+    pub qtype: Rtype,
+    /// Class asked for.
+    pub qclass: u16,
+}
+
+/// One resource record.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Section it stands in.
+    pub section: Section,
+    /// Name it belongs to.
+    pub owner: NameRef<'a>,
+    /// Its type.
+    pub rtype: Rtype,
+    /// Its class; for OPT the sender's UDP payload size.
+    pub class: u16,
+    /// Its TTL in seconds as it is on the wire, not capped; for OPT flags.
+    pub ttl_s: u32,
+    /// Its data.
+    pub rdata: Rdata<'a>,
+}
+
+/// Record data, typed where flux evidence needs it.
+#[derive(Clone, Copy, Debug)]
+pub enum Rdata<'a> {
+    /// An A record in class IN.
+    A([u8; 4]),
+    /// An AAAA record in class IN.
+    Aaaa([u8; 16]),
+    /// The target of a CNAME, NS, PTR or DNAME record.
+    Name(NameRef<'a>),
+    /// Anything else, known or not, as bytes.
+    Other(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// Takes bytes as a message.
+    ///
+    /// # Errors
+    /// [`Malformed::Cut`] if there are fewer than 12 bytes. Bytes beyond 65,535 cannot belong to
+    /// a DNS message and are left off.
+    #[inline]
+    pub fn new_checked(octets: &'a [u8]) -> Result<Self, Malformed> {
+        let octets = octets.get(..octets.len().min(usize::from(u16::MAX))).unwrap_or(octets);
+        let Some((head, _)) = octets.split_first_chunk::<HEADER_OCTETS>() else {
+            return Err(Malformed::Cut);
+        };
+        let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+        let [i0, i1, f0, f1, q0, q1, a0, a1, n0, n1, r0, r1] = *head;
+        let header = Header {
+            id: word(i0, i1),
+            flags: word(f0, f1),
+            counts: [word(q0, q1), word(a0, a1), word(n0, n1), word(r0, r1)],
+        };
+        Ok(Self { octets, header })
+    }
+
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> Header {
+        self.header
+    }
+
+    /// Starts a walk at the question section.
+    #[must_use]
+    pub const fn walk(&self) -> Walk<'a> {
+        Walk {
+            octets: self.octets,
+            at: HEADER_OCTETS,
+            left: self.header.counts,
+            pointers: 0,
+            is_cut: false,
+        }
+    }
+}
+
+/// A walk over a message: first the questions, then the records, each once.
+///
+/// After a malformed entry the walk is over; after a cut the records before it stand.
+#[derive(Clone, Debug)]
+pub struct Walk<'a> {
+    octets: &'a [u8],
+    at: usize,
+    left: [u16; 4],
+    pointers: u32,
+    is_cut: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// The next question, `None` when there is no more.
+    ///
+    /// # Errors
+    /// The reason when the question is malformed.
+    #[inline]
+    pub fn next_question(&mut self) -> Result<Option<Question<'a>>, Malformed> {
+        let [left, ..] = &mut self.left;
+        if self.is_cut || *left == 0 {
+            return Ok(None);
+        }
+        *left = left.saturating_sub(1);
+        let start = self.at;
+        match self.question(start) {
+            Ok(question) => Ok(Some(question)),
+            Err(Malformed::Cut) => {
+                self.end_cut(start);
+                Ok(None)
+            }
+            Err(reason) => {
+                self.end_malformed();
+                Err(reason)
+            }
+        }
+    }
+
+    /// The next record, `None` when there is no more. Skips questions not asked for.
+    ///
+    /// # Errors
+    /// The reason when the record is malformed; the walk is over then.
+    #[inline]
+    pub fn next_record(&mut self) -> Result<Option<Record<'a>>, Malformed> {
+        while self.left[0] > 0 {
+            self.next_question()?;
+        }
+        let [_, answers, authority, additional] = &mut self.left;
+        let (section, left) = if *answers > 0 {
+            (Section::Answer, answers)
+        } else if *authority > 0 {
+            (Section::Authority, authority)
+        } else if *additional > 0 {
+            (Section::Additional, additional)
+        } else {
+            return Ok(None);
+        };
+        *left = left.saturating_sub(1);
+        let start = self.at;
+        match self.record(start, section) {
+            Ok(record) => Ok(Some(record)),
+            Err(Malformed::Cut) => {
+                self.end_cut(start);
+                Ok(None)
+            }
+            Err(reason) => {
+                self.end_malformed();
+                Err(reason)
+            }
+        }
+    }
+
+    /// Whether the message ended before its counts were met.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Bytes behind the last entry read; 0 after a cut or a malformed entry.
+    #[must_use]
+    pub const fn trailing_octets(&self) -> usize {
+        if self.is_cut { 0 } else { self.octets.len().saturating_sub(self.at) }
+    }
+
+    fn end_cut(&mut self, at: usize) {
+        self.is_cut = true;
+        self.left = [0; 4];
+        self.at = at;
+    }
+
+    fn end_malformed(&mut self) {
+        self.left = [0; 4];
+        self.at = self.octets.len();
+    }
+
+    #[inline]
+    fn name(&mut self, at: usize, end: usize) -> Result<(NameRef<'a>, usize), Malformed> {
+        let checked = name::check(self.octets, at, end)?;
+        self.pointers = self.pointers.saturating_add(checked.pointers);
+        if self.pointers > POINTERS_PER_MESSAGE_MAX {
+            return Err(Malformed::WorkLimit);
+        }
+        Ok((NameRef::new(self.octets, at, checked), checked.next))
+    }
+
+    fn question(&mut self, start: usize) -> Result<Question<'a>, Malformed> {
+        let (qname, at) = self.name(start, self.octets.len())?;
+        let Some([t0, t1, c0, c1]) = self.octets.get(at..).and_then(|b| b.first_chunk::<4>())
+        else {
+            return Err(Malformed::Cut);
+        };
+        self.at = at.saturating_add(4);
+        Ok(Question {
+            qname,
+            qtype: Rtype(u16::from_be_bytes([*t0, *t1])),
+            qclass: u16::from_be_bytes([*c0, *c1]),
+        })
+    }
+
+    #[inline]
+    fn record(&mut self, start: usize, section: Section) -> Result<Record<'a>, Malformed> {
+        let (owner, at) = self.name(start, self.octets.len())?;
+        let Some([t0, t1, c0, c1, l0, l1, l2, l3, r0, r1]) =
+            self.octets.get(at..).and_then(|b| b.first_chunk::<10>())
+        else {
+            return Err(Malformed::Cut);
+        };
+        let rtype = Rtype(u16::from_be_bytes([*t0, *t1]));
+        let class = u16::from_be_bytes([*c0, *c1]);
+        let from = at.saturating_add(10);
+        let end = from.saturating_add(usize::from(u16::from_be_bytes([*r0, *r1])));
+        let Some(bytes) = self.octets.get(from..end) else { return Err(Malformed::Cut) };
+        let rdata = self.rdata(rtype, class, bytes, from, end)?;
+        self.at = end;
+        Ok(Record {
+            section,
+            owner,
+            rtype,
+            class,
+            ttl_s: u32::from_be_bytes([*l0, *l1, *l2, *l3]),
+            rdata,
+        })
+    }
+
+    #[inline]
+    fn rdata(
+        &mut self,
+        rtype: Rtype,
+        class: u16,
+        bytes: &'a [u8],
+        from: usize,
+        end: usize,
+    ) -> Result<Rdata<'a>, Malformed> {
+        match rtype {
+            // Other classes have other address formats (CHAOS A is a name and a number).
+            Rtype::A if class == CLASS_IN => match bytes.first_chunk() {
+                Some(address) if bytes.len() == 4 => Ok(Rdata::A(*address)),
+                _ => Err(Malformed::RdataLength),
+            },
+            Rtype::AAAA if class == CLASS_IN => match bytes.first_chunk() {
+                Some(address) if bytes.len() == 16 => Ok(Rdata::Aaaa(*address)),
+                _ => Err(Malformed::RdataLength),
+            },
+            // Dynamic updates and their answers carry these types with empty data (RFC 2136).
+            Rtype::CNAME | Rtype::NS | Rtype::PTR | Rtype::DNAME if !bytes.is_empty() => {
+                match self.name(from, end) {
+                    Ok((name, next)) if next == end => Ok(Rdata::Name(name)),
+                    // The data is all there, so a name that does not fit in it is a lie, not a cut.
+                    Ok(_) | Err(Malformed::Cut) => Err(Malformed::RdataName),
+                    Err(reason) => Err(reason),
+                }
+            }
+            _ => Ok(Rdata::Other(bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Header with the given counts, then `body`.
+    fn message(counts: [u16; 4], body: &[u8]) -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34, 0x81, 0x80];
+        for count in counts {
+            octets.extend(count.to_be_bytes());
+        }
+        octets.extend_from_slice(body);
+        octets
+    }
+
+    const QUESTION: &[u8] = b"\x01a\x04test\x00\x00\x01\x00\x01";
+
+    fn record(owner: &[u8], rtype: u16, class: u16, ttl: u32, rdata: &[u8]) -> Vec<u8> {
+        let mut r = owner.to_vec();
+        r.extend(rtype.to_be_bytes());
+        r.extend(class.to_be_bytes());
+        r.extend(ttl.to_be_bytes());
+        r.extend((rdata.len() as u16).to_be_bytes());
+        r.extend_from_slice(rdata);
+        r
+    }
+
+    /// Walks all; a line a record, then how it ended.
+    fn walked(octets: &[u8]) -> Vec<String> {
+        let message = match Message::new_checked(octets) {
+            Ok(message) => message,
+            Err(reason) => return vec![format!("{reason:?}")],
+        };
+        let mut walk = message.walk();
+        let mut lines = Vec::new();
+        loop {
+            match walk.next_record() {
+                Ok(Some(r)) => {
+                    let data = match r.rdata {
+                        Rdata::A(a) => std::net::Ipv4Addr::from(a).to_string(),
+                        Rdata::Aaaa(a) => std::net::Ipv6Addr::from(a).to_string(),
+                        Rdata::Name(n) => n.to_name().to_string(),
+                        Rdata::Other(b) => format!("{} bytes", b.len()),
+                    };
+                    let owner = r.owner.to_name();
+                    lines.push(format!("{:?} {owner} {} {} {data}", r.section, r.rtype.0, r.ttl_s));
+                }
+                Ok(None) => break,
+                Err(reason) => {
+                    lines.push(format!("{reason:?}"));
+                    break;
+                }
+            }
+        }
+        if walk.is_cut() {
+            lines.push("cut".to_owned());
+        }
+        if walk.trailing_octets() > 0 {
+            lines.push(format!("{} trailing", walk.trailing_octets()));
+        }
+        lines
+    }
+
+    #[test]
+    fn records_of_every_kind() {
+        let p = &[0xc0, 12][..];
+        let with = |records: &[Vec<u8>], counts: [u16; 4]| {
+            let mut body = QUESTION.to_vec();
+            body.extend(records.concat());
+            message(counts, &body)
+        };
+        let a = record(p, 1, 1, 60, &[192, 0, 2, 1]);
+        let rows: Vec<(&str, Vec<u8>, Vec<&str>)> = vec![
+            ("header only", message([0; 4], b""), vec![]),
+            ("eleven bytes", message([0; 4], b"")[..11].to_vec(), vec!["Cut"]),
+            (
+                "an A",
+                with(std::slice::from_ref(&a), [1, 1, 0, 0]),
+                vec!["Answer a.test 1 60 192.0.2.1"],
+            ),
+            (
+                "unknown type, class and top-bit TTL are data",
+                with(
+                    &[record(p, 65, 1, 1, b"xyz"), record(p, 0xfffe, 77, u32::MAX, b""), a.clone()],
+                    [1, 3, 0, 0],
+                ),
+                vec![
+                    "Answer a.test 65 1 3 bytes",
+                    "Answer a.test 65534 4294967295 0 bytes",
+                    "Answer a.test 1 60 192.0.2.1",
+                ],
+            ),
+            (
+                "all sections",
+                with(
+                    &[
+                        record(p, 5, 1, 9, &[1, b'B', 0xc0, 14]),
+                        record(p, 2, 1, 9, p),
+                        record(&[0], 41, 4096, 0, b""),
+                    ],
+                    [1, 1, 1, 1],
+                ),
+                vec![
+                    "Answer a.test 5 9 b.test",
+                    "Authority a.test 2 9 a.test",
+                    "Additional . 41 0 0 bytes",
+                ],
+            ),
+            (
+                "A of 3 bytes",
+                with(&[record(p, 1, 1, 1, &[1, 2, 3])], [1, 1, 0, 0]),
+                vec!["RdataLength"],
+            ),
+            (
+                "A of 3 bytes, class CHAOS",
+                with(&[record(p, 1, 3, 1, &[1, 2, 3])], [1, 1, 0, 0]),
+                vec!["Answer a.test 1 1 3 bytes"],
+            ),
+            (
+                "AAAA of 4 bytes",
+                with(&[record(p, 28, 1, 1, &[1, 2, 3, 4])], [1, 1, 0, 0]),
+                vec!["RdataLength"],
+            ),
+            (
+                "CNAME shorter than its data",
+                with(&[record(p, 5, 1, 1, &[0xc0, 12, 0])], [1, 1, 0, 0]),
+                vec!["RdataName"],
+            ),
+            (
+                "CNAME longer than its data",
+                with(&[record(p, 5, 1, 1, &[3, b'x'])], [1, 1, 0, 0]),
+                vec!["RdataName"],
+            ),
+            (
+                "empty NS data of an update",
+                with(&[record(p, 2, 254, 0, b"")], [1, 1, 0, 0]),
+                vec!["Answer a.test 2 0 0 bytes"],
+            ),
+            (
+                "count too high",
+                with(std::slice::from_ref(&a), [1, 2, 0, 0]),
+                vec!["Answer a.test 1 60 192.0.2.1", "cut"],
+            ),
+            (
+                "count too low",
+                with(&[a.clone(), a.clone()], [1, 1, 0, 0]),
+                vec!["Answer a.test 1 60 192.0.2.1", "16 trailing"],
+            ),
+            (
+                "two questions",
+                message([2, 1, 0, 0], &[QUESTION, QUESTION, &a].concat()),
+                vec!["Answer a.test 1 60 192.0.2.1"],
+            ),
+            (
+                "a bad name after a good record",
+                with(&[a.clone(), vec![0x80]], [1, 2, 0, 0]),
+                vec!["Answer a.test 1 60 192.0.2.1", "LabelType"],
+            ),
+        ];
+        for (what, octets, expect) in rows {
+            assert_eq!(walked(&octets), expect, "{what}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_gives_the_whole_records_and_says_cut() {
+        let mut body = QUESTION.to_vec();
+        let mut ends = vec![];
+        for i in 0..4_u8 {
+            body.extend(record(&[0xc0, 12], 1, 1, 60, &[192, 0, 2, i]));
+            ends.push(12 + body.len());
+        }
+        let whole = message([1, 4, 0, 0], &body);
+        for len in 12..whole.len() {
+            let lines = walked(&whole[..len]);
+            let records = ends.iter().filter(|&&end| end <= len).count();
+            assert_eq!(lines.len(), records + 1, "{len}");
+            assert_eq!(lines.last().map(String::as_str), Some("cut"), "{len}");
+        }
+        assert_eq!(walked(&whole).len(), 4);
+    }
+
+    #[test]
+    fn work_per_message_is_bounded() {
+        // A TXT record whose data is a chain of 126 pointers, each to the one before, then as many
+        // records as the counts allow that all take the end of the chain as their owner.
+        let mut octets = message([0, 4000, 0, 0], &[]);
+        let chain_at = octets.len() + 11;
+        let mut chain = vec![0_u8];
+        for i in 0..126_usize {
+            let target = chain_at + if i == 0 { 0 } else { 1 + 2 * (i - 1) };
+            chain.extend([0xc0 | (target >> 8) as u8, target as u8]);
+        }
+        octets.extend(record(&[0], 16, 1, 0, &chain));
+        let target = chain_at + 1 + 2 * 125;
+        let owner = [0xc0 | (target >> 8) as u8, target as u8];
+        for _ in 0..3999 {
+            octets.extend(record(&owner, 16, 1, 0, b""));
+        }
+        assert_eq!(walked(&octets).last().map(String::as_str), Some("WorkLimit"));
+    }
+}

@@ -1,0 +1,31 @@
+//! Bytes from the network to typed views: link layers, IP, UDP, DNS messages.
+//!
+//! Everything here is pure and borrows its input: no allocation, no clock, no I/O. Hostile bytes
+//! give a countable reason, never a panic, and every loop is bounded by a named limit.
+//!
+//! The key decision is our own walker for DNS messages ([`dns`]): it reads every record of every
+//! section and treats an unknown type as data, where the usual parsers reject the whole message.
+//!
+//! What it does not do: put fragments or TCP streams together, take tunnels off, or judge what an
+//! answer means.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod dns;
+pub mod layers;
+pub mod name;
+pub mod packet;
+
+pub use dns::{Header, Malformed, Message, Question, Rdata, Record, Rtype, Section, Walk};
+pub use layers::{Datagram, PacketEnd, Ports};
+pub use name::{Name, NameRef};
+pub use packet::{LinkType, Packet, Timestamp};

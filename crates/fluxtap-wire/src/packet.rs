@@ -1,0 +1,83 @@
+//! The packet as a capture source hands it over.
+
+/// A point of event time: nanoseconds since the Unix epoch, UTC, from the capture header.
+///
+/// The core never reads a clock; every duration in it is a difference of two of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Nanoseconds in a second.
+    pub const SECOND: u64 = 1_000_000_000;
+
+    /// The time `seconds` after the epoch, saturating.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(Self::SECOND))
+    }
+
+    /// Whole seconds since the epoch.
+    #[must_use]
+    pub const fn secs(self) -> u64 {
+        self.0 / Self::SECOND
+    }
+
+    /// Whole milliseconds since the epoch.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// This time plus `seconds`, saturating.
+    #[must_use]
+    pub const fn plus_secs(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(Self::SECOND)))
+    }
+
+    /// Nanoseconds from `earlier` to this, 0 if it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A link type by its number in the tcpdump.org registry
+/// (<https://www.tcpdump.org/linktypes.html>), as capture files and libpcap state it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// BSD loopback: a 4-byte address family in the byte order of the capturing host.
+    pub const NULL: Self = Self(0);
+    /// Ethernet II and 802.3.
+    pub const ETHERNET: Self = Self(1);
+    /// Raw IP as some BSDs number it (`DLT_RAW`).
+    pub const RAW_BSD: Self = Self(12);
+    /// Raw IP as OpenBSD numbers it (`DLT_RAW`).
+    pub const RAW_OPENBSD: Self = Self(14);
+    /// Raw IP, version from the first nibble.
+    pub const RAW: Self = Self(101);
+    /// OpenBSD loopback: a 4-byte address family in network order.
+    pub const LOOP: Self = Self(108);
+    /// Linux "cooked" capture v1.
+    pub const LINUX_SLL: Self = Self(113);
+    /// Raw IPv4.
+    pub const IPV4: Self = Self(228);
+    /// Raw IPv6.
+    pub const IPV6: Self = Self(229);
+    /// Linux "cooked" capture v2.
+    pub const LINUX_SLL2: Self = Self(276);
+}
+
+/// One captured packet, borrowed from the source's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// When it was captured.
+    pub at: Timestamp,
+    /// What the first byte belongs to.
+    pub link: LinkType,
+    /// The captured bytes; fewer than `wire_len` when the capture cut the packet.
+    pub bytes: &'a [u8],
+    /// Length on the wire in bytes, as the capture states it.
+    pub wire_len: u32,
+}
