@@ -1,1 +1,50 @@
-//! Verdicts to the alert life cycle and one JSON line; the only crate that knows alert field names.
+//! Verdicts to alerts: the life cycle of a finding, and the line a SIEM reads.
+//!
+//! This is the only crate that knows the names of alert fields. What it does not do: decide what is
+//! flux, or write anywhere but into the buffer it is given.
+#![forbid(unsafe_code)]
+
+mod lifecycle;
+mod line;
+mod shape;
+mod shares;
+mod text;
+mod words;
+
+pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
+pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
+pub use text::write_text;
+pub use words::rfc3339;
+
+use fluxtap_flux::{Severity, Verdict};
+use fluxtap_window::{Evidence, ServerEvidence, Subject};
+use fluxtap_wire::Timestamp;
+
+/// One line of an alert's life, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    /// What happened.
+    pub action: Action,
+    /// When, in event time.
+    pub at: Timestamp,
+    /// Stable id of the alert: see [`Lifecycle`].
+    pub id: String,
+    /// Counts the lines of this alert from 1.
+    pub revision: u32,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When it was closed; `None` while it is open.
+    pub closed: Option<Timestamp>,
+    /// Severity, with hysteresis: it rises with the score and does not fall while open.
+    pub severity: Severity,
+    /// Score from which on the alert has that severity.
+    pub threshold: fluxtap_flux::Score,
+    /// The judgement it rests on; for an ended alert the last one that held.
+    pub verdict: Verdict,
+    /// What was judged.
+    pub subject: Subject,
+    /// The domain's name servers, if seen with addresses.
+    pub servers: Option<ServerEvidence>,
+    /// What is shown beside the numbers.
+    pub evidence: Evidence,
+}

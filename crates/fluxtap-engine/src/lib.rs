@@ -1,1 +1,18 @@
-//! The two halves composed: Decoder and Shard. No threads, clocks or files.
+//! The sensor without its edges: packets in, alerts out, no threads, clocks or files.
+//!
+//! [`Decoder`] turns packets into observations and keeps the two laws of conservation; [`Shard`]
+//! owns the windows, judges what changed and runs the life of alerts, all in event time. The
+//! program puts sources in front, sinks behind and, later, channels between.
+//!
+//! The key decision: a domain is judged when event time has passed the second in which it changed,
+//! domains of one second in the order of their names. So the same packets give the same alerts in
+//! the same order, whatever the speed.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod decoder;
+mod shard;
+
+pub use clock::{ClockCounts, LATENESS_LIVE_S, LATENESS_REPLAY_S};
+pub use decoder::{DecodeCounts, Decoder, MESSAGE_ENDS};
+pub use shard::{ALERTS_TRACKED_MAX, OpenAlert, Shard, ShardCounts};

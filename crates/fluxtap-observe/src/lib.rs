@@ -1,1 +1,294 @@
-//! A DNS response to facts: owner, chain, sets, section, bailiwick, vantage.
+//! A DNS response to facts: whose addresses these are, through which chain, from which vantage.
+//!
+//! One [`Observation`] stands for one response, because its question, its aliases and its address
+//! sets only mean something together. The key decision: addresses are credited to the registrable
+//! domain of the name that was **asked**, along the alias chain, and only as far as the responder
+//! can know (its bailiwick). What says nothing about hosting (special-use addresses, names that
+//! spell their own address) is dropped here and counted.
+//!
+//! What it does not do: keep state, pair queries with responses, or judge.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod message;
+mod spelled;
+
+pub use batch::{Address, Batch, Glue, NameSpan, Observation, Range, Server};
+
+use fluxtap_intel::{Intel, special, suffix};
+use fluxtap_wire::dns::CLASS_IN;
+use fluxtap_wire::name::is_at_or_below;
+use fluxtap_wire::{Datagram, Header, Malformed, Message, Name, Timestamp};
+use foldhash::quality::FixedState;
+use message::Facts;
+use spelled::Spelling;
+use std::hash::{BuildHasher as _, Hasher as _};
+
+/// Most addresses taken from one response; the widest real answer known to us has 122.
+pub const ADDRESSES_PER_RESPONSE_MAX: usize = 160;
+
+/// Most name servers taken from one response; the root itself has 13.
+pub const SERVERS_PER_RESPONSE_MAX: usize = 16;
+
+/// Most aliases followed from the question; resolvers give up between 8 and 16.
+pub const ALIASES_PER_RESPONSE_MAX: usize = 16;
+
+/// Longest TTL believed, in seconds: 7 days, the cap that RFC 8767 section 4 recommends.
+pub const TTL_S_MAX: u32 = 604_800;
+
+/// Where the response was seen: what its TTLs and its bailiwick mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vantage {
+    /// AA=1 and RA=0: from an authority, TTLs are the zone's.
+    Authoritative,
+    /// RA=1: from a cache, TTLs count down.
+    Cache,
+    /// Neither: a referral, or a responder that does not say.
+    Unknown,
+}
+
+impl Vantage {
+    const fn of(header: Header) -> Self {
+        match (header.is_authoritative(), header.is_recursion_available()) {
+            (_, true) => Self::Cache,
+            (true, false) => Self::Authoritative,
+            (false, false) => Self::Unknown,
+        }
+    }
+}
+
+/// Where a DNS message ends. Each is one counter, and their sum is the number of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageEnd {
+    /// A response whose facts were passed on.
+    Used,
+    /// A query.
+    Query,
+    /// A response without an address or name-server fact: an error, no data, another type, only
+    /// special-use addresses, or a name below no registrable domain.
+    NoAddressEvidence,
+    /// Cut by the capture or by its own counts; the whole records in front of the cut were used.
+    Cut,
+    /// Malformed; nothing was used.
+    Malformed(Malformed),
+    /// Well-formed, but not a standard response to one question of class IN.
+    Refused,
+}
+
+/// Counts of what was dropped from responses, and of oddities that were accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObserveCounts {
+    /// Addresses dropped because they are special-use (private, loopback, documentation, …).
+    pub addresses_special_use: u64,
+    /// Addresses dropped because the name spells them.
+    pub addresses_spelled_by_name: u64,
+    /// Addresses dropped because their owner is not at the end of the chain from the question, or
+    /// is outside the responder's bailiwick.
+    pub addresses_out_of_bailiwick: u64,
+    /// Addresses, aliases and name servers beyond the limits of one response.
+    pub records_over_limit: u64,
+    /// Responses with bytes behind the last record.
+    pub responses_with_trailing_bytes: u64,
+    /// Cut responses of which at least one fact was used.
+    pub responses_cut_used: u64,
+    /// Responses with TC=1 of which facts were used.
+    pub responses_truncated_used: u64,
+    /// TTLs above [`TTL_S_MAX`], read as that.
+    pub ttl_capped: u64,
+}
+
+/// Turns messages into observations.
+#[derive(Debug)]
+pub struct Observer {
+    hasher: FixedState,
+    counts: ObserveCounts,
+}
+
+impl Observer {
+    /// An observer whose domain keys are hashed with `hash_key`.
+    #[must_use]
+    pub const fn new(hash_key: u64) -> Self {
+        Self {
+            hasher: FixedState::with_seed(hash_key),
+            counts: ObserveCounts {
+                addresses_special_use: 0,
+                addresses_spelled_by_name: 0,
+                addresses_out_of_bailiwick: 0,
+                records_over_limit: 0,
+                responses_with_trailing_bytes: 0,
+                responses_cut_used: 0,
+                responses_truncated_used: 0,
+                ttl_capped: 0,
+            },
+        }
+    }
+
+    /// What was dropped and accepted so far.
+    #[must_use]
+    pub const fn counts(&self) -> ObserveCounts {
+        self.counts
+    }
+
+    /// Reads one datagram's message; appends at most one observation to `batch`.
+    pub fn observe(
+        &mut self,
+        at: Timestamp,
+        datagram: &Datagram<'_>,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) -> MessageEnd {
+        let message = match Message::new_checked(datagram.payload) {
+            Ok(message) => message,
+            Err(_) if datagram.is_cut => return MessageEnd::Cut,
+            Err(reason) => return MessageEnd::Malformed(reason),
+        };
+        if !message.header().is_response() {
+            // A query is only read far enough to count it: nothing in it is evidence.
+            return match message.walk().next_question() {
+                Err(reason) => MessageEnd::Malformed(reason),
+                Ok(_) => MessageEnd::Query,
+            };
+        }
+        let mark = batch.mark();
+        let facts = match Facts::collect(&message, batch, &mut self.counts) {
+            Ok(facts) => facts,
+            Err(reason) => {
+                batch.rewind(mark);
+                return MessageEnd::Malformed(reason);
+            }
+        };
+        let is_cut = datagram.is_cut || facts.is_cut;
+        let is_used = match self.observation(at, datagram, &message, &facts, intel, batch) {
+            Some(observation) => {
+                batch.items.push(observation);
+                true
+            }
+            None => {
+                batch.rewind(mark);
+                false
+            }
+        };
+        self.counts.responses_with_trailing_bytes += u64::from(facts.has_trailing_bytes);
+        self.counts.responses_cut_used += u64::from(is_used && is_cut);
+        self.counts.responses_truncated_used +=
+            u64::from(is_used && message.header().is_truncated());
+        match (is_cut, is_used, facts.is_standard(&message)) {
+            (true, _, _) => MessageEnd::Cut,
+            (_, true, _) => MessageEnd::Used,
+            (_, _, false) => MessageEnd::Refused,
+            _ => MessageEnd::NoAddressEvidence,
+        }
+    }
+
+    /// The observation the collected facts amount to, if they are evidence of anything.
+    fn observation(
+        &mut self,
+        at: Timestamp,
+        datagram: &Datagram<'_>,
+        message: &Message<'_>,
+        facts: &Facts<'_>,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) -> Option<Observation> {
+        let header = message.header();
+        if !facts.is_standard(message) || header.rcode() != 0 || facts.is_empty() {
+            return None;
+        }
+        let question = facts.question?;
+        let vantage = Vantage::of(header);
+        let asked = question.qname.to_name();
+        let domain_at = suffix::registrable(asked.as_wire())?;
+        let domain = asked.as_wire().get(domain_at..)?;
+        let terminal = facts.terminal(question.qname, vantage, domain);
+        let addresses = facts.keep_addresses(&terminal, batch, &mut self.counts);
+        let terminal = terminal.to_name();
+        let special_use = self.drop_meaningless(&asked, &terminal, addresses, batch);
+        let addresses = Range { to: batch.addresses.len() as u32, ..addresses };
+        let servers = facts.keep_servers(&asked, domain.len(), batch);
+        if addresses.from == addresses.to && servers.from == servers.to {
+            return None;
+        }
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(domain);
+        let domain_hash = hasher.finish();
+        let zone = zone_number(intel, terminal.as_wire()).or_else(|| {
+            // Above a resolver the chain is not followed out of the asked domain.
+            (vantage != Vantage::Cache).then(|| zone_number(intel, asked.as_wire())).flatten()
+        });
+        let asked_span = batch.push_name(asked.as_wire());
+        let terminal_span =
+            if terminal == asked { asked_span } else { batch.push_name(terminal.as_wire()) };
+        let is_inside = is_at_or_below(terminal.as_wire(), domain);
+        Some(Observation {
+            at,
+            domain_hash,
+            asked: asked_span,
+            domain_at: domain_at as u8,
+            host: if is_inside { terminal_span } else { asked_span },
+            terminal: terminal_span,
+            zone,
+            responder: datagram.source,
+            client: datagram.destination,
+            vlan: datagram.vlan,
+            qtype: question.qtype,
+            vantage,
+            is_truncated: header.is_truncated(),
+            special_use,
+            addresses,
+            servers,
+        })
+    }
+
+    /// Drops special-use addresses and those that the asked name or the chain's end spells.
+    /// Returns how many were special-use.
+    fn drop_meaningless(
+        &mut self,
+        asked: &Name,
+        terminal: &Name,
+        addresses: Range,
+        batch: &mut Batch,
+    ) -> u16 {
+        let from = addresses.from as usize;
+        if from == batch.addresses.len() {
+            return 0;
+        }
+        let spellings = [Spelling::of(asked.as_wire()), Spelling::of(terminal.as_wire())];
+        let mut special_use = 0_u16;
+        let mut spelled = 0;
+        let mut kept = from;
+        for i in from..batch.addresses.len() {
+            let address = batch.addresses[i];
+            if special::is_special_use(address.ip) {
+                special_use = special_use.saturating_add(1);
+            } else if spellings.iter().any(|s| s.spells(address.ip)) {
+                spelled += 1;
+            } else {
+                batch.addresses[kept] = address;
+                kept += 1;
+            }
+        }
+        batch.addresses.truncate(kept);
+        self.counts.addresses_special_use += u64::from(special_use);
+        self.counts.addresses_spelled_by_name += spelled;
+        special_use
+    }
+}
+
+/// The curated zone a name lies in, as its position in [`Intel::zones`].
+fn zone_number(intel: &Intel, name: &[u8]) -> Option<u16> {
+    let zone = intel.zone(name)?;
+    intel.zones().iter().position(|z| std::ptr::eq(z, zone)).and_then(|i| u16::try_from(i).ok())
+}
+
+impl Facts<'_> {
+    /// A standard query's response (opcode 0) to exactly one question of class IN.
+    fn is_standard(&self, message: &Message<'_>) -> bool {
+        let header = message.header();
+        header.opcode() == 0
+            && header.counts[0] == 1
+            && self.question.is_none_or(|question| question.qclass == CLASS_IN)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,25 @@
-//! Bounded per-domain sliding windows of event time; windows to features.
+//! Bounded per-domain windows of event time, and what can be measured in them.
+//!
+//! [`Table`] holds one [`DomainWindow`] a registrable domain, split into fixed partitions with a
+//! byte budget each. The key decision: one history of address sets ([`track`]) serves all windows
+//! (15 min, 1 h, 24 h, 7 d), and it grows with **changes**, not with volume. [`features`] turns a
+//! domain's history into numbers when it is judged.
+//!
+//! What it does not do: read a clock, judge, or know alerts. Time comes in with each observation.
+//!
+//! Limits: [`limits`]; what goes over them is dropped by a stated rule and counted.
+#![forbid(unsafe_code)]
+
+mod domain;
+mod features;
+pub mod limits;
+mod subjects;
+mod table;
+mod track;
+
+pub use domain::{DomainWindow, Rank};
+pub use features::{
+    AddressSeen, Comparators, Evidence, Features, HostSeen, ServerEvidence, Spread, Subject,
+    WINDOWS_S,
+};
+pub use table::{Applied, DomainRef, Table, TableCounts};

@@ -165,6 +165,20 @@ pub fn decode<'a>(packet: &Packet<'a>, ports: &Ports) -> Result<Datagram<'a>, Pa
     }
 }
 
+/// Link types that [`decode`] reads, by number and name.
+pub const LINK_TYPES_READ: [(LinkType, &str); 10] = [
+    (LinkType::NULL, "BSD loopback"),
+    (LinkType::ETHERNET, "Ethernet"),
+    (LinkType::RAW_BSD, "raw IP"),
+    (LinkType::RAW_OPENBSD, "raw IP"),
+    (LinkType::RAW, "raw IP"),
+    (LinkType::LOOP, "OpenBSD loopback"),
+    (LinkType::LINUX_SLL, "Linux cooked v1"),
+    (LinkType::IPV4, "raw IPv4"),
+    (LinkType::IPV6, "raw IPv6"),
+    (LinkType::LINUX_SLL2, "Linux cooked v2"),
+];
+
 fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b))
 }
@@ -446,7 +460,11 @@ mod tests {
             let datagram = run(link, &bytes);
             assert_eq!(datagram.map(|d| d.payload.to_vec()), Ok(b"x".to_vec()), "{what}");
         }
-        assert_eq!(run(LinkType(9), &ip4), Err(PacketEnd::LinkType));
+        for number in 0..400 {
+            let is_read = LINK_TYPES_READ.iter().any(|(link, _)| link.0 == number);
+            let end = run(LinkType(number), &ip4);
+            assert_eq!(end == Err(PacketEnd::LinkType), !is_read, "{number}");
+        }
     }
 
     #[test]

@@ -1,0 +1,660 @@
+//! An alert as one line of JSON, in the shape of the Elastic Common Schema.
+//!
+//! The key decision: a line never has more than [`LINE_OCTETS_MAX`] bytes, because common syslog
+//! receivers cut longer ones and their JSON is then lost whole. Lists shrink until it fits, while
+//! the counts beside them stay true.
+
+use crate::shape::{
+    Address, Answer, AsnShare, Asns, Compare, Countries, CountryShare, Decimal, Dns, Event, Flux,
+    Fluxtap, Hosts, Indicator, Ingress, Interface, IpCounts, Life, Line, Network, Observer,
+    Quality, Question, Related, Rule, Schema, Servers, Source, Suppression, Tactic, Technique,
+    Term, Threat, Ttl, Version, Vlan, Window,
+};
+use crate::shares::{Shares, judged};
+use crate::words::{self, bounded, rfc3339};
+use crate::{Action, Alert, shape};
+use fluxtap_flux::{FluxKind, MODEL, Severity, TermId};
+use fluxtap_intel::{Intel, suffix};
+use fluxtap_window::{AddressSeen, Evidence};
+use fluxtap_wire::Timestamp;
+use fluxtap_wire::name::{WireText, labels};
+use serde::Serialize as _;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::io;
+
+/// Longest line in bytes, the line feed included. rsyslog cuts messages at 8,096 by default; a
+/// header of its own and a prefix fit beside this.
+pub const LINE_OCTETS_MAX: usize = 7_000;
+
+/// The JSON Schema (draft 2020-12) that every line is valid under.
+pub const SCHEMA_JSON: &str = include_str!("../../../docs/schema/fluxtap.alert-1.schema.json");
+
+/// Version of the schema: minor for an added field, major for one removed or retyped.
+const SCHEMA_VERSION: &str = "1.0.0";
+
+/// Longest observer and interface name and version in bytes as written; longer ones are cut.
+const LABEL_OCTETS_MAX: usize = 64;
+
+/// Longest name of an autonomous system's holder in characters.
+pub(crate) const ORG_CHARS_MAX: usize = 40;
+
+/// The same in bytes as written, which is more where the name is not plain ASCII.
+const ORG_OCTETS_MAX: usize = 80;
+
+/// Where the packets came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A mirror port.
+    Live,
+    /// Capture files. Their names stay out of the line, so that a copy gives the same line.
+    Replay,
+}
+
+/// What a line says besides the alert.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Names autonomous systems and curated zones.
+    pub intel: &'a Intel,
+    /// Name of the sensor.
+    pub observer: &'a str,
+    /// The mirror port; `None` in replay.
+    pub interface: Option<&'a str>,
+    /// Where the packets came from.
+    pub source: SourceKind,
+    /// Counts the lines of the stream from 1, so that a gap shows.
+    pub sequence: u64,
+    /// Version of the program.
+    pub version: &'a str,
+    /// When the line is written: the time of the packet in replay, the clock's on a mirror port.
+    pub created: Timestamp,
+    /// Whether queries were seen beside the responses; `None` if nobody looked.
+    pub queries_visible: Option<bool>,
+}
+
+/// Appends the alert to `out` as one JSON object and a line feed.
+///
+/// The line is ASCII, has at most [`LINE_OCTETS_MAX`] bytes, depends on nothing but the arguments,
+/// and is valid under [`SCHEMA_JSON`].
+pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
+    let names = Names::of(&alert.evidence);
+    let shares = Shares::of(&alert.evidence);
+    let from = out.len();
+    let mut room = Room::FULL;
+    loop {
+        let view = View { alert, context, names: &names, shares: &shares, room: &room };
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
+        view.line().serialize(&mut serializer).expect("strings and numbers go into memory");
+        out.push(b'\n');
+        if out.len() - from <= LINE_OCTETS_MAX || !room.shrink() {
+            return;
+        }
+        out.truncate(from);
+    }
+}
+
+/// The parts of a line that can be left out when it would be too long.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Addresses with their facts.
+    Addresses,
+    /// Autonomous systems whose holder is named.
+    Orgs,
+    /// Hosts of the domain.
+    Hosts,
+    /// Names of name servers.
+    Servers,
+    /// Names in `related.hosts`.
+    Related,
+    /// Records in `dns.answers`.
+    Answers,
+    /// Addresses in `dns.resolved_ip` and in `related.ip`.
+    Resolved,
+    /// Autonomous systems and countries.
+    Tops,
+    /// The alias target.
+    Alias,
+    /// The name that was asked, and its part below the domain.
+    Asked,
+    /// Texts of the terms.
+    Texts,
+}
+
+/// How many entries of each [`Part`] are written at most.
+struct Room([usize; 11]);
+
+impl Room {
+    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1]);
+
+    /// What gives way first, and how far; the rows from the second `Addresses` on are only reached
+    /// by names of hundreds of escaped bytes.
+    const ORDER: [(Part, usize); 15] = [
+        (Part::Addresses, 4),
+        (Part::Orgs, 0),
+        (Part::Hosts, 1),
+        (Part::Servers, 1),
+        (Part::Related, 2),
+        (Part::Answers, 1),
+        (Part::Addresses, 0),
+        (Part::Alias, 0),
+        (Part::Servers, 0),
+        (Part::Hosts, 0),
+        (Part::Related, 0),
+        (Part::Answers, 0),
+        (Part::Texts, 0),
+        (Part::Asked, 0),
+        (Part::Tops, 0),
+    ];
+
+    const fn of(&self, part: Part) -> usize {
+        self.0[part as usize]
+    }
+
+    /// Takes away one entry; false if nothing is left to take.
+    fn shrink(&mut self) -> bool {
+        let next = Self::ORDER.iter().find(|&&(part, floor)| self.of(part) > floor);
+        if let Some(&(part, _)) = next {
+            self.0[part as usize] -= 1;
+        }
+        next.is_some()
+    }
+}
+
+/// The names of an alert as text, each byte that is not plain as `\DDD`.
+struct Names {
+    domain: String,
+    host: String,
+    /// What of the host lies below the domain.
+    subdomain: Option<String>,
+    suffix: String,
+    alias: Option<String>,
+    hosts: Vec<String>,
+    servers: Vec<String>,
+}
+
+impl Names {
+    fn of(evidence: &Evidence) -> Self {
+        let text = |name: &[u8]| WireText(name).to_string();
+        let list = |names: &mut dyn Iterator<Item = &Vec<u8>>, part| -> Vec<String> {
+            names.take(Room::FULL.of(part)).map(|name| text(name)).collect()
+        };
+        Self {
+            domain: text(&evidence.domain),
+            host: text(&evidence.host),
+            subdomain: below(&evidence.host, &evidence.domain),
+            suffix: text(public_suffix(&evidence.domain)),
+            alias: (evidence.terminal.len() > 1).then(|| text(&evidence.terminal)),
+            hosts: list(&mut evidence.hosts.iter().map(|h| &h.name), Part::Hosts),
+            servers: list(&mut evidence.server_names.iter(), Part::Servers),
+        }
+    }
+}
+
+/// The labels of `host` below `domain` as text; `None` if it is the domain or lies elsewhere.
+fn below(host: &[u8], domain: &[u8]) -> Option<String> {
+    let is_below = fluxtap_wire::name::is_at_or_below(host, domain);
+    let prefix = host.get(..host.len().checked_sub(domain.len())?)?;
+    (is_below && !prefix.is_empty()).then(|| WireText(prefix).to_string())
+}
+
+/// What follows the first label of a registrable domain; a name that is no registrable domain is
+/// all suffix.
+fn public_suffix(domain: &[u8]) -> &[u8] {
+    let registrable = suffix::registrable(domain).and_then(|from| domain.get(from..));
+    registrable.and_then(|name| name.get(labels(name).next()?.len() + 1..)).unwrap_or(domain)
+}
+
+/// Everything one line is made of.
+struct View<'a> {
+    alert: &'a Alert,
+    context: &'a Context<'a>,
+    names: &'a Names,
+    shares: &'a Shares,
+    room: &'a Room,
+}
+
+impl<'a> View<'a> {
+    fn line(&self) -> Line<'a> {
+        Line {
+            timestamp: rfc3339(self.alert.at.millis()),
+            ecs: Version { version: "8.11.0" },
+            message: words::message(self.alert, &self.names.domain),
+            event: self.event(),
+            rule: self.rule(),
+            threat: self.threat(),
+            dns: self.dns(),
+            network: self.network(),
+            related: self.related(),
+            observer: self.observer(),
+            tags: ["fast-flux", "dns"],
+            fluxtap: self.fluxtap(),
+        }
+    }
+
+    fn event(&self) -> Event<'a> {
+        let alert = self.alert;
+        let risk = Decimal(alert.verdict.score.risk());
+        Event {
+            kind: "alert",
+            category: ["network", "intrusion_detection"],
+            types: ["info"],
+            action: alert.action.as_str(),
+            id: event_id(&alert.id, alert.revision, alert.action),
+            sequence: self.context.sequence,
+            provider: "fluxtap",
+            module: "fluxtap",
+            dataset: "fluxtap.alert",
+            created: rfc3339(self.context.created.millis()),
+            start: rfc3339(self.window_start_ms().max(alert.evidence.first_ms)),
+            end: seen_at(alert.evidence.last_ms),
+            severity: alert.severity.number(),
+            risk_score: risk,
+            risk_score_norm: risk,
+            reason: words::reason(alert),
+        }
+    }
+
+    fn rule(&self) -> Rule<'a> {
+        let (id, name) = match self.alert.verdict.kind {
+            FluxKind::Single => ("fluxtap-single-flux", "Fast flux: single flux"),
+            FluxKind::Double => ("fluxtap-double-flux", "Fast flux: double flux"),
+        };
+        Rule {
+            id,
+            name,
+            category: "fast-flux",
+            ruleset: "fluxtap-default",
+            version: "1",
+            reference: "https://www.cisa.gov/news-events/cybersecurity-advisories/aa25-093a",
+        }
+    }
+
+    fn threat(&self) -> Threat<'a> {
+        let evidence = &self.alert.evidence;
+        Threat {
+            framework: "MITRE ATT&CK",
+            tactic: Tactic { id: ["TA0011"], name: ["Command and Control"] },
+            technique: Technique {
+                id: ["T1568"],
+                name: ["Dynamic Resolution"],
+                subtechnique: Tactic { id: ["T1568.001"], name: ["Fast Flux DNS"] },
+            },
+            indicator: Indicator {
+                kind: "domain-name",
+                name: &self.names.domain,
+                confidence: match self.alert.severity {
+                    Severity::Low => "Low",
+                    Severity::Medium => "Medium",
+                    Severity::High => "High",
+                },
+                first_seen: seen_at(evidence.first_ms),
+                last_seen: seen_at(evidence.last_ms),
+                sightings: evidence.responses,
+            },
+        }
+    }
+
+    fn dns(&self) -> Dns<'a> {
+        let is_asked_told = self.room.of(Part::Asked) > 0;
+        let host = is_asked_told.then_some(self.names.host.as_str());
+        let answer = |seen: &AddressSeen| Answer {
+            name: host,
+            rtype: if seen.ip.is_ipv4() { "A" } else { "AAAA" },
+            class: "IN",
+            ttl: seen.ttl_s,
+            data: seen.ip.to_string(),
+        };
+        Dns {
+            kind: "answer",
+            response_code: "NOERROR",
+            question: Question {
+                name: host,
+                registered_domain: &self.names.domain,
+                subdomain: self.names.subdomain.as_deref().filter(|_| is_asked_told),
+                top_level_domain: &self.names.suffix,
+                qtype: match self.alert.evidence.qtype {
+                    0 => None,
+                    1 => Some("A".to_owned()),
+                    28 => Some("AAAA".to_owned()),
+                    other => Some(format!("TYPE{other}")),
+                },
+                class: "IN",
+            },
+            answers: self.newest(Part::Answers).map(answer).collect(),
+            resolved_ip: self.resolved(),
+        }
+    }
+
+    /// The newest judged addresses, as many as the part has room for.
+    fn newest(&self, part: Part) -> impl Iterator<Item = &'a AddressSeen> + use<'a> {
+        judged(&self.alert.evidence).take(self.room.of(part))
+    }
+
+    fn resolved(&self) -> Vec<String> {
+        self.newest(Part::Resolved).map(|seen| seen.ip.to_string()).collect()
+    }
+
+    fn network(&self) -> Network<'a> {
+        let vlan = self.alert.evidence.vlan;
+        Network { vlan: (vlan != 0).then(|| Vlan { id: vlan.to_string() }), transport: "udp" }
+    }
+
+    fn related(&self) -> Related<'a> {
+        let mut hosts: Vec<&str> = Vec::new();
+        let own = [&self.names.domain, &self.names.host];
+        for name in own.into_iter().chain(&self.names.servers) {
+            if hosts.len() < self.room.of(Part::Related) && !hosts.contains(&name.as_str()) {
+                hosts.push(name);
+            }
+        }
+        Related { hosts, ip: self.resolved() }
+    }
+
+    fn observer(&self) -> Observer<'a> {
+        let interface =
+            |name| Ingress { interface: Interface { name: bounded(name, LABEL_OCTETS_MAX) } };
+        Observer {
+            kind: "sensor",
+            vendor: "fluxtap",
+            product: "fluxtap",
+            version: bounded(self.context.version, LABEL_OCTETS_MAX),
+            name: bounded(self.context.observer, LABEL_OCTETS_MAX),
+            ingress: self.context.interface.map(interface),
+        }
+    }
+
+    fn fluxtap(&self) -> Fluxtap<'a> {
+        let compare = &self.alert.subject.compare;
+        Fluxtap {
+            schema: Schema { name: "fluxtap.alert", version: SCHEMA_VERSION },
+            alert: self.life(),
+            flux: self.flux(),
+            terms: self.terms(),
+            window: Window {
+                seconds: self.alert.subject.window_s,
+                start: rfc3339(self.window_start_ms()),
+                end: rfc3339(self.window_end_ms()),
+                complete: self.alert.subject.is_window_complete,
+            },
+            evidence: self.evidence(),
+            compare: Compare {
+                holz2008_two_lookups: Decimal(compare.holz_two_lookups),
+                holz2008_cumulative: Decimal(compare.holz_cumulative),
+                zeek_asn_ratio: Decimal(compare.zeek_asn_ratio),
+            },
+            quality: self.quality(),
+            campaign: None,
+            suppression: self.suppression(),
+            advisory: self.advisory(),
+            limits: "flux-like behaviour of the name; says nothing about who owns the addresses \
+                     or what was served",
+            sensors: [bounded(self.context.observer, LABEL_OCTETS_MAX)],
+            source: Source {
+                kind: match self.context.source {
+                    SourceKind::Live => "live",
+                    SourceKind::Replay => "replay",
+                },
+                pcap: None,
+            },
+        }
+    }
+
+    fn life(&self) -> Life<'a> {
+        let alert = self.alert;
+        Life {
+            id: &alert.id,
+            state: alert.action.state(),
+            revision: alert.revision,
+            opened: rfc3339(alert.opened.millis()),
+            updated: rfc3339(alert.at.millis()),
+            closed: alert.closed.map(|at| rfc3339(at.millis())),
+            close_reason: match alert.action {
+                Action::Ended(reason) => Some(reason.as_str()),
+                Action::New | Action::Ongoing | Action::Reopened => None,
+            },
+        }
+    }
+
+    fn flux(&self) -> Flux<'a> {
+        let verdict = &self.alert.verdict;
+        Flux {
+            kind: verdict.kind.as_str(),
+            severity: self.alert.severity.as_str(),
+            confidence: Decimal(verdict.confidence),
+            score: Decimal(verdict.score.points()),
+            threshold: Decimal(self.alert.threshold.points()),
+            ownership_factor: Decimal(verdict.ownership_factor),
+            openness_gate: Decimal(verdict.openness_gate),
+            model: MODEL,
+        }
+    }
+
+    fn terms(&self) -> Vec<Term<'a>> {
+        let has_texts = self.room.of(Part::Texts) > 0;
+        let term = |term: &fluxtap_flux::Term| Term {
+            id: term.id.id(),
+            name: term.id.as_str(),
+            value: Decimal(term.value),
+            reference: Decimal(term.reference),
+            points: Decimal(term.points.points()),
+            text: has_texts.then(|| words::term(term, &self.alert.subject)),
+        };
+        self.alert.verdict.terms.iter().map(term).collect()
+    }
+
+    fn evidence(&self) -> shape::Evidence<'a> {
+        let (subject, evidence) = (&self.alert.subject, &self.alert.evidence);
+        let addresses: Vec<Address<'a>> = self.newest(Part::Addresses).map(address).collect();
+        shape::Evidence {
+            responses: evidence.responses,
+            clients: evidence.clients,
+            names: evidence.names,
+            ip: self.ip_counts(addresses.len()),
+            asn: self.asns(),
+            country: self.countries(),
+            ttl: Ttl {
+                min: evidence.ttl_s[0],
+                p50: evidence.ttl_s[1],
+                max: evidence.ttl_s[2],
+                basis: if subject.is_ttl_authoritative { "authoritative" } else { "cache_max" },
+            },
+            ns: self.servers(),
+            hosts: Hosts {
+                distinct: evidence.hosts.len() as u32,
+                names: first(&self.names.hosts, self.room.of(Part::Hosts)),
+            },
+            alias_target: self.names.alias.as_deref().filter(|_| self.room.of(Part::Alias) > 0),
+            addresses,
+            changes: subject.changes,
+            refreshes: subject.refreshes,
+            replaced: subject.replaced,
+            special_use: evidence.special_use,
+            subtracted: subject.subtracted,
+        }
+    }
+
+    fn ip_counts(&self, listed: usize) -> IpCounts {
+        let (subject, shares) = (&self.alert.subject, self.shares);
+        let start_s = self.window_start_ms() / 1_000;
+        let new = judged(&self.alert.evidence).filter(|a| u64::from(a.first_s) >= start_s).count();
+        IpCounts {
+            distinct: shares.addresses_v4 + shares.addresses_v6,
+            distinct_v4: shares.addresses_v4,
+            distinct_v6: shares.addresses_v6,
+            networks: subject.spread.networks,
+            prefixes: subject.spread.prefixes,
+            new_per_hour: Decimal(new as f64 * 3_600.0 / f64::from(subject.window_s.max(1))),
+            listed: listed as u32,
+            truncated: listed < judged(&self.alert.evidence).count(),
+        }
+    }
+
+    fn asns(&self) -> Asns<'a> {
+        let org = |number| {
+            let name = self.context.intel.org(number)?;
+            let end = name.char_indices().nth(ORG_CHARS_MAX).map_or(name.len(), |(at, _)| at);
+            Some(bounded(&name[..end], ORG_OCTETS_MAX))
+        };
+        let top = self.shares.asns.iter().take(self.room.of(Part::Tops)).enumerate();
+        Asns {
+            distinct: self.alert.subject.spread.asns,
+            entropy: Decimal(self.shares.asn_entropy()),
+            top: top
+                .map(|(rank, &(number, networks))| AsnShare {
+                    number,
+                    org: org(number).filter(|_| rank < self.room.of(Part::Orgs)),
+                    share: Decimal(self.shares.share(networks)),
+                })
+                .collect(),
+        }
+    }
+
+    fn countries(&self) -> Countries<'a> {
+        let top = self.shares.countries.iter().take(self.room.of(Part::Tops));
+        Countries {
+            distinct: self.alert.subject.spread.countries,
+            top: top
+                .filter_map(|(country, networks)| {
+                    let share = Decimal(self.shares.share(*networks));
+                    Some(CountryShare { iso: country.as_str()?, share })
+                })
+                .collect(),
+        }
+    }
+
+    fn servers(&self) -> Servers<'a> {
+        let servers = self.alert.servers.as_ref();
+        Servers {
+            distinct: servers.map_or(0, |s| s.names),
+            distinct_ip: servers.map_or(0, |s| s.addresses),
+            changes: servers.map_or(0, |s| s.set_changes),
+            visible: servers.is_some(),
+            names: first(&self.names.servers, self.room.of(Part::Servers)),
+        }
+    }
+
+    fn quality(&self) -> Quality<'a> {
+        let spread = &self.alert.subject.spread;
+        let coverage = f64::from(spread.owned) / f64::from(spread.networks.max(1));
+        Quality {
+            vantage: vantage(&self.alert.evidence),
+            queries_visible: self.context.queries_visible,
+            asn_coverage: Decimal(coverage),
+            address_table: self.context.intel.table_info().map(|table| table.date),
+            observed_loss: None,
+            degraded: degraded(self.alert, self.context),
+        }
+    }
+
+    fn suppression(&self) -> Suppression<'a> {
+        let (intel, evidence) = (self.context.intel, &self.alert.evidence);
+        let zone = intel.zone(&evidence.terminal).or_else(|| intel.zone(&evidence.host));
+        Suppression {
+            allowlisted: false,
+            cdn_addresses_subtracted: self.alert.subject.subtracted,
+            zone: zone.map(|zone| bounded(&zone.name, LABEL_OCTETS_MAX)),
+        }
+    }
+
+    /// The detection techniques of the advisory (AA25-093A) that the alert rests on.
+    fn advisory(&self) -> Vec<&'a str> {
+        let has = |ids: &[TermId]| self.alert.verdict.terms.iter().any(|t| ids.contains(&t.id));
+        let techniques = [
+            ("D2", true),
+            ("D3", has(&[TermId::Ttl])),
+            ("D4", has(&[TermId::AutonomousSystems, TermId::Countries])),
+            ("D6", true),
+        ];
+        techniques.into_iter().filter(|(_, applies)| *applies).map(|(name, _)| name).collect()
+    }
+
+    fn window_start_ms(&self) -> u64 {
+        self.window_end_ms().saturating_sub(1_000 * u64::from(self.alert.subject.window_s))
+    }
+
+    /// When the judgement was made that the line tells of. An ended alert tells of the last one
+    /// that held, which was made when the domain was last seen.
+    fn window_end_ms(&self) -> u64 {
+        match (self.alert.action, self.alert.evidence.last_ms) {
+            (Action::Ended(_), last_ms) if last_ms > 0 => last_ms,
+            _ => self.alert.at.millis(),
+        }
+    }
+}
+
+fn address(seen: &AddressSeen) -> Address<'_> {
+    Address {
+        ip: seen.ip.to_string(),
+        asn: (seen.owner.asn != 0).then_some(seen.owner.asn),
+        country: seen.owner.country.as_str(),
+        class: seen.owner.class.as_str(),
+        first_seen: rfc3339(1_000 * u64::from(seen.first_s)),
+        last_seen: rfc3339(1_000 * u64::from(seen.last_s)),
+        count: seen.responses,
+    }
+}
+
+fn first(names: &[String], count: usize) -> Vec<&str> {
+    names.iter().take(count).map(String::as_str).collect()
+}
+
+/// A time of sight; `None` for a domain whose history is gone.
+fn seen_at(millis: u64) -> Option<String> {
+    (millis > 0).then(|| rfc3339(millis))
+}
+
+/// Whose answers were seen: those of authorities, of caches, or of both.
+fn vantage(evidence: &Evidence) -> &'static str {
+    match evidence.authoritative {
+        0 => "cache",
+        authoritative if authoritative >= evidence.responses => "authoritative",
+        _ => "mixed",
+    }
+}
+
+/// What the judgement had to do without, as sorted words.
+pub(crate) fn degraded(alert: &Alert, context: &Context<'_>) -> Vec<&'static str> {
+    let spread = &alert.subject.spread;
+    let has_table = context.intel.has_table();
+    let words = [
+        ("answers_only", context.queries_visible == Some(false)),
+        ("history_truncated", alert.evidence.is_history_cut),
+        ("low_asn_coverage", has_table && 2 * spread.owned < spread.networks),
+        ("no_address_table", !has_table),
+        ("queries_not_paired", context.queries_visible.is_none()),
+    ];
+    words.into_iter().filter(|(_, applies)| *applies).map(|(word, _)| word).collect()
+}
+
+/// The id of a line, the same whenever and wherever it is written: what a receiver drops
+/// duplicates by.
+fn event_id(alert_id: &str, revision: u32, action: Action) -> String {
+    let digest = Sha256::digest(format!("{alert_id}|{revision}|{}", action.state()));
+    digest.iter().take(16).fold(String::new(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
+}
+
+/// Writes JSON that is all printable ASCII: whatever a terminal, a syslog relay or a reader of
+/// right-to-left text could take for more than a letter is escaped.
+struct Ascii;
+
+impl serde_json::ser::Formatter for Ascii {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let is_plain = |c: char| matches!(c, ' '..='~');
+        let mut rest = fragment;
+        while let Some((at, odd)) = rest.char_indices().find(|&(_, c)| !is_plain(c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            for unit in odd.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + odd.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}

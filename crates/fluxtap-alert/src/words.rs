@@ -1,0 +1,229 @@
+//! Numbers and times as words: what the line's sentences and the text for a person share.
+
+use crate::{Action, Alert, CloseReason};
+use fluxtap_flux::{FluxKind, Term, TermId};
+use fluxtap_window::Subject;
+use std::fmt::Write as _;
+
+/// Last millisecond whose year has four digits (9999-12-31T23:59:59.999Z).
+const MILLIS_MAX: u64 = 253_402_300_799_999;
+
+/// Columns of a name inside a sentence; the fields have it whole.
+pub(crate) const NAME_COLUMNS_MAX: usize = 80;
+
+/// A time in milliseconds since the epoch as RFC 3339, UTC, three digits of a second.
+pub fn rfc3339(millis: u64) -> String {
+    let millis = millis.min(MILLIS_MAX);
+    let (second, of_second) = (millis / 1_000, millis % 1_000);
+    let (year, month, day) = civil(second / 86_400);
+    let of_day = second % 86_400;
+    let (hours, minutes, seconds) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{of_second:03}Z")
+}
+
+/// Year, month and day of a day since 1970-01-01 in the Gregorian calendar.
+///
+/// Counted from 1 March of the year 0, so that the leap day is the last of its year and the months
+/// before it repeat with 153 days in five (31, 30, 31, 30, 31).
+fn civil(day_of_epoch: u64) -> (u64, u64, u64) {
+    let day = day_of_epoch + 719_468;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    // Leap days are taken out of the count: one in 4 years, none in 100, one in 400.
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day_of_month = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (400 * era + year_of_era + u64::from(month <= 2), month, day_of_month)
+}
+
+/// The first characters of `text`, as many as take at most `octets_max` bytes in a JSON string
+/// that is all ASCII.
+pub(crate) fn bounded(text: &str, octets_max: usize) -> &str {
+    let mut octets = 0;
+    for (at, character) in text.char_indices() {
+        octets += match character {
+            '"' | '\\' => 2,
+            ' '..='~' => 1,
+            _ => 6 * character.len_utf16(),
+        };
+        if octets > octets_max {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// A name that is already escaped, cut to `columns_max` columns; three dots say that it was.
+pub(crate) fn shortened(name: &str, columns_max: usize) -> String {
+    if name.len() <= columns_max {
+        return name.to_owned();
+    }
+    format!("{}...", name.get(..columns_max.saturating_sub(3)).unwrap_or_default())
+}
+
+/// `1 network`, `2 networks`.
+pub(crate) fn counted(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A length of time as one says it: `15 minutes`, `an hour`, `a day`, `7 days`.
+pub(crate) fn span(seconds: u32) -> String {
+    match seconds {
+        60 => "a minute".to_owned(),
+        3_600 => "an hour".to_owned(),
+        86_400 => "a day".to_owned(),
+        s if s > 0 && s % 86_400 == 0 => format!("{} days", s / 86_400),
+        s if s > 0 && s % 3_600 == 0 => format!("{} hours", s / 3_600),
+        s if s > 0 && s % 60 == 0 => format!("{} minutes", s / 60),
+        s => counted(s, "second", "seconds"),
+    }
+}
+
+/// The kind of flux as one says it.
+pub(crate) const fn kind(kind: FluxKind) -> &'static str {
+    match kind {
+        FluxKind::Single => "single fast flux",
+        FluxKind::Double => "double fast flux",
+    }
+}
+
+/// The one sentence that the alert comes down to; the caller escapes and bounds the name.
+pub(crate) fn message(alert: &Alert, domain: &str) -> String {
+    let name = shortened(domain, NAME_COLUMNS_MAX);
+    let (kind, seen, score) = (kind(alert.verdict.kind), seen(alert), alert.verdict.score.points());
+    let severity = alert.severity.as_str();
+    match alert.action {
+        Action::New => {
+            format!("{name} looks like {kind}: {seen}; {severity} (score {score:.1})")
+        }
+        Action::Ongoing => {
+            format!(
+                "{name} looks like {kind}: {seen}, still changing; {severity} (score {score:.1})"
+            )
+        }
+        Action::Reopened => {
+            format!("{name} looks like {kind} again: {seen}; {severity} (score {score:.1})")
+        }
+        Action::Ended(reason) => format!(
+            "{name} no longer counts as {kind}: {}; it had shown {seen}; was {severity} \
+             (score {score:.1})",
+            why_ended(reason)
+        ),
+    }
+}
+
+/// Why an alert ended, as a clause.
+pub(crate) const fn why_ended(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Quiet => "ended because a day went by without flux",
+        CloseReason::Evicted => "ended because its history had to make room",
+    }
+}
+
+/// `52 addresses in 46 networks, 19 autonomous systems and 11 countries within an hour`; what is
+/// not known is not said.
+pub(crate) fn seen(alert: &Alert) -> String {
+    let spread = &alert.subject.spread;
+    let mut places = vec![counted(spread.networks, "network", "networks")];
+    if spread.asns > 0 {
+        places.push(counted(spread.asns, "autonomous system", "autonomous systems"));
+    } else {
+        places.push(counted(spread.prefixes, "larger prefix", "larger prefixes"));
+    }
+    if spread.countries > 0 {
+        places.push(counted(spread.countries, "country", "countries"));
+    }
+    let last = places.pop().unwrap_or_default();
+    format!(
+        "{} in {} and {last} within {}",
+        counted(alert.subject.addresses, "address", "addresses"),
+        places.join(", "),
+        span(alert.subject.window_s)
+    )
+}
+
+/// The numbers that matter, as `key=value` with spaces between: the counts, then the other terms
+/// of the score.
+pub(crate) fn reason(alert: &Alert) -> String {
+    let spread = &alert.subject.spread;
+    let mut text = format!("networks={}", spread.networks);
+    let owners = if spread.asns > 0 {
+        (TermId::AutonomousSystems, spread.asns)
+    } else {
+        (TermId::Prefixes, spread.prefixes)
+    };
+    for (id, count) in [owners, (TermId::Countries, spread.countries)] {
+        if count > 0 {
+            let _ = write!(text, " {}={count}", id.as_str());
+        }
+    }
+    for term in &alert.verdict.terms {
+        match term.id {
+            TermId::Networks
+            | TermId::AutonomousSystems
+            | TermId::Prefixes
+            | TermId::Countries
+            | TermId::Spread => {}
+            _ => {
+                let _ = write!(text, " {}={}", term.id.as_str(), value(term));
+            }
+        }
+    }
+    text
+}
+
+/// A term's value: counts and seconds whole, shares with two decimals.
+pub(crate) fn value(term: &Term) -> String {
+    match term.id {
+        TermId::Networks
+        | TermId::AutonomousSystems
+        | TermId::Prefixes
+        | TermId::Countries
+        | TermId::Ttl
+        | TermId::Servers => format!("{:.0}", term.value),
+        _ => format!("{:.2}", term.value),
+    }
+}
+
+/// What a term measured, in words.
+pub(crate) fn term(term: &Term, subject: &Subject) -> String {
+    let spread = &subject.spread;
+    match term.id {
+        TermId::Networks => format!(
+            "{} (/24, IPv6 /48) within {}",
+            counted(spread.networks, "network", "networks"),
+            span(subject.window_s)
+        ),
+        TermId::AutonomousSystems => {
+            counted(spread.asns, "autonomous system", "autonomous systems")
+        }
+        TermId::Prefixes => format!(
+            "{} (/16, IPv6 /32)",
+            counted(spread.prefixes, "larger prefix", "larger prefixes")
+        ),
+        TermId::Spread => format!(
+            "spread over {} (/16, IPv6 /32)",
+            counted(spread.prefixes, "larger prefix", "larger prefixes")
+        ),
+        TermId::Countries => counted(spread.countries, "country", "countries"),
+        TermId::Replacement => format!(
+            "{} given to resolvers answered before, {} in the later half",
+            counted(subject.replaced, "new network", "new networks"),
+            subject.replaced_late
+        ),
+        TermId::Snapshot => "one answer spread over unrelated access networks".to_owned(),
+        TermId::AccessShare => {
+            format!("{:.0} % of known owners are access networks", 100.0 * term.value)
+        }
+        TermId::Ttl => format!("TTL about {:.0} s", term.value),
+        TermId::Servers => {
+            format!("the name servers' addresses flux too, {:.0} of them", term.value)
+        }
+        TermId::OneOwner => "all addresses have one owner, no access network".to_owned(),
+        TermId::Longevity => {
+            format!("{:.0} % of the networks in use are known for a day", 100.0 * term.value)
+        }
+        TermId::StaticPool => "the pool stopped growing after three days".to_owned(),
+    }
+}

@@ -1,0 +1,70 @@
+//! Mirror port and capture files behind one [`Source`].
+//!
+//! * [`Replay`] reads any number of capture files and merges them by packet time.
+//! * [`Live`] reads a network interface through libpcap.
+//! * [`CaptureReader`] reads one capture from anything that implements [`std::io::Read`].
+//!
+//! Packets are lent to the caller straight from the read buffer or the kernel ring: nothing is
+//! allocated or copied for a packet. What a capture file holds is not trusted: every length is
+//! checked, every table and buffer has a named limit, and a damaged file yields what comes before
+//! the damage together with the reason why it ended there.
+
+mod buffer;
+mod classic;
+mod live;
+mod magic;
+mod parser;
+mod pcapng;
+mod reader;
+mod replay;
+mod status;
+#[cfg(test)]
+mod testing;
+
+use std::io;
+
+use fluxtap_wire::Packet;
+
+pub use classic::CAPLEN_MAX;
+pub use live::{Interface, Live, LiveError, LiveOptions, LiveStats, StopHandle, interfaces};
+pub use magic::{Foreign, Magic};
+pub use pcapng::{BLOCK_BYTES_MAX, INTERFACES_MAX};
+pub use reader::{CaptureReader, Next};
+pub use replay::{
+    BUFFERS_BYTES_MAX, DESCRIPTORS_RESERVED, OPEN_FILES_MAX, Progress, Replay, ReplayOptions,
+};
+pub use status::{Damage, Ending, FileClass, FileReport, FileStatus};
+
+/// Most packets one call of [`Source::next_batch`] hands over.
+pub const BATCH_PACKETS_MAX: usize = 1024;
+
+/// Bytes of input after which [`Source::next_batch`] of a [`Replay`] returns, whether it met
+/// packets or not. The record that crosses the line is finished.
+pub const BATCH_BYTES_MAX: u64 = 1 << 20;
+
+/// Where packets come from. Replay and live capture look the same from here on.
+pub trait Source {
+    /// Hands the next packets to `visit`, in order, and says what comes after them.
+    ///
+    /// A call is bounded by [`BATCH_PACKETS_MAX`] packets and, reading files, by
+    /// [`BATCH_BYTES_MAX`] bytes of input, so the caller gets the thread back to look at its
+    /// clock, its signals and its counters. A packet borrows the source's buffer: `visit` copies
+    /// what it wants to keep.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot go on. [`Replay`] never fails here, because a bad file must not stop
+    /// the others: see [`Replay::report`].
+    fn next_batch(&mut self, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<Batch>;
+}
+
+/// What to expect after a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// Ask again: there may be more at once.
+    More,
+    /// Nothing arrived within the timeout of a live source. Ask again.
+    Idle,
+    /// There is no more, now and later.
+    End,
+}

@@ -1,0 +1,486 @@
+//! A network interface through libpcap.
+
+use std::error::Error;
+use std::ffi::{c_int, c_void};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fluxtap_wire::{LinkType, Packet, Timestamp};
+use pcap::{Active, Capture, Device, Precision};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::{BATCH_PACKETS_MAX, Batch, Source};
+
+/// How many interfaces a message names before it only counts.
+const NAMED_MAX: usize = 16;
+
+/// How to capture.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// A filter in libpcap's language (pcap-filter(7)), run in the kernel; all packets without one.
+    /// A filter on ports misses fragments, and tagged frames unless it also has a `vlan` branch.
+    pub filter: Option<String>,
+    /// Bytes captured of each packet, at most.
+    pub snaplen: u32,
+    /// Bytes of the kernel's ring. It must hold what arrives while this process does not run.
+    pub ring_bytes: u32,
+    /// How long the kernel may hold packets back to deliver them together, and a quiet interface
+    /// may keep [`Source::next_batch`] waiting. 0 is taken as 1.
+    pub timeout_ms: u32,
+}
+
+impl Default for LiveOptions {
+    fn default() -> Self {
+        Self { filter: None, snaplen: 65_535, ring_bytes: 32 << 20, timeout_ms: 100 }
+    }
+}
+
+/// A capture that runs, in promiscuous mode where the interface has one.
+pub struct Live {
+    capture: Capture<Active>,
+    interface: String,
+    link: LinkType,
+    nanoseconds: bool,
+    timeout: Timespec,
+    stop: Arc<AtomicBool>,
+    stats: LiveStats,
+    /// The counters as libpcap gave them last, 32 bits wide.
+    raw: [u32; 3],
+}
+
+/// Counters since the capture began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveStats {
+    /// Packets that passed the filter. Whether those dropped by the kernel are among them depends
+    /// on the system; on Linux they are.
+    pub received: u64,
+    /// Packets lost because the ring was full.
+    pub dropped_by_kernel: u64,
+    /// Packets lost by the interface or its driver.
+    pub dropped_by_interface: u64,
+}
+
+impl Live {
+    /// Begins to capture on `interface`.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] by what there is to do about it.
+    pub fn open(interface: &str, options: &LiveOptions) -> Result<Self, LiveError> {
+        let mut capture = match activate(interface, options, true) {
+            // The crate takes libpcap's warning that there is no promiscuous mode (as on the
+            // interface "any") for an error.
+            Err(detail) if detail.contains("romiscuous mode") => {
+                activate(interface, options, false)
+            }
+            result => result,
+        }
+        .map_err(|detail| LiveError::new(interface, detail))?;
+        if let Some(filter) = &options.filter {
+            capture.filter(filter, true).map_err(|error| LiveError::BadFilter {
+                filter: filter.clone(),
+                detail: detail(error),
+            })?;
+        }
+        let number = capture.get_datalink().0;
+        let link = u16::try_from(number).map(LinkType).map_err(|_| LiveError::Other {
+            interface: interface.to_owned(),
+            detail: format!("got link type {number}, expected at most {}", u16::MAX),
+        })?;
+        let timeout_ms = i64::from(options.timeout_ms.max(1));
+        Ok(Self {
+            nanoseconds: is_nanoseconds(&capture),
+            timeout: Timespec {
+                tv_sec: timeout_ms / 1_000,
+                tv_nsec: timeout_ms % 1_000 * 1_000_000,
+            },
+            capture,
+            interface: interface.to_owned(),
+            link,
+            stop: Arc::default(),
+            stats: LiveStats::default(),
+            raw: [0; 3],
+        })
+    }
+
+    /// The link type of all packets of this interface.
+    #[must_use]
+    pub fn link(&self) -> LinkType {
+        self.link
+    }
+
+    /// The counters now. libpcap counts in 32 bits, so ask at least once every 4 billion packets.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not give them; the capture itself may still work.
+    pub fn stats(&mut self) -> io::Result<LiveStats> {
+        let stat = self.capture.stats().map_err(|error| {
+            io::Error::other(format!(
+                "interface {}: got no counters from libpcap: {}",
+                self.interface,
+                detail(error)
+            ))
+        })?;
+        let now = [stat.received, stat.dropped, stat.if_dropped];
+        let totals = [
+            &mut self.stats.received,
+            &mut self.stats.dropped_by_kernel,
+            &mut self.stats.dropped_by_interface,
+        ];
+        for ((total, before), now) in totals.into_iter().zip(&mut self.raw).zip(now) {
+            *total += u64::from(counted_since(*before, now));
+            *before = now;
+        }
+        Ok(self.stats)
+    }
+
+    /// A handle that ends this capture from another thread.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle { stop: Arc::clone(&self.stop) }
+    }
+
+    /// Hands over what the ring holds, a batch at most; says how much it was.
+    fn dispatch(&mut self, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<usize> {
+        let (link, nanoseconds) = (self.link, self.nanoseconds);
+        let handled = self.capture.dispatch(Some(BATCH_PACKETS_MAX), |packet| {
+            visit(Packet {
+                at: timestamp(packet.header.ts.tv_sec, packet.header.ts.tv_usec, nanoseconds),
+                link,
+                bytes: packet.data,
+                wire_len: packet.header.len,
+            });
+        });
+        handled.map_err(|error| {
+            io::Error::other(format!(
+                "interface {}: capture failed: {}; check that the interface exists and is up",
+                self.interface,
+                detail(error)
+            ))
+        })
+    }
+
+    /// Waits until the kernel delivers or the timeout is over. libpcap's own timeout does not
+    /// cover this: on Linux it only runs from the first packet on.
+    fn wait(&self) -> io::Result<()> {
+        let mut descriptor = [PollFd::new(&self.capture, PollFlags::IN)];
+        match poll(&mut descriptor, Some(&self.timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("interface", &self.interface)
+            .field("link", &self.link)
+            .field("nanoseconds", &self.nanoseconds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Source for Live {
+    /// [`Batch::Idle`] when nothing came within the timeout, [`Batch::End`] once
+    /// [`StopHandle::stop`] was called; what the ring still holds then is not read.
+    ///
+    /// # Errors
+    ///
+    /// When the interface goes away or down, in libpcap's words.
+    fn next_batch(&mut self, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<Batch> {
+        let stopped = |live: &Self| live.stop.load(Ordering::Acquire);
+        if stopped(self) {
+            return Ok(Batch::End);
+        }
+        if self.dispatch(visit)? > 0 {
+            return Ok(Batch::More);
+        }
+        self.wait()?;
+        if stopped(self) {
+            return Ok(Batch::End);
+        }
+        match self.dispatch(visit)? {
+            0 => Ok(Batch::Idle),
+            _ => Ok(Batch::More),
+        }
+    }
+}
+
+/// Ends a [`Live`] capture from another thread or a signal handler.
+#[derive(Clone, Debug)]
+pub struct StopHandle {
+    stop: Arc<AtomicBool>,
+}
+
+impl StopHandle {
+    /// Makes the running or next [`Source::next_batch`] return [`Batch::End`] within the capture's
+    /// timeout. Harmless when the capture is gone.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+/// Why a capture cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveError {
+    /// There is no interface of that name.
+    NoSuchInterface {
+        /// The name.
+        interface: String,
+        /// Those there are.
+        available: Vec<String>,
+    },
+    /// The process may not capture.
+    NoPermission {
+        /// The interface.
+        interface: String,
+        /// libpcap's words.
+        detail: String,
+    },
+    /// The interface is down.
+    InterfaceDown {
+        /// The interface.
+        interface: String,
+    },
+    /// libpcap does not understand the filter.
+    BadFilter {
+        /// The filter.
+        filter: String,
+        /// libpcap's words.
+        detail: String,
+    },
+    /// Anything else.
+    Other {
+        /// The interface.
+        interface: String,
+        /// libpcap's words.
+        detail: String,
+    },
+}
+
+impl LiveError {
+    /// Finds out why `interface` cannot be opened: libpcap's codes do not get through to here, and
+    /// its words differ between versions, so what can be looked up is looked up.
+    fn new(interface: &str, detail: String) -> Self {
+        Self::classify(interface, detail, &interfaces().unwrap_or_default())
+    }
+
+    fn classify(interface: &str, detail: String, known: &[Interface]) -> Self {
+        let interface = interface.to_owned();
+        let lower = detail.to_lowercase();
+        let denied = ["permission", "permitted", "cap_net_raw"];
+        match known.iter().find(|known| known.name == interface) {
+            None if !known.is_empty() => Self::NoSuchInterface {
+                interface,
+                available: known.iter().map(|known| known.name.clone()).collect(),
+            },
+            _ if denied.iter().any(|word| lower.contains(word)) => {
+                Self::NoPermission { interface, detail }
+            }
+            Some(known) if !known.up && lower.contains("not up") => {
+                Self::InterfaceDown { interface }
+            }
+            _ => Self::Other { interface, detail },
+        }
+    }
+}
+
+impl fmt::Display for LiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchInterface { interface, available } => {
+                let named = available.len().min(NAMED_MAX);
+                write!(
+                    f,
+                    "got interface {interface:?}, expected one of: {}",
+                    available[..named].join(", ")
+                )?;
+                match available.len() - named {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
+            Self::NoPermission { interface, detail } => write!(
+                f,
+                "interface {interface}: no permission to capture ({detail}); run as root or give \
+                 the program the right: setcap cap_net_raw+ep on its file"
+            ),
+            Self::InterfaceDown { interface } => write!(
+                f,
+                "interface {interface}: is down, expected it to be up: ip link set {interface} up"
+            ),
+            Self::BadFilter { filter, detail } => write!(
+                f,
+                "got filter {filter:?}, expected an expression as in pcap-filter(7): {detail}"
+            ),
+            Self::Other { interface, detail } => {
+                write!(f, "interface {interface}: cannot capture: {detail}")
+            }
+        }
+    }
+}
+
+impl Error for LiveError {}
+
+/// An interface that libpcap knows of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, as [`Live::open`] takes it.
+    pub name: String,
+    /// What the system says about it.
+    pub description: Option<String>,
+    /// It is up.
+    pub up: bool,
+    /// It is a loopback interface.
+    pub loopback: bool,
+}
+
+/// The interfaces of this system; needs no permission.
+///
+/// # Errors
+///
+/// When libpcap cannot list them.
+pub fn interfaces() -> io::Result<Vec<Interface>> {
+    let devices = Device::list().map_err(|error| {
+        io::Error::other(format!("got no list of interfaces from libpcap: {}", detail(error)))
+    })?;
+    Ok(devices
+        .into_iter()
+        .map(|device| Interface {
+            up: device.flags.is_up(),
+            loopback: device.flags.is_loopback(),
+            name: device.name,
+            description: device.desc,
+        })
+        .collect())
+}
+
+fn activate(
+    interface: &str,
+    options: &LiveOptions,
+    promiscuous: bool,
+) -> Result<Capture<Active>, String> {
+    let clamp = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    Capture::from_device(interface)
+        .map_err(detail)?
+        .promisc(promiscuous)
+        // Immediate mode would make libpcap fall back to TPACKET_V2, a wake-up for each packet.
+        .immediate_mode(false)
+        .timeout(clamp(options.timeout_ms.max(1)))
+        .snaplen(clamp(options.snaplen))
+        .buffer_size(clamp(options.ring_bytes))
+        .precision(Precision::Nano)
+        .open()
+        .and_then(Capture::setnonblock)
+        .map_err(detail)
+}
+
+/// Whether the sub-second part of the capture's times is in nanoseconds: they are asked for, and
+/// an interface that does not offer them silently stays at microseconds.
+#[allow(unsafe_code, reason = "the pcap crate has no getter for the precision")]
+fn is_nanoseconds(capture: &Capture<Active>) -> bool {
+    unsafe extern "C" {
+        fn pcap_get_tstamp_precision(handle: *mut c_void) -> c_int;
+    }
+    // SAFETY: the handle is that of an open capture, which `capture` keeps alive; the function
+    // (libpcap 1.5 and later) only reads one field of it.
+    let precision = unsafe { pcap_get_tstamp_precision(capture.as_ptr().cast()) };
+    precision == Precision::Nano as c_int
+}
+
+/// libpcap's own words, without the crate's in front.
+fn detail(error: pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(text) if text.is_empty() => String::from("libpcap gives no reason"),
+        pcap::Error::PcapError(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn timestamp(seconds: i64, fraction: i64, nanoseconds: bool) -> Timestamp {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let fraction = u64::try_from(fraction).unwrap_or(0);
+    let factor = if nanoseconds { 1 } else { 1_000 };
+    let whole = seconds.saturating_mul(Timestamp::SECOND);
+    Timestamp(whole.saturating_add(fraction.saturating_mul(factor)))
+}
+
+/// What a 32-bit counter has counted between two looks. It wraps; some drivers also set it back.
+fn counted_since(before: u32, now: u32) -> u32 {
+    const HALF: u32 = 1 << 31;
+    let counted = now.wrapping_sub(before);
+    if now < before && counted >= HALF { now } else { counted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, up: bool) -> Interface {
+        Interface { name: name.to_owned(), description: None, up, loopback: false }
+    }
+
+    #[test]
+    fn errors_by_what_to_do() {
+        let known = [interface("eth0", true), interface("eth1", false)];
+        let message = |name, detail: &str, known: &[Interface]| {
+            LiveError::classify(name, detail.to_owned(), known).to_string()
+        };
+        assert_eq!(
+            message("eht0", "No such device", &known),
+            "got interface \"eht0\", expected one of: eth0, eth1"
+        );
+        let denied = "socket: Operation not permitted";
+        assert_eq!(
+            message("eth0", denied, &known),
+            "interface eth0: no permission to capture (socket: Operation not permitted); run as \
+             root or give the program the right: setcap cap_net_raw+ep on its file"
+        );
+        assert!(message("eth1", denied, &known).contains("no permission"));
+        assert_eq!(
+            message("eth1", "That device is not up", &known),
+            "interface eth1: is down, expected it to be up: ip link set eth1 up"
+        );
+        assert_eq!(
+            message("eth0", "no memory", &known),
+            "interface eth0: cannot capture: no memory"
+        );
+        assert_eq!(message("eth1", "no bus", &known), "interface eth1: cannot capture: no bus");
+        assert_eq!(message("eth0", "no list", &[]), "interface eth0: cannot capture: no list");
+        let many: Vec<_> = (0..20).map(|n| interface(&format!("v{n}"), true)).collect();
+        assert!(message("x", "", &many).ends_with("v14, v15 and 4 more"));
+    }
+
+    #[test]
+    fn a_missing_interface_is_named() {
+        let error = Live::open("fluxtap-none", &LiveOptions::default()).unwrap_err();
+        // Where the list of interfaces is not to be had either, the reason is libpcap's.
+        match error {
+            LiveError::NoSuchInterface { interface, available } => {
+                assert_eq!(interface, "fluxtap-none");
+                assert!(!available.is_empty());
+            }
+            other => assert!(interfaces().unwrap_or_default().is_empty(), "{other}"),
+        }
+    }
+
+    #[test]
+    fn counters_wrap_and_reset() {
+        assert_eq!(counted_since(5, 9), 4);
+        assert_eq!(counted_since(u32::MAX - 1, 3), 5, "wrapped");
+        assert_eq!(counted_since(1_000, 10), 10, "set back");
+        assert_eq!(counted_since(0, u32::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn times_in_both_precisions() {
+        assert_eq!(timestamp(1, 5, true), Timestamp(1_000_000_005));
+        assert_eq!(timestamp(1, 5, false), Timestamp(1_000_005_000));
+        assert_eq!(timestamp(-1, -1, false), Timestamp(0));
+        assert_eq!(timestamp(i64::MAX, i64::MAX, false), Timestamp(u64::MAX));
+    }
+}

@@ -1,0 +1,361 @@
+//! Stories of domains, told packet by packet through the real decoder and shard: what must alert,
+//! and the look-alikes that must not. Most are the cases that broke a prototype of the model.
+
+mod teller;
+
+use fluxtap_alert::Action;
+use teller::{Story, access, education, hosting, in_block, unknown};
+
+/// The addresses `n` of a pool from `from` on, wrapping.
+fn window(pool: &[String], from: usize, n: usize) -> Vec<&str> {
+    (0..n).map(|i| pool[(from + i) % pool.len()].as_str()).collect()
+}
+
+/// A fixed pseudo-random sequence, the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+
+    fn draw<'a>(&mut self, pool: &'a [String], n: usize) -> Vec<&'a str> {
+        let mut picked: Vec<&str> = Vec::new();
+        while picked.len() < n {
+            let one = pool[self.below(pool.len())].as_str();
+            if !picked.contains(&one) {
+                picked.push(one);
+            }
+        }
+        picked
+    }
+}
+
+#[test]
+fn classic_flux_alerts_within_a_quarter_of_an_hour() {
+    let pool = access(60);
+    let mut story = Story::new();
+    for step in 0..6 {
+        let set = window(&pool, step * 5, 5);
+        story.seen(step as u64 * 150, "www.evil.example", "9.9.9.9", 150, &set);
+    }
+    let alerts = story.end();
+    let first = alerts.first().expect("an alert");
+    assert_eq!((first.domain.as_str(), first.action), ("evil.example", Action::New));
+    assert!(first.at_s <= 750, "{first:?}");
+    assert!(alerts.iter().any(|a| a.severity >= 2), "{alerts:?}");
+}
+
+#[test]
+fn one_fill_seen_a_thousand_times_is_one_refresh() {
+    let pool = access(8);
+    let mut story = Story::new();
+    for second in 0..1_000_u64 {
+        // The same set, counting down to the same expiry, the answer's order rotating.
+        let set = window(&pool, second as usize, 8);
+        story.seen(second, "www.shop.example", "9.9.9.9", 1_000 - second as u32, &set);
+    }
+    assert_eq!(story.end(), []);
+}
+
+#[test]
+fn six_caches_on_one_moving_window_do_not_close_it() {
+    // The set moves on every twenty minutes; in between dozens of fills bring nothing new.
+    let pool = access(80);
+    let mut story = Story::new();
+    for minute in 0..120_u64 {
+        let set = window(&pool, (minute / 20) as usize * 6, 6);
+        let resolver = format!("9.9.9.{}", minute % 6);
+        story.seen(minute * 60, "evil.example", &resolver, 300, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().any(|a| a.severity >= 2), "{alerts:?}");
+}
+
+#[test]
+fn a_set_seen_through_both_addresses_of_a_resolver_is_no_succession() {
+    // Volunteers: random 4 of a mixed pool, every fill shown by a dual-stack resolver twice.
+    let mut pool = access(60);
+    pool.extend(hosting(50));
+    let mut dice = Dice(7);
+    let mut story = Story::new();
+    for step in 0..48_u64 {
+        let set = dice.draw(&pool, 4);
+        story.seen(step * 150, "ntp.volunteers.example", "9.9.9.9", 150, &set);
+        story.seen(step * 150 + 1, "ntp.volunteers.example", "2620:fe::9", 149, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().all(|a| a.severity < 2), "{alerts:?}");
+}
+
+#[test]
+fn a_load_balancer_with_a_region_for_each_resolver_is_quiet() {
+    // Diverse, pure, and never repeated between resolvers; but nobody is ever given another set.
+    let pool: Vec<String> = access(10)
+        .into_iter()
+        .zip(unknown(30).chunks(3))
+        .flat_map(|(known, rest)| [&[known], rest].concat())
+        .collect();
+    let mut story = Story::new();
+    for step in 0..200_usize {
+        let resolver = step % 10;
+        let set = window(&pool, resolver * 4, 4);
+        let name = format!("9.9.9.{resolver}");
+        story.seen(step as u64 * 60, "global.example", &name, 60, &set);
+    }
+    assert_eq!(story.end(), []);
+}
+
+#[test]
+fn ipv4_and_ipv6_in_turn_are_no_replacement() {
+    let v4 = access(4);
+    let v6: Vec<String> = (0..4).map(|i| format!("2a02:{i:x}00::1")).collect();
+    let mut story = Story::new();
+    for step in 0..100_usize {
+        let pool = if step % 2 == 0 { &v4 } else { &v6 };
+        story.seen(step as u64 * 40, "dual.example", "9.9.9.9", 60, &window(pool, 0, 4));
+    }
+    assert_eq!(story.end(), []);
+}
+
+#[test]
+fn one_fluxing_host_among_two_thousand_strangers_is_found_and_named() {
+    let homes = access(400);
+    let pool = access(60);
+    let mut story = Story::new();
+    for step in 0..2_000_usize {
+        let at = step as u64 * 3;
+        let customer = format!("home{}.dyn.example", step % 500);
+        story.seen(at, &customer, "9.9.9.9", 60, &[&homes[step % 400]]);
+        if step % 50 == 0 {
+            let set = window(&pool, step / 50 * 5, 5);
+            story.seen(at, "evil.dyn.example", "9.9.9.9", 120, &set);
+        }
+    }
+    let alerts = story.end();
+    let last = alerts.last().expect("an alert");
+    assert_eq!(last.host, "evil.dyn.example", "{alerts:?}");
+    assert!(last.severity >= 2);
+}
+
+#[test]
+fn a_zone_of_customers_with_an_address_each_is_quiet() {
+    let homes = access(400);
+    let mut story = Story::new();
+    for step in 0..1_200_usize {
+        let customer = format!("home{}.dyn.example", step % 400);
+        story.seen(step as u64 * 7, &customer, "9.9.9.9", 60, &[&homes[step % 400]]);
+    }
+    assert_eq!(story.end(), []);
+}
+
+#[test]
+fn names_that_spell_their_address_are_quiet() {
+    let homes = access(300);
+    let mut story = Story::new();
+    for (step, home) in homes.iter().enumerate() {
+        let name = format!("host-{}.isp.example", home.replace('.', "-"));
+        story.seen(step as u64 * 9, &name, "9.9.9.9", 3_600, &[home]);
+    }
+    assert_eq!(story.end(), []);
+}
+
+#[test]
+fn random_names_over_one_fluxing_set_are_found() {
+    // Every name is asked once; the set behind the wildcard moves on every two minutes.
+    let pool = access(120);
+    let mut story = Story::new();
+    for step in 0..120_usize {
+        let set = window(&pool, step / 8 * 5, 5);
+        let name = format!("x{step}q.evil.example");
+        story.seen(step as u64 * 15, &name, "9.9.9.9", 120, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().any(|a| a.severity >= 2), "{alerts:?}");
+}
+
+#[test]
+fn a_closed_ring_of_ten_is_quiet() {
+    // A chat network: ten hosts in ten networks of every sort.
+    let pool = [hosting(4), education(3), access(3)].concat();
+    let mut story = Story::new();
+    for step in 0..150_usize {
+        let set = window(&pool, step * 3, 3);
+        story.seen(step as u64 * 120, "irc.example", "9.9.9.9", 120, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().all(|a| a.severity < 2), "{alerts:?}");
+}
+
+#[test]
+fn a_pool_of_rented_servers_is_quiet() {
+    let pool = hosting(70);
+    let mut dice = Dice(3);
+    let mut story = Story::new();
+    for step in 0..200_u64 {
+        let set = dice.draw(&pool, 2);
+        story.seen(step * 60, "vpn.example", "9.9.9.9", 60, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().all(|a| a.severity < 2), "{alerts:?}");
+}
+
+#[test]
+fn a_migration_seen_by_eight_resolvers_is_quiet() {
+    let (old, new) = (hosting(6), access(6));
+    let mut story = Story::new();
+    for step in 0..80_usize {
+        let pool = if step < 40 { &old } else { &new };
+        let resolver = format!("9.9.9.{}", step % 8);
+        story.seen(step as u64 * 300, "moved.example", &resolver, 300, &window(pool, 0, 6));
+    }
+    assert_eq!(story.end(), []);
+}
+
+#[test]
+fn blocks_of_one_operator_inside_access_networks_are_quiet() {
+    // Content edges at access providers: a few addresses in each network, all in use for long.
+    let blocks: Vec<Vec<String>> = (0..20).map(|i| in_block(i, 4)).collect();
+    let mut dice = Dice(11);
+    let mut story = Story::new();
+    for step in 0..200_u64 {
+        let block = &blocks[dice.below(blocks.len())];
+        let set = dice.draw(block, 2);
+        story.seen(step * 60, "video.example", "9.9.9.9", 30, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().all(|a| a.severity < 2), "{alerts:?}");
+}
+
+#[test]
+fn flux_of_which_most_owners_are_unknown_is_found() {
+    let known = access(40);
+    let unknown = unknown(60);
+    let mut story = Story::new();
+    for step in 0..20_usize {
+        let mut set = window(&known, step * 2, 2);
+        set.extend(window(&unknown, step * 3, 3));
+        story.seen(step as u64 * 150, "evil.example", "9.9.9.9", 150, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().any(|a| a.severity >= 2), "{alerts:?}");
+}
+
+#[test]
+fn a_provider_run_zone_explains_itself_and_cannot_be_claimed_by_naming() {
+    let pool = access(200);
+    let mut customer = Story::new();
+    let mut pretender = Story::new();
+    for step in 0..40_usize {
+        let set = window(&pool, step * 5, 5);
+        let at = step as u64 * 60;
+        customer.through(at, "www.shop.example", "e7.a.akamaiedge.net", "9.9.9.9", 20, &set);
+        pretender.seen(at, "e7.akamaiedge.net.evil.example", "9.9.9.9", 20, &set);
+    }
+    assert_eq!(customer.end(), []);
+    assert!(pretender.end().iter().any(|a| a.severity >= 2));
+}
+
+#[test]
+fn an_alert_ends_after_a_quiet_day_and_begins_again_under_its_id() {
+    let pool = access(400);
+    let mut story = Story::new();
+    let mut at = 0;
+    let mut flux = |story: &mut Story, from_s: u64, step0: usize| {
+        for step in 0..8_usize {
+            at = from_s + step as u64 * 150;
+            let set = window(&pool, (step0 + step) * 5, 5);
+            story.seen(at, "evil.example", "9.9.9.9", 150, &set);
+        }
+        at
+    };
+    let stopped = flux(&mut story, 0, 0);
+    // Something else keeps event time going.
+    story.keep_time(stopped, stopped + 90_000);
+    flux(&mut story, stopped + 90_000, 10);
+    let alerts = story.end();
+    let actions: Vec<&str> = alerts.iter().map(|a| a.action.as_str()).collect();
+    assert_eq!(actions.first(), Some(&"flux-new"), "{alerts:?}");
+    assert!(actions.contains(&"flux-ended"), "{alerts:?}");
+    assert!(actions.contains(&"flux-reopened"), "{alerts:?}");
+    assert!(alerts.iter().all(|a| a.id == alerts[0].id), "{alerts:?}");
+    let revisions: Vec<u32> = alerts.iter().map(|a| a.revision).collect();
+    assert_eq!(revisions, (1..=alerts.len() as u32).collect::<Vec<_>>());
+}
+
+#[test]
+fn flux_of_the_name_servers_makes_it_double() {
+    let pool = access(120);
+    let mut story = Story::new();
+    for step in 0..20_usize {
+        let set = window(&pool, step * 5, 5);
+        let servers: Vec<(String, &str)> = (0..4)
+            .map(|i| (format!("ns{i}.evil.example"), pool[(step * 4 + i + 60) % 120].as_str()))
+            .collect();
+        let at = step as u64 * 150;
+        story.with_servers(at, "www.evil.example", "9.9.9.9", 150, &set, &servers);
+    }
+    let alerts = story.end();
+    assert_eq!(alerts.last().map(|a| a.kind), Some("double_flux"), "{alerts:?}");
+}
+
+#[test]
+fn forged_glue_for_somebody_else_is_not_his() {
+    // evil.example names bank.example's servers in its own answers.
+    let pool = access(120);
+    let mut story = Story::new();
+    for step in 0..20_usize {
+        let servers: Vec<(String, &str)> = (0..4)
+            .map(|i| (format!("ns{i}.bank.example"), pool[(step * 4 + i) % 120].as_str()))
+            .collect();
+        let at = step as u64 * 150;
+        story.with_servers(at, "www.evil.example", "9.9.9.9", 150, &["8.8.8.8"], &servers);
+        story.seen(at, "www.bank.example", "9.9.9.9", 150, &["1.2.3.4"]);
+    }
+    assert_eq!(story.end(), []);
+}
+
+#[test]
+fn the_size_of_batches_does_not_show() {
+    let pool = access(200);
+    let tell = |batch: usize| {
+        let mut story = Story::in_batches_of(batch);
+        for step in 0..200_usize {
+            let domain = step % 7;
+            let set = window(&pool, step * 5 + domain, 5);
+            let name = format!("www.evil{domain}.example");
+            story.seen(step as u64 * 13, &name, "9.9.9.9", 60, &set);
+        }
+        story.end()
+    };
+    let whole = tell(usize::MAX);
+    assert!(whole.len() >= 7, "{whole:?}");
+    for batch in [1, 3, 64] {
+        assert_eq!(tell(batch), whole, "batches of {batch}");
+    }
+}
+
+#[test]
+fn a_flood_of_random_domains_displaces_no_flux_and_holds_the_budget() {
+    let pool = access(300);
+    let budget = 16 << 20;
+    let mut story = Story::with_memory(budget);
+    let mut dice = Dice(5);
+    for step in 0..60_000_usize {
+        let at = step as u64 / 20;
+        let name = format!("w.{:x}{:x}.test", dice.below(1 << 30), step);
+        story.seen(at, &name, "9.9.9.9", 300, &["8.8.4.4"]);
+        if step % 3_000 == 0 {
+            let turn = step / 3_000;
+            story.seen(at, "www.evil.example", "9.9.9.9", 100, &window(&pool, turn * 5, 5));
+        }
+        if step % 10_000 == 9_999 {
+            assert!(story.bytes() <= budget as u64, "{} bytes", story.bytes());
+        }
+    }
+    assert!(story.evicted() > 10_000, "{}", story.evicted());
+    let alerts = story.end();
+    assert!(alerts.iter().any(|a| a.domain == "evil.example" && a.severity >= 2), "{alerts:?}");
+}

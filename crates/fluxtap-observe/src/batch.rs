@@ -1,0 +1,207 @@
+//! Observations in flat, recycled buffers: no allocation per response once they have grown.
+
+use crate::Vantage;
+use fluxtap_wire::{Rtype, Timestamp};
+use std::net::IpAddr;
+
+/// A name's bytes inside [`Batch::name`]: lower-case uncompressed wire form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NameSpan {
+    at: u32,
+    len: u8,
+}
+
+/// A run of entries in one of the batch's lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+}
+
+/// One address of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// TTL in seconds as answered, capped at [`crate::TTL_S_MAX`].
+    pub ttl_s: u32,
+}
+
+/// One name server of the asked domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its host name.
+    pub name: NameSpan,
+    /// TTL of the NS record in seconds.
+    pub ttl_s: u32,
+    /// Its addresses in the same message: entries of [`Batch::glue`].
+    pub glue: Range,
+}
+
+/// One address of a name server, from the additional section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glue {
+    /// The address.
+    pub ip: IpAddr,
+    /// TTL in seconds.
+    pub ttl_s: u32,
+}
+
+/// What one response says that can be evidence.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// When it was captured.
+    pub at: Timestamp,
+    /// Keyed hash of the registrable domain; also picks the partition.
+    pub domain_hash: u64,
+    /// The name asked for.
+    pub asked: NameSpan,
+    /// Offset in `asked` at which the registrable domain begins.
+    pub domain_at: u8,
+    /// The name the addresses stand under as evidence: the end of the chain if that is still in
+    /// the asked domain, else the asked name itself.
+    pub host: NameSpan,
+    /// The end of the alias chain, context only.
+    pub terminal: NameSpan,
+    /// Curated zone the end of the chain (or the asked name) lies in, as a number from
+    /// [`fluxtap_intel::Intel::zones`].
+    pub zone: Option<u16>,
+    /// Who sent the response.
+    pub responder: IpAddr,
+    /// Who it was sent to.
+    pub client: IpAddr,
+    /// Outermost VLAN id, 0 for none.
+    pub vlan: u16,
+    /// What was asked for.
+    pub qtype: Rtype,
+    /// From an authority or from a cache.
+    pub vantage: Vantage,
+    /// TC=1: the address set is only a part.
+    pub is_truncated: bool,
+    /// Special-use addresses that were left out.
+    pub special_use: u16,
+    pub(crate) addresses: Range,
+    pub(crate) servers: Range,
+}
+
+impl Observation {
+    /// The party whose view of the domain this is: the resolver itself below a resolver, the one
+    /// that asks above it.
+    #[must_use]
+    pub const fn observer(&self) -> IpAddr {
+        match self.vantage {
+            Vantage::Cache => self.responder,
+            Vantage::Authoritative | Vantage::Unknown => self.client,
+        }
+    }
+}
+
+/// Observations of a run of packets, in packet order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) items: Vec<Observation>,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) glue: Vec<Glue>,
+    names: Vec<u8>,
+}
+
+/// Lengths of all lists, to undo a response that turned out to be malformed.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark([usize; 5]);
+
+impl Batch {
+    /// The observations.
+    #[must_use]
+    pub fn observations(&self) -> &[Observation] {
+        &self.items
+    }
+
+    /// Addresses of `observation`, IPv4 and IPv6 mixed as they were answered.
+    #[must_use]
+    pub fn addresses(&self, observation: &Observation) -> &[Address] {
+        slice(&self.addresses, observation.addresses)
+    }
+
+    /// Name servers of `observation`.
+    #[must_use]
+    pub fn servers(&self, observation: &Observation) -> &[Server] {
+        slice(&self.servers, observation.servers)
+    }
+
+    /// Addresses of `server` from the same message.
+    #[must_use]
+    pub fn glue(&self, server: &Server) -> &[Glue] {
+        slice(&self.glue, server.glue)
+    }
+
+    /// A name in lower-case uncompressed wire form.
+    #[must_use]
+    pub fn name(&self, span: NameSpan) -> &[u8] {
+        let at = span.at as usize;
+        self.names.get(at..at + usize::from(span.len)).unwrap_or(&[0])
+    }
+
+    /// The registrable domain of `observation`, in wire form.
+    #[must_use]
+    pub fn domain(&self, observation: &Observation) -> &[u8] {
+        self.name(observation.asked).get(usize::from(observation.domain_at)..).unwrap_or(&[0])
+    }
+
+    /// Moves everything from `other` to the end of this batch, and empties it.
+    pub fn append(&mut self, other: &mut Self) {
+        let [_, addresses, servers, glue, names] = self.mark().0.map(|len| len as u32);
+        let moved = |span: NameSpan| NameSpan { at: span.at + names, ..span };
+        let shifted = |range: Range, by| Range { from: range.from + by, to: range.to + by };
+        self.names.extend_from_slice(&other.names);
+        self.addresses.extend_from_slice(&other.addresses);
+        self.glue.extend_from_slice(&other.glue);
+        self.servers.extend(other.servers.iter().map(|server| Server {
+            name: moved(server.name),
+            glue: shifted(server.glue, glue),
+            ..*server
+        }));
+        self.items.extend(other.items.iter().map(|o| Observation {
+            asked: moved(o.asked),
+            host: moved(o.host),
+            terminal: moved(o.terminal),
+            addresses: shifted(o.addresses, addresses),
+            servers: shifted(o.servers, servers),
+            ..*o
+        }));
+        other.clear();
+    }
+
+    /// Empties the batch and keeps its buffers.
+    pub fn clear(&mut self) {
+        self.rewind(Mark([0; 5]));
+    }
+
+    pub(crate) fn push_name(&mut self, wire: &[u8]) -> NameSpan {
+        let at = self.names.len() as u32;
+        self.names.extend_from_slice(wire);
+        NameSpan { at, len: wire.len() as u8 }
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark([
+            self.items.len(),
+            self.addresses.len(),
+            self.servers.len(),
+            self.glue.len(),
+            self.names.len(),
+        ])
+    }
+
+    pub(crate) fn rewind(&mut self, Mark([items, addresses, servers, glue, names]): Mark) {
+        self.items.truncate(items);
+        self.addresses.truncate(addresses);
+        self.servers.truncate(servers);
+        self.glue.truncate(glue);
+        self.names.truncate(names);
+    }
+}
+
+fn slice<T>(list: &[T], range: Range) -> &[T] {
+    list.get(range.from as usize..range.to as usize).unwrap_or(&[])
+}

@@ -1,0 +1,58 @@
+//! Seeded DNS traffic with truth: flux families and look-alikes below a recursive resolver.
+//!
+//! A [`Scenario`] is a world of domain behaviours, a model of resolvers and clients, and faults.
+//! [`run`] turns it into packets in the order of a capture file and hands them to a sink: a
+//! [`PcapWriter`], or whatever reads packets. **One seed, one capture, byte for byte, on every
+//! machine**: the generator is pinned (`Pcg64Mcg` of `rand_pcg`), and no function is used whose
+//! result depends on the platform.
+//!
+//! The key decision: what a server answers is a pure function of seed, name and time. Nothing but
+//! the caches and the packets on their way is held, so memory does not grow with the length of a
+//! run, and flux and look-alikes are one mechanism with different numbers.
+//!
+//! ```text
+//! Asker ──question──► Caches ──miss──► World (families x domains, pools)
+//!   │                   │
+//!   └────── Composer, frame, Outbox (time order), Faults ──Packet──► sink
+//! ```
+//!
+//! Addresses are drawn by seed from ordinary unicast space and kept when the address table gives
+//! them the wanted class; the traffic is synthetic and says nothing about their owners.
+//!
+//! What it does not do: TCP, fragments, tunnels, and the view above a resolver.
+#![forbid(unsafe_code)]
+
+mod address;
+mod bench;
+#[cfg(test)]
+mod capture_tests;
+mod compose;
+mod demo;
+mod family;
+mod fault;
+mod frame;
+mod pcap;
+mod place;
+mod random;
+mod resolver;
+mod run;
+mod traffic;
+mod truth;
+mod world;
+
+pub use address::{
+    AddressBook, DRAWS_PER_ADDRESS_MAX, Family as AddressFamily, NoSuchAddress, Pool, Wish,
+};
+pub use bench::{BenchSize, bench};
+pub use demo::demo;
+pub use family::{
+    Data, Delegation, Family, Kind, NsNames, Owners, Rota, Rule, Target, Truth, Ttl, Turn,
+};
+pub use fault::Faults;
+pub use pcap::PcapWriter;
+pub use random::Random;
+pub use resolver::CACHE_ENTRIES_MAX;
+pub use run::{Scenario, Sink, Summary, Until, run};
+pub use traffic::{About, Asker, Client, Names, Pace, Resolver};
+pub use truth::{COLUMNS, write_truth};
+pub use world::{Domain, DomainId, Population, World};

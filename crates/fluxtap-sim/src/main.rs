@@ -1,0 +1,180 @@
+//! The program: makes the demonstration capture and the captures for measuring.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use fluxtap_intel::Intel;
+use fluxtap_sim::{BenchSize, PcapWriter, Scenario, Summary};
+
+/// Seeded DNS traffic with truth, as capture files.
+///
+/// One seed gives one capture, byte for byte. All traffic is synthetic; addresses are drawn by
+/// seed and say nothing about their owners.
+#[derive(Parser)]
+#[command(name = "fluxtap-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Three hours below two resolvers: each flux family, the look-alikes, ordinary sites.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim demo --seed 1 --out demo.pcap --truth truth.tsv"
+    )]
+    Demo(DemoArgs),
+    /// A large population of domains, for measuring speed and memory.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim bench --seed 1 --responses 1000000 --domains 200000 --out bench.pcap"
+    )]
+    Bench(BenchArgs),
+}
+
+#[derive(Args)]
+struct Output {
+    /// Seed of everything that is left to chance
+    #[arg(long, value_name = "N")]
+    seed: u64,
+    /// Capture file to write (pcap, Ethernet, microseconds); replaced if it is there
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    output: Output,
+    /// Truth file to write (tab-separated): what each domain is, and when its flux first shows
+    #[arg(long, value_name = "FILE")]
+    truth: PathBuf,
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    #[command(flatten)]
+    output: Output,
+    /// Number of responses, each with its query
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    responses: u64,
+    /// Number of domains; all are asked about when there are at least twice as many responses
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    domains: u32,
+    /// Share of the domains that is flux, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    flux_share: f64,
+    /// Event time that the responses are spread over, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 3600,
+        value_parser = clap::value_parser!(u32).range(1..=31_536_000)
+    )]
+    duration_s: u32,
+    /// Truth file to write as well; needs memory for the names of all domains
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("got '{text}', expected a number from 0 to 1")),
+    }
+}
+
+fn main() -> ExitCode {
+    match make(&Cli::parse().command) {
+        Ok(done) => {
+            say(&done);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("fluxtap-sim: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes what was asked for and gives the lines that say what was written.
+fn make(command: &Command) -> Result<String, String> {
+    let book = Intel::embedded();
+    let (output, scenario, truth) = match command {
+        Command::Demo(args) => {
+            let scenario = fluxtap_sim::demo(args.output.seed, &book);
+            (&args.output, scenario, Some(&args.truth))
+        }
+        Command::Bench(args) => {
+            let size = BenchSize {
+                responses: args.responses,
+                domains: args.domains,
+                flux_share: args.flux_share,
+                duration_s: args.duration_s,
+            };
+            (&args.output, fluxtap_sim::bench(args.output.seed, size, &book), args.truth.as_ref())
+        }
+    };
+    let scenario = scenario.map_err(|error| error.to_string())?;
+    let summary = write_capture(&scenario, &output.out).map_err(|error| at(&output.out, &error))?;
+    let mut done = format!(
+        "wrote {}: {} packets, {} responses (seed {}; {} lost, {} twice)\n",
+        output.out.display(),
+        summary.packets,
+        summary.responses,
+        scenario.seed,
+        summary.lost,
+        summary.duplicated,
+    );
+    if let Some(path) = truth {
+        write_truth(&scenario, &summary, path).map_err(|error| at(path, &error))?;
+        done += &format!(
+            "wrote {}: {} flux domains shown\n",
+            path.display(),
+            summary.first_flux_answers.len()
+        );
+    }
+    Ok(done)
+}
+
+fn write_capture(scenario: &Scenario, path: &Path) -> io::Result<Summary> {
+    let mut writer = PcapWriter::new(BufWriter::with_capacity(1 << 20, File::create(path)?))?;
+    let summary = fluxtap_sim::run(scenario, &mut |packet| writer.write(packet))?;
+    writer.into_inner().flush()?;
+    Ok(summary)
+}
+
+fn write_truth(scenario: &Scenario, summary: &Summary, path: &Path) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    fluxtap_sim::write_truth(scenario, summary, &mut out)?;
+    out.flush()
+}
+
+fn at(path: &Path, error: &io::Error) -> String {
+    format!("cannot write '{}': {error}", path.display())
+}
+
+/// Tells a person; standard output stays free. Nothing can be done about a closed stderr.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        for (text, is_share) in
+            [("0", true), ("1", true), ("0.01", true), ("1.1", false), ("NaN", false)]
+        {
+            assert_eq!(share(text).is_ok(), is_share, "{text}");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The run: questions in time order through the resolvers, packets in time order to a sink.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::io;
+
+use fluxtap_wire::{LinkType, Packet, Rtype, Timestamp};
+
+use crate::compose::{Asked, Composer, Reply};
+use crate::family::Truth;
+use crate::fault::{Fate, Faults};
+use crate::frame::{self, Carriage, Endpoint};
+use crate::random::Random;
+use crate::resolver::{Ask, Caches};
+use crate::traffic::{About, Asker, Client, Resolver, ends, missing_name};
+use crate::world::{DomainId, World};
+
+/// Domain behaviours, a resolver model and faults: one seed, one capture.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Seed of everything that is left to chance.
+    pub seed: u64,
+    /// Time of the first possible question.
+    pub start: Timestamp,
+    /// What bounds the run.
+    pub until: Until,
+    /// The authoritative side.
+    pub world: World,
+    /// The resolvers.
+    pub resolvers: Vec<Resolver>,
+    /// The clients.
+    pub clients: Vec<Client>,
+    /// The streams of questions. A new one at the end leaves the others' questions as they were.
+    pub askers: Vec<Asker>,
+    /// What the capture misses.
+    pub faults: Faults,
+}
+
+/// End of a run.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// No question is asked after so many seconds.
+    Seconds(u64),
+    /// No question is asked after so many were answered.
+    Responses(u64),
+}
+
+/// What a run made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Packets handed to the sink, duplicates included.
+    pub packets: u64,
+    /// Responses made, lost ones included.
+    pub responses: u64,
+    /// Packets lost to a fault.
+    pub lost: u64,
+    /// Packets that were handed over a second time.
+    pub duplicated: u64,
+    /// Packets handed over behind later ones.
+    pub late: u64,
+    /// Most packets that waited at a time for their turn.
+    pub waiting_max: usize,
+    /// Cache entries at the end.
+    pub cache_entries: usize,
+    /// Time of the last packet.
+    pub last: Timestamp,
+    /// For each flux domain the time of the first response that shows an address of it in the
+    /// answer section and that no fault lost.
+    pub first_flux_answers: BTreeMap<DomainId, Timestamp>,
+}
+
+/// Receives the packets in the order of the capture file.
+pub type Sink<'a> = dyn FnMut(Packet<'_>) -> io::Result<()> + 'a;
+
+/// Runs a scenario. Memory depends on its domains and rates, not on how long it runs.
+///
+/// # Errors
+/// What `sink` reports.
+///
+/// # Panics
+/// When the scenario contradicts itself: an alias into a zone that is not there, an index out of
+/// range, names longer than 255 bytes.
+pub fn run(scenario: &Scenario, sink: &mut Sink<'_>) -> io::Result<Summary> {
+    let mut run = Run::new(scenario);
+    let start_us = scenario.start.0 / 1000;
+    let mut streams: Vec<Stream> = (0_u64..)
+        .zip(&scenario.askers)
+        .map(|(index, _)| Stream { random: Random::new(scenario.seed, index), asked: 0 })
+        .collect();
+    let mut next: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+    for (index, asker) in scenario.askers.iter().enumerate() {
+        let wait_s = asker.pace.start_s(&mut streams[index].random);
+        next.push(Reverse((start_us + (wait_s * 1e6) as u64, index)));
+    }
+    while let Some(Reverse((at_us, index))) = next.pop() {
+        let is_over = match scenario.until {
+            Until::Seconds(seconds) => at_us >= start_us + seconds * 1_000_000,
+            Until::Responses(responses) => run.summary.responses >= responses,
+        };
+        if is_over {
+            break;
+        }
+        run.outbox.deliver(Some(at_us), &mut run.summary, sink)?;
+        let (asker, stream) = (&scenario.askers[index], &mut streams[index]);
+        run.ask(at_us, asker, stream);
+        let gap_us = (asker.pace.gap_s(&mut stream.random) * 1e6) as u64;
+        next.push(Reverse((at_us + gap_us.max(1), index)));
+    }
+    run.outbox.deliver(None, &mut run.summary, sink)?;
+    run.summary.cache_entries = run.caches.len();
+    Ok(run.summary)
+}
+
+/// State of one asker.
+struct Stream {
+    random: Random,
+    asked: u64,
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    caches: Caches,
+    composer: Composer,
+    reply: Reply,
+    outbox: Outbox,
+    summary: Summary,
+}
+
+/// A question on the wire.
+#[derive(Clone, Copy)]
+struct Flight {
+    client: Endpoint,
+    resolver: Endpoint,
+    vlan: Option<u16>,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        Self {
+            scenario,
+            caches: Caches::default(),
+            composer: Composer::default(),
+            reply: Reply::default(),
+            outbox: Outbox::new(scenario.seed, scenario.faults),
+            summary: Summary::default(),
+        }
+    }
+
+    /// One question and its answer, put into the outbox.
+    fn ask(&mut self, at_us: u64, asker: &Asker, stream: &mut Stream) {
+        let Scenario { world, resolvers, clients, .. } = self.scenario;
+        let random = &mut stream.random;
+        let id = subject(world, asker.about, stream.asked, random);
+        stream.asked += 1;
+        let domain = world.domain(id);
+        let qname = if random.chance(asker.missing_share) {
+            missing_name(&domain.apex, random)
+        } else {
+            asker.names.draw(world, &domain.apex, random)
+        };
+        let span = (asker.clients.end - asker.clients.start) as u64;
+        let client = &clients[asker.clients.start + random.below(span) as usize];
+        let resolver = &resolvers[client.resolver];
+        let [from, to] = ends(client, resolver, random);
+        let flight = Flight { client: from, resolver: to, vlan: client.vlan };
+        let asked = Asked {
+            id: random.bits() as u16,
+            qtype: *random.weighted(&asker.qtypes),
+            case: if client.mixes_case { random.bits() } else { 0 },
+            edns: client.edns,
+            dnssec_ok: client.edns && client.dnssec_ok,
+        };
+        let ask = Ask {
+            at_us,
+            hit_us: at_us + 1_000 + random.below(2_000),
+            miss_us: at_us + 8_000 + random.below(72_000),
+            domain: &domain,
+            qname: &qname,
+            qtype: asked.qtype,
+            cache: client.resolver as u8,
+            minimal: resolver.minimal,
+            dnssec_ok: asked.dnssec_ok,
+            dns64: client.dns64,
+            rotate: random.below(1 << 20),
+        };
+        let ready_us = self.caches.answer(world, ask, &mut self.reply);
+        let query = self.composer.query(&qname, asked);
+        self.outbox.put(at_us, flight, true, query, &mut self.summary);
+        let octets = self.composer.reply(asked, &self.reply, ready_us / 1_000_000);
+        let arrived = self.outbox.put(ready_us, flight, false, octets, &mut self.summary);
+        self.summary.responses += 1;
+        let is_flux = matches!(world.family(&domain).truth, Truth::Flux(_));
+        if is_flux && arrived && self.has_address() {
+            let at = Timestamp(ready_us * 1000);
+            let first = self.summary.first_flux_answers.entry(id).or_insert(at);
+            *first = at.min(*first);
+        }
+    }
+
+    /// Whether the reply's answer section holds an address.
+    fn has_address(&self) -> bool {
+        let address = |rtype| rtype == Rtype::A || rtype == Rtype::AAAA;
+        let answers = self.reply.records.iter();
+        answers.take_while(|r| r.section == fluxtap_wire::Section::Answer).any(|r| address(r.rtype))
+    }
+}
+
+/// The domain a question is about.
+fn subject(world: &World, about: About, asked: u64, random: &mut Random) -> DomainId {
+    let size = world.population_size();
+    match about {
+        About::Domain(id) => id,
+        About::Popular => world.population_start() + random.rank(size),
+        About::Sweep => world.population_start() + (asked % u64::from(size.max(1))) as u32,
+    }
+}
+
+/// Packets waiting for their time; holds no more than are on their way.
+struct Outbox {
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Buffers of packets that have left.
+    spare: Vec<Vec<u8>>,
+    random: Random,
+    faults: Faults,
+    /// Packets put so far; keeps the order of packets of one time.
+    count: u64,
+    /// Packets held back by the reorder fault, by the count of delivered packets that frees them.
+    late: BTreeMap<(u64, u64), Waiting>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    at_us: u64,
+    count: u64,
+    octets: Vec<u8>,
+}
+
+impl Outbox {
+    fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            waiting: BinaryHeap::new(),
+            spare: Vec::new(),
+            random: Random::new(seed, u64::MAX),
+            faults,
+            count: 0,
+            late: BTreeMap::new(),
+        }
+    }
+
+    /// Frames a message of the client or of the resolver; false if a fault lost it.
+    fn put(
+        &mut self,
+        at_us: u64,
+        flight: Flight,
+        is_query: bool,
+        message: &[u8],
+        summary: &mut Summary,
+    ) -> bool {
+        let fate = self.faults.fate(&mut self.random);
+        let ip_id = self.random.bits() as u16;
+        let (from, to) = match is_query {
+            true => (flight.client, flight.resolver),
+            false => (flight.resolver, flight.client),
+        };
+        let carriage = Carriage { vlan: flight.vlan, hops: if is_query { 63 } else { 64 }, ip_id };
+        let copies: &[u64] = match fate {
+            Fate::Lost => {
+                summary.lost += 1;
+                return false;
+            }
+            Fate::Whole => &[0],
+            Fate::Twice(gap_us) => {
+                summary.duplicated += 1;
+                &[0, gap_us]
+            }
+        };
+        for later_us in copies {
+            let mut octets = self.spare.pop().unwrap_or_default();
+            frame::write_udp(&mut octets, from, to, carriage, message);
+            self.count += 1;
+            let waiting = Waiting { at_us: at_us + later_us, count: self.count, octets };
+            self.waiting.push(Reverse(waiting));
+        }
+        summary.waiting_max = summary.waiting_max.max(self.waiting.len() + self.late.len());
+        true
+    }
+
+    /// Hands over what was sent before `until_us`; everything if that is `None`.
+    fn deliver(
+        &mut self,
+        until_us: Option<u64>,
+        summary: &mut Summary,
+        sink: &mut Sink<'_>,
+    ) -> io::Result<()> {
+        while let Some(Reverse(first)) = self.waiting.peek() {
+            if until_us.is_some_and(|until_us| first.at_us >= until_us) {
+                break;
+            }
+            let Some(Reverse(first)) = self.waiting.pop() else { break };
+            match self.faults.delay(&mut self.random) {
+                0 => self.hand_over(first, summary, sink)?,
+                behind => {
+                    summary.late += 1;
+                    self.late.insert((summary.packets + behind, first.count), first);
+                }
+            }
+            while let Some(entry) = self.late.first_entry() {
+                if entry.key().0 > summary.packets {
+                    break;
+                }
+                let late = entry.remove();
+                self.hand_over(late, summary, sink)?;
+            }
+        }
+        if until_us.is_none() {
+            while let Some((_, late)) = self.late.pop_first() {
+                self.hand_over(late, summary, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(
+        &mut self,
+        packet: Waiting,
+        summary: &mut Summary,
+        sink: &mut Sink<'_>,
+    ) -> io::Result<()> {
+        let at = Timestamp(packet.at_us * 1000);
+        summary.packets += 1;
+        summary.last = summary.last.max(at);
+        let wire_len = packet.octets.len() as u32;
+        sink(Packet { at, link: LinkType::ETHERNET, bytes: &packet.octets, wire_len })?;
+        self.spare.push(packet.octets);
+        Ok(())
+    }
+}

@@ -1,0 +1,774 @@
+//! A domain's history in numbers: what the judge reads.
+//!
+//! The statistics are those that a prototype on simulated and real traffic found to work; each says
+//! what it answers. Networks are /24 (IPv6 /48). The families are kept apart in every statistic
+//! over a sequence and joined only in counts: A and AAAA answers in turn would look like a
+//! replacement at every step.
+
+use crate::domain::{DomainWindow, Servers};
+use crate::subjects::{self, Member};
+use crate::track::{Run, Track};
+use fluxtap_intel::{AddressClass, Country, Owner};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// The windows in seconds: 15 min, 1 h, 24 h, 7 d.
+pub const WINDOWS_S: [u32; 4] = [900, 3_600, 86_400, 604_800];
+
+/// Everything the judge reads of one domain at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Features {
+    /// The time of judgement, seconds since the epoch.
+    pub now_s: u32,
+    /// Seconds since the domain was first seen.
+    pub age_s: u32,
+    /// Every subject in every window that differs from the next shorter one.
+    pub subjects: Vec<Subject>,
+    /// The name servers, if any were seen with addresses.
+    pub servers: Option<ServerEvidence>,
+    /// Addresses per network over the whole history.
+    pub history_density: f64,
+    /// Smoothed mixed-ownership share over the whole history, if the domain has fewer than 64
+    /// names and at least 8 networks.
+    pub history_mixed: Option<f64>,
+    /// The history lost runs to a limit, so it does not reach back as far as its age.
+    pub is_history_cut: bool,
+    /// Whether owners of addresses are known at all.
+    pub has_table: bool,
+}
+
+/// One subject of a domain in one window.
+#[derive(Clone, Debug, Default)]
+pub struct Subject {
+    /// Which subject: its position among the domain's, most addresses first.
+    pub index: u16,
+    /// The names seen once, taken together.
+    pub is_one_off: bool,
+    /// Length of the window in seconds.
+    pub window_s: u32,
+    /// Whether the history reaches back over the whole window.
+    pub is_window_complete: bool,
+    /// Cache fills.
+    pub refreshes: u32,
+    /// Different address sets.
+    pub sets: u32,
+    /// Steps from one set to another.
+    pub changes: u32,
+    /// Distinct addresses (IPv6: /64) outside content networks and provider-run zones.
+    pub addresses: u32,
+    /// Counts and shares over the networks of these addresses.
+    pub spread: Spread,
+    /// Mean networks per answer.
+    pub per_answer: f64,
+    /// Networks first seen in an answer to somebody who had been answered before.
+    pub replaced: u32,
+    /// Of these, in the later half of the refreshes.
+    pub replaced_late: u32,
+    /// Openness: whether replacement goes on and explains the pool, 0 to 1.
+    pub openness: f64,
+    /// Neighbouring answers that share a network, over what chance explains.
+    pub succession_ratio: f64,
+    /// The same as a distance from chance in standard deviations.
+    pub succession_z: f64,
+    /// Share of networks that came back after they had been replaced.
+    pub recurrence: f64,
+    /// Succession: sets follow each other as a window moves over a pool, 0 to 1.
+    pub succession: f64,
+    /// One single answer spreads over unrelated access networks.
+    pub has_snapshot: bool,
+    /// TTL estimate of the zone in seconds: the highest seen.
+    pub ttl_s: u32,
+    /// Whether an authority stated it; else it is the highest a cache showed.
+    pub is_ttl_authoritative: bool,
+    /// Smoothed share of hosting and education among owners that are known.
+    pub mixed: f64,
+    /// Addresses per network.
+    pub density: f64,
+    /// Share of networks in use first seen more than a day ago (7-day window only).
+    pub old_share: Option<f64>,
+    /// Addresses left out because a content network or a provider-run zone owns them.
+    pub subtracted: u32,
+    /// What older detectors would make of the same answers.
+    pub compare: Comparators,
+}
+
+/// How networks are spread over owners and places.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spread {
+    /// Distinct networks (/24, /48).
+    pub networks: u32,
+    /// Distinct larger prefixes (/16, /32).
+    pub prefixes: u32,
+    /// Distinct autonomous systems, unknown not counted.
+    pub asns: u32,
+    /// Distinct countries, unknown not counted.
+    pub countries: u32,
+    /// Entropy of the larger prefixes over the networks, normalised to 0 … 1.
+    pub entropy: f64,
+    /// Networks in access providers.
+    pub access: u32,
+    /// Networks in hosting providers.
+    pub hosting: u32,
+    /// Networks in education, research and state.
+    pub education: u32,
+    /// Networks in hyperscale clouds, counted under hosting too.
+    pub hyperscaler: u32,
+    /// Networks whose owner is known by number.
+    pub owned: u32,
+}
+
+/// Scores of earlier detectors on the same answers, as comparators.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Comparators {
+    /// Holz et al. 2008, `1.32 nA + 18.54 nASN`, over the last two different answers.
+    pub holz_two_lookups: f64,
+    /// The same over all addresses of the window.
+    pub holz_cumulative: f64,
+    /// The Zeek variant (jbaggs/anomalous-dns): the same times `nASN / nA`.
+    pub zeek_asn_ratio: f64,
+}
+
+/// The name servers of a domain.
+#[derive(Clone, Debug, Default)]
+pub struct ServerEvidence {
+    /// The servers' own addresses, measured as if they were the domain's.
+    pub subjects: Vec<Subject>,
+    /// Distinct server names.
+    pub names: u32,
+    /// Distinct server addresses.
+    pub addresses: u32,
+    /// How often a new set of server names came up.
+    pub set_changes: u32,
+    /// Server networks that the domain's own addresses lie in too.
+    pub shared_networks: u32,
+    /// Lowest TTL of the NS records in seconds.
+    pub ttl_min_s: u32,
+    /// Addresses per network over the whole history of the servers.
+    pub history_density: f64,
+}
+
+/// What an alert shows beside the numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The domain, wire form.
+    pub domain: Vec<u8>,
+    /// The host with the most changes in the subject, wire form; the asked name if there is none.
+    pub host: Vec<u8>,
+    /// Registrable domain's alias target outside the domain, wire form, empty if none.
+    pub terminal: Vec<u8>,
+    /// Type of the last changed answer: 1 (A) or 28 (AAAA).
+    pub qtype: u16,
+    /// First and last sight of the domain in milliseconds since the epoch.
+    pub first_ms: u64,
+    /// See `first_ms`.
+    pub last_ms: u64,
+    /// Responses seen.
+    pub responses: u32,
+    /// Distinct clients, estimated.
+    pub clients: u32,
+    /// Distinct names asked, estimated.
+    pub names: u32,
+    /// Special-use addresses that were answered and left out.
+    pub special_use: u32,
+    /// Responses with AA=1 and RA=0.
+    pub authoritative: u32,
+    /// Outermost VLAN id of the last response, 0 for none.
+    pub vlan: u16,
+    /// Addresses of the subject in the window, newest first, then by address.
+    pub addresses: Vec<AddressSeen>,
+    /// Hosts of the domain in the subject, most changes first.
+    pub hosts: Vec<HostSeen>,
+    /// Name-server names, sorted.
+    pub server_names: Vec<Vec<u8>>,
+    /// Lowest, median and highest TTL in seconds over the refreshes.
+    pub ttl_s: [u32; 3],
+    /// Whether the history lost runs to a limit inside the window.
+    pub is_history_cut: bool,
+}
+
+/// One address of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressSeen {
+    /// The address.
+    pub ip: IpAddr,
+    /// Who announces it.
+    pub owner: Owner,
+    /// First and last sight in seconds since the epoch.
+    pub first_s: u32,
+    /// See `first_s`.
+    pub last_s: u32,
+    /// Responses that offered it.
+    pub responses: u32,
+    /// TTL in seconds with which it was offered last.
+    pub ttl_s: u32,
+}
+
+/// One host of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSeen {
+    /// Its name, wire form.
+    pub name: Vec<u8>,
+    /// Runs of one address set.
+    pub runs: u16,
+}
+
+impl DomainWindow {
+    /// Measures the domain at `now_s`. Subjects with fewer than `addresses_min` addresses are left
+    /// out.
+    #[must_use]
+    pub fn features(&self, now_s: u32, addresses_min: usize, has_table: bool) -> Features {
+        let networks = Networks::of(&self.answers);
+        let subjects = measure_all(&self.answers, &networks, now_s, self.first_s(), addresses_min);
+        let (history_density, history_spread) = networks.whole();
+        let history_mixed = (self.names() < 64 && history_spread.networks >= 8)
+            .then(|| smoothed_mixed(&history_spread));
+        let servers = self
+            .servers
+            .as_deref()
+            .map(|servers| servers.measure(now_s, self.first_s(), addresses_min, &networks));
+        Features {
+            now_s,
+            age_s: now_s.saturating_sub(self.first_s()),
+            subjects,
+            servers,
+            history_density,
+            history_mixed,
+            is_history_cut: self.answers.runs_forgotten > 0,
+            has_table,
+        }
+    }
+
+    /// What an alert about subject `index` in a window shows.
+    #[must_use]
+    pub fn evidence(
+        &self,
+        index: u16,
+        window_s: u32,
+        now_s: u32,
+        addresses_min: usize,
+    ) -> Evidence {
+        let from_s = now_s.saturating_sub(window_s);
+        let members = subjects::split(&self.answers, addresses_min);
+        let track = &self.answers;
+        let runs: Vec<&Run> = match members.get(usize::from(index)) {
+            Some(member) => member
+                .runs
+                .iter()
+                .map(|&i| &track.runs[i as usize])
+                .filter(|r| r.seen_s >= from_s)
+                .collect(),
+            None => Vec::new(),
+        };
+        let mut hosts: Vec<HostSeen> = runs
+            .iter()
+            .filter_map(|r| track.hosts.get(usize::from(r.host)))
+            .map(|h| HostSeen { name: track.host_name(h).to_vec(), runs: h.runs })
+            .collect();
+        hosts.sort_by(|a, b| b.runs.cmp(&a.runs).then_with(|| a.name.cmp(&b.name)));
+        hosts.dedup();
+        let host = hosts.first().map_or_else(|| self.asked.to_vec(), |h| h.name.clone());
+        let mut server_names: Vec<Vec<u8>> = self.servers.as_deref().map_or_else(Vec::new, |s| {
+            s.track.hosts.iter().map(|h| s.track.host_name(h).to_vec()).collect()
+        });
+        server_names.sort();
+        Evidence {
+            domain: self.name.to_vec(),
+            host,
+            terminal: self.terminal.to_vec(),
+            qtype: self.qtype,
+            first_ms: self.first_ms,
+            last_ms: self.last_ms,
+            responses: self.responses,
+            clients: self.clients(),
+            names: self.names(),
+            special_use: self.special_use,
+            authoritative: self.authoritative,
+            vlan: self.vlan,
+            addresses: addresses_seen(track, &runs),
+            hosts,
+            server_names,
+            ttl_s: ttl_quantiles(&runs),
+            is_history_cut: track.runs_forgotten > 0 && track.forgotten_until_s >= from_s,
+        }
+    }
+
+    fn first_s(&self) -> u32 {
+        (self.first_ms / 1_000) as u32
+    }
+}
+
+impl Servers {
+    fn measure(
+        &self,
+        now_s: u32,
+        first_s: u32,
+        addresses_min: usize,
+        of_answers: &Networks,
+    ) -> ServerEvidence {
+        let networks = Networks::of(&self.track);
+        let keys: BTreeSet<u64> = of_answers.keys.iter().copied().collect();
+        let shared = networks.keys.iter().filter(|key| keys.contains(key)).count();
+        ServerEvidence {
+            subjects: measure_all(&self.track, &networks, now_s, first_s, addresses_min),
+            names: self.track.hosts.len() as u32,
+            addresses: self.track.entries.len() as u32,
+            set_changes: self.set_changes,
+            shared_networks: shared as u32,
+            ttl_min_s: self.ttl_min_s,
+            history_density: networks.whole().0,
+        }
+    }
+}
+
+fn addresses_seen(track: &Track, runs: &[&Run]) -> Vec<AddressSeen> {
+    let mut seen: BTreeMap<u16, AddressSeen> = BTreeMap::new();
+    for run in runs {
+        for &index in track.set(run) {
+            let entry = &track.entries[usize::from(index)];
+            let address = seen.entry(index).or_insert(AddressSeen {
+                ip: entry.ip(),
+                owner: entry.owner,
+                first_s: entry.first_s,
+                last_s: run.seen_s,
+                responses: 0,
+                ttl_s: run.ttl_s,
+            });
+            address.responses = address.responses.saturating_add(run.responses);
+            if run.seen_s >= address.last_s {
+                address.last_s = run.seen_s;
+                address.ttl_s = run.ttl_s;
+            }
+        }
+    }
+    let mut list: Vec<AddressSeen> = seen.into_values().collect();
+    list.sort_by(|a, b| b.last_s.cmp(&a.last_s).then(a.ip.cmp(&b.ip)));
+    list
+}
+
+fn ttl_quantiles(runs: &[&Run]) -> [u32; 3] {
+    let mut highest: Vec<u32> = runs.iter().map(|r| r.ttl_s).collect();
+    highest.sort_unstable();
+    let lowest = runs.iter().map(|r| r.ttl_min_s).min().unwrap_or(0);
+    let median = highest.get(highest.len() / 2).copied().unwrap_or(0);
+    [lowest, median, highest.last().copied().unwrap_or(0)]
+}
+
+/// The networks of a track, numbered; an address outside the residual has none.
+struct Networks {
+    of_entry: Vec<Option<u16>>,
+    keys: Vec<u64>,
+    prefixes: Vec<u64>,
+    owners: Vec<Owner>,
+    /// Distinct units (addresses, /64) of the residual.
+    units: usize,
+}
+
+impl Networks {
+    fn of(track: &Track) -> Self {
+        let mut numbers: BTreeMap<u64, u16> = BTreeMap::new();
+        let mut networks =
+            Self { of_entry: vec![], keys: vec![], prefixes: vec![], owners: vec![], units: 0 };
+        let mut units = BTreeSet::new();
+        for entry in &track.entries {
+            if !entry.is_residual() {
+                networks.of_entry.push(None);
+                continue;
+            }
+            units.insert(entry.unit());
+            let number = *numbers.entry(entry.network()).or_insert_with(|| {
+                networks.keys.push(entry.network());
+                networks.prefixes.push(entry.prefix());
+                networks.owners.push(entry.owner);
+                (networks.keys.len() - 1) as u16
+            });
+            networks.of_entry.push(Some(number));
+        }
+        networks.units = units.len();
+        networks
+    }
+
+    /// Density and spread over the whole history.
+    fn whole(&self) -> (f64, Spread) {
+        let density = self.units as f64 / self.keys.len().max(1) as f64;
+        (density, self.spread(&vec![true; self.keys.len()]))
+    }
+
+    fn spread(&self, is_in: &[bool]) -> Spread {
+        let mut spread = Spread::default();
+        let mut asns = BTreeSet::new();
+        let mut countries: BTreeSet<Country> = BTreeSet::new();
+        let mut prefixes: BTreeMap<u64, u32> = BTreeMap::new();
+        for (i, owner) in self.owners.iter().enumerate().filter(|&(i, _)| is_in[i]) {
+            spread.networks += 1;
+            *prefixes.entry(self.prefixes[i]).or_default() += 1;
+            if owner.asn != 0 {
+                spread.owned += 1;
+                asns.insert(owner.asn);
+            }
+            if owner.country.as_str().is_some() {
+                countries.insert(owner.country);
+            }
+            match owner.class {
+                AddressClass::Access => spread.access += 1,
+                AddressClass::Hosting => spread.hosting += 1,
+                AddressClass::Education => spread.education += 1,
+                AddressClass::Cdn | AddressClass::Unknown => {}
+            }
+            spread.hyperscaler += u32::from(owner.hyperscaler);
+        }
+        spread.asns = asns.len() as u32;
+        spread.countries = countries.len() as u32;
+        spread.prefixes = prefixes.len() as u32;
+        spread.entropy = normalised_entropy(prefixes.values().copied(), spread.networks);
+        spread
+    }
+}
+
+/// Entropy of `counts` over `log2(total)`: 1 when all differ, 0 when all are one.
+fn normalised_entropy(counts: impl Iterator<Item = u32>, total: u32) -> f64 {
+    if total < 2 {
+        return 0.0;
+    }
+    let total = f64::from(total);
+    // From libm, not from the platform: the last bit must not depend on the machine.
+    let bits: f64 = counts
+        .map(|count| {
+            let share = f64::from(count) / total;
+            -share * libm::log2(share)
+        })
+        .sum();
+    bits / libm::log2(total)
+}
+
+/// `(h n + 1) / ((a + h + e) n + 4)` with h meaning hosting and education: four pseudo-networks,
+/// so that three refreshes cannot prove purity.
+fn smoothed_mixed(spread: &Spread) -> f64 {
+    let impure = f64::from(spread.hosting + spread.education);
+    (impure + 1.0) / (f64::from(spread.access) + impure + 4.0)
+}
+
+fn measure_all(
+    track: &Track,
+    networks: &Networks,
+    now_s: u32,
+    first_s: u32,
+    addresses_min: usize,
+) -> Vec<Subject> {
+    let mut measured = Vec::new();
+    for (index, member) in subjects::split(track, addresses_min).iter().enumerate() {
+        let mut runs_before = 0;
+        for window_s in WINDOWS_S {
+            let from_s = now_s.saturating_sub(window_s);
+            let runs = member.runs.iter().filter(|&&i| track.runs[i as usize].seen_s >= from_s);
+            let count = runs.count();
+            // A longer window without further runs would give the same numbers again.
+            if count == runs_before {
+                continue;
+            }
+            runs_before = count;
+            let mut subject =
+                Measure { track, networks, member, from_s, window_s, now_s }.subject();
+            subject.index = index as u16;
+            subject.is_window_complete = first_s <= from_s
+                && (track.runs_forgotten == 0 || track.forgotten_until_s < from_s);
+            measured.push(subject);
+        }
+    }
+    measured
+}
+
+/// One subject in one window, being measured.
+struct Measure<'a> {
+    track: &'a Track,
+    networks: &'a Networks,
+    member: &'a Member,
+    from_s: u32,
+    window_s: u32,
+    now_s: u32,
+}
+
+/// A run with its residual networks.
+struct Step<'a> {
+    run: &'a Run,
+    nets: Vec<u16>,
+}
+
+impl Measure<'_> {
+    fn subject(&self) -> Subject {
+        let steps = self.steps();
+        let mut is_in = vec![false; self.networks.keys.len()];
+        for step in &steps {
+            for &net in &step.nets {
+                is_in[usize::from(net)] = true;
+            }
+        }
+        let spread = self.networks.spread(&is_in);
+        let (units, subtracted) = self.units(&steps);
+        let refreshes: u32 = steps.iter().map(|s| s.run.refreshes).sum();
+        let offered: f64 =
+            steps.iter().map(|s| f64::from(s.run.refreshes) * s.nets.len() as f64).sum();
+        let mut subject = Subject {
+            is_one_off: self.member.is_one_off,
+            window_s: self.window_s,
+            refreshes,
+            sets: distinct_sets(&steps),
+            changes: changes(&steps),
+            addresses: units,
+            per_answer: offered / f64::from(refreshes.max(1)),
+            mixed: smoothed_mixed(&spread),
+            density: f64::from(units) / f64::from(spread.networks.max(1)),
+            has_snapshot: steps.iter().any(|step| self.is_snapshot(step)),
+            ttl_s: steps.iter().map(|s| s.run.ttl_s).max().unwrap_or(0),
+            is_ttl_authoritative: steps.iter().any(|s| s.run.is_authoritative),
+            old_share: self.old_share(&steps),
+            subtracted,
+            compare: self.compare(&steps),
+            spread,
+            ..Subject::default()
+        };
+        self.measure_replacement(&steps, &mut subject);
+        self.measure_succession(&steps, &mut subject);
+        subject
+    }
+
+    fn steps(&self) -> Vec<Step<'_>> {
+        self.member
+            .runs
+            .iter()
+            .map(|&i| &self.track.runs[i as usize])
+            .filter(|run| run.seen_s >= self.from_s)
+            .map(|run| Step { run, nets: self.nets(run) })
+            .collect()
+    }
+
+    fn nets(&self, run: &Run) -> Vec<u16> {
+        let set = self.track.set(run);
+        let mut nets: Vec<u16> =
+            set.iter().filter_map(|&e| self.networks.of_entry[usize::from(e)]).collect();
+        nets.sort_unstable();
+        nets.dedup();
+        nets
+    }
+
+    /// Distinct units of the residual, and addresses that were subtracted.
+    fn units(&self, steps: &[Step<'_>]) -> (u32, u32) {
+        let mut units = BTreeSet::new();
+        let mut subtracted = BTreeSet::new();
+        for &entry in steps.iter().flat_map(|step| self.track.set(step.run)) {
+            if self.networks.of_entry[usize::from(entry)].is_some() {
+                units.insert(self.track.entries[usize::from(entry)].unit());
+            } else {
+                subtracted.insert(entry);
+            }
+        }
+        (units.len() as u32, subtracted.len() as u32)
+    }
+
+    /// Witnessed replacement: new networks in answers to somebody who had been answered before. A
+    /// resolver that keeps its region, a customer that keeps its address and a new name witness
+    /// nothing. `openness = min(2 w_late / w, 1) * min(1.3 w / (n - k), 1)`, 0 if w < 2.
+    fn measure_replacement(&self, steps: &[Step<'_>], subject: &mut Subject) {
+        let mut is_known = vec![false; self.networks.keys.len()];
+        // What was offered before the window is not new in it.
+        for &i in &self.member.runs {
+            let run = &self.track.runs[i as usize];
+            if run.seen_s < self.from_s {
+                for net in self.nets(run) {
+                    is_known[usize::from(net)] = true;
+                }
+            }
+        }
+        let half = f64::from(subject.refreshes) / 2.0;
+        let mut refreshes_before = 0;
+        for step in steps {
+            let is_witnessed = if self.member.is_one_off {
+                step.run.is_domain_witnessed
+            } else {
+                step.run.is_witnessed
+            };
+            // A run that began before the window, or whose beginnings were forgotten, shows
+            // nothing new in it.
+            let is_new = step.run.first_s >= self.from_s;
+            for &net in &step.nets {
+                if std::mem::replace(&mut is_known[usize::from(net)], true) {
+                    continue;
+                }
+                if is_new && is_witnessed && !step.run.is_partial {
+                    subject.replaced += 1;
+                    subject.replaced_late += u32::from(f64::from(refreshes_before) >= half);
+                }
+            }
+            refreshes_before += step.run.refreshes;
+        }
+        if subject.replaced >= 2 {
+            let replaced = f64::from(subject.replaced);
+            let to_explain = f64::from(subject.spread.networks) - subject.per_answer;
+            let share = if to_explain > 0.0 { 1.3 * replaced / to_explain } else { 1.0 };
+            let lateness = 2.0 * f64::from(subject.replaced_late) / replaced;
+            subject.openness = lateness.clamp(0.0, 1.0) * share.clamp(0.0, 1.0);
+        }
+    }
+
+    /// Succession by a runs test: neighbouring refreshes share networks far more often than the
+    /// networks' frequencies explain, and what is gone stays gone. Random draws from a pool give a
+    /// ratio near 1, a window that moves over a pool 3 to 8.
+    fn measure_succession(&self, steps: &[Step<'_>], subject: &mut Subject) {
+        let mut adjacent = 0.0;
+        let mut expected = 0.0;
+        let mut overlaps = 0_u32;
+        let mut recurring = 0_u32;
+        for is_v6 in [false, true] {
+            let family: Vec<&Step<'_>> = steps
+                .iter()
+                .filter(|s| s.run.is_v6 == is_v6 && !s.run.is_partial && !s.nets.is_empty())
+                .collect();
+            let refreshes: u32 = family.iter().map(|s| s.run.refreshes).sum();
+            let mut offers = vec![0_u32; self.networks.keys.len()];
+            let mut returns = Returns::new(self.networks.keys.len(), 2 * subject.ttl_s + 60);
+            let mut previous: &[u16] = &[];
+            for step in &family {
+                let within = step.run.refreshes - 1;
+                let both = step.nets.iter().filter(|n| previous.binary_search(n).is_ok()).count();
+                adjacent += f64::from(within) * step.nets.len() as f64 + both as f64;
+                overlaps += within + u32::from(both > 0);
+                for &net in &step.nets {
+                    offers[usize::from(net)] += step.run.refreshes;
+                }
+                returns.note(step);
+                previous = &step.nets;
+            }
+            recurring += returns.count();
+            let pairs: f64 =
+                offers.iter().map(|&c| f64::from(c) * f64::from(c.saturating_sub(1))).sum();
+            expected += pairs / f64::from(refreshes.max(1));
+        }
+        let networks = f64::from(subject.spread.networks.max(1));
+        subject.succession_ratio = if expected > 0.0 { adjacent / expected } else { 0.0 };
+        subject.succession_z = (adjacent - expected) / (expected + 1.0).sqrt();
+        subject.recurrence = f64::from(recurring) / networks;
+        let overlaps_min = (f64::from(subject.refreshes) / 10.0).max(4.0);
+        let is_cloud = f64::from(subject.spread.hyperscaler) >= 0.7 * networks;
+        if f64::from(overlaps) >= overlaps_min && !is_cloud {
+            subject.succession = ((subject.succession_z - 2.5) / 2.0).clamp(0.0, 1.0)
+                * ((subject.succession_ratio - 1.5) / 2.0).clamp(0.0, 1.0)
+                * (1.0 - 2.0 * subject.recurrence).clamp(0.0, 1.0);
+        }
+    }
+
+    /// One set of at least 4 addresses in 4 /16 and 3 autonomous systems, 30 % or more of them in
+    /// access networks and at most 15 % in hosting or education.
+    fn is_snapshot(&self, step: &Step<'_>) -> bool {
+        let mut is_in = vec![false; self.networks.keys.len()];
+        for &net in &step.nets {
+            is_in[usize::from(net)] = true;
+        }
+        let spread = self.networks.spread(&is_in);
+        let networks = f64::from(spread.networks);
+        spread.networks >= 4
+            && spread.prefixes >= 4
+            && spread.asns >= 3
+            && f64::from(spread.access) >= 0.3 * networks
+            && f64::from(spread.hosting + spread.education) <= 0.15 * networks
+    }
+
+    /// In the 7-day window: the share of networks in use that were first seen over a day ago.
+    fn old_share(&self, steps: &[Step<'_>]) -> Option<f64> {
+        if self.window_s < WINDOWS_S[3] {
+            return None;
+        }
+        let yesterday = self.now_s.saturating_sub(WINDOWS_S[2]);
+        let mut is_old = vec![None; self.networks.keys.len()];
+        for step in steps {
+            for &net in &step.nets {
+                let slot = &mut is_old[usize::from(net)];
+                *slot = Some(slot.unwrap_or(false) || step.run.first_s < yesterday);
+            }
+        }
+        let known = is_old.iter().flatten().count();
+        let old = is_old.iter().flatten().filter(|&&old| old).count();
+        (known > 0).then(|| old as f64 / known as f64)
+    }
+
+    fn compare(&self, steps: &[Step<'_>]) -> Comparators {
+        let last_two = &steps[steps.len().saturating_sub(2)..];
+        let (two_addresses, two_asns) = self.raw_counts(last_two);
+        let (addresses, asns) = self.raw_counts(steps);
+        let holz = |addresses: f64, asns: f64| 1.32 * addresses + 18.54 * asns;
+        Comparators {
+            holz_two_lookups: holz(two_addresses, two_asns),
+            holz_cumulative: holz(addresses, asns),
+            zeek_asn_ratio: holz(addresses, asns) * asns / addresses.max(1.0),
+        }
+    }
+
+    /// Addresses and autonomous systems with nothing subtracted.
+    fn raw_counts(&self, steps: &[Step<'_>]) -> (f64, f64) {
+        let mut entries: Vec<u16> =
+            steps.iter().flat_map(|step| self.track.set(step.run)).copied().collect();
+        entries.sort_unstable();
+        entries.dedup();
+        let mut asns: Vec<u32> = entries
+            .iter()
+            .map(|&e| self.track.entries[usize::from(e)].owner.asn)
+            .filter(|&asn| asn != 0)
+            .collect();
+        asns.sort_unstable();
+        asns.dedup();
+        (entries.len() as f64, asns.len() as f64)
+    }
+}
+
+fn distinct_sets(steps: &[Step<'_>]) -> u32 {
+    let sets: BTreeSet<&[u16]> =
+        steps.iter().map(|s| s.nets.as_slice()).filter(|nets| !nets.is_empty()).collect();
+    sets.len() as u32
+}
+
+/// Steps from one residual set to a different one, the families apart.
+fn changes(steps: &[Step<'_>]) -> u32 {
+    let mut changes = 0;
+    for is_v6 in [false, true] {
+        let family = steps.iter().filter(|s| s.run.is_v6 == is_v6 && !s.run.is_partial);
+        let nets: Vec<&[u16]> = family.map(|s| s.nets.as_slice()).collect();
+        changes += nets.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    }
+    changes as u32
+}
+
+/// Networks that came back after more than four other refreshes and a stated time.
+struct Returns {
+    last: Vec<Option<(u32, u32)>>,
+    has_returned: Vec<bool>,
+    refreshes: u32,
+    gap_s: u32,
+}
+
+impl Returns {
+    fn new(networks: usize, gap_s: u32) -> Self {
+        Self {
+            last: vec![None; networks],
+            has_returned: vec![false; networks],
+            refreshes: 0,
+            gap_s,
+        }
+    }
+
+    fn note(&mut self, step: &Step<'_>) {
+        let end = self.refreshes + step.run.refreshes;
+        for &net in &step.nets {
+            let net = usize::from(net);
+            if let Some((refresh, seen_s)) = self.last[net]
+                && self.refreshes - refresh > 4
+                && step.run.first_s.saturating_sub(seen_s) > self.gap_s
+            {
+                self.has_returned[net] = true;
+            }
+            self.last[net] = Some((end, step.run.refreshed_s));
+        }
+        self.refreshes = end;
+    }
+
+    fn count(&self) -> u32 {
+        self.has_returned.iter().filter(|&&r| r).count() as u32
+    }
+}

@@ -1,0 +1,284 @@
+//! All domains, in fixed partitions with a byte budget each.
+
+use crate::domain::{DomainWindow, Rank};
+use crate::limits::PARTITIONS;
+use crate::track::Outcome;
+use fluxtap_intel::Intel;
+use fluxtap_observe::{Batch, Observation};
+use hashbrown::HashTable;
+use std::net::IpAddr;
+
+/// Domains looked at to find the one that is worth least, when room is needed.
+const EVICTION_SAMPLE: usize = 8;
+
+/// Runs from which on a domain counts as changing: an ordinary one has a set or two a host.
+const CHANGING_RUNS_MIN: usize = 4;
+
+/// A domain in the table; valid until the domain is evicted or expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DomainRef {
+    /// The partition.
+    pub partition: u8,
+    slot: u32,
+    generation: u32,
+}
+
+/// What an observation did to its domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The domain.
+    pub domain: DomainRef,
+    /// There was a new cache fill: reason to judge the domain anew.
+    pub is_refreshed: bool,
+}
+
+/// Counters of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableCounts {
+    /// Domains in the table.
+    pub tracked: u64,
+    /// Bytes held by them, the index included.
+    pub bytes: u64,
+    /// Domains that were ever taken in.
+    pub admitted: u64,
+    /// Domains dropped because they were not seen for the longest window.
+    pub expired: u64,
+    /// Domains dropped to keep the budget.
+    pub evicted: u64,
+    /// Of these, domains that were suspect (scored above half of the lowest threshold).
+    pub evicted_suspect: u64,
+    /// Of these, domains with an open alert.
+    pub evicted_alerted: u64,
+    /// Name-server facts about domains that had offered no address.
+    pub server_facts_unused: u64,
+}
+
+/// All domains. One owner, no locks; everything in it happens in event time.
+#[derive(Debug)]
+pub struct Table {
+    partitions: Vec<Partition>,
+    key: u64,
+    bytes_per_partition: usize,
+    scratch: Vec<IpAddr>,
+    /// Domains with an open alert that had to make room, until somebody takes them.
+    evicted: Vec<DomainWindow>,
+    counts: TableCounts,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    index: HashTable<u32>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    bytes: usize,
+    hand: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    bytes: u32,
+    domain: Option<Box<DomainWindow>>,
+}
+
+impl Table {
+    /// An empty table that holds at most `bytes_max` bytes, its hashes keyed with `key`.
+    #[must_use]
+    pub fn new(bytes_max: usize, key: u64) -> Self {
+        Self {
+            partitions: (0..PARTITIONS).map(|_| Partition::default()).collect(),
+            key,
+            bytes_per_partition: bytes_max / PARTITIONS,
+            scratch: Vec::new(),
+            evicted: Vec::new(),
+            counts: TableCounts::default(),
+        }
+    }
+
+    /// The counters as they are now.
+    #[must_use]
+    pub fn counts(&self) -> TableCounts {
+        let tracked = self.partitions.iter().map(|p| p.index.len() as u64).sum();
+        let bytes = self.partitions.iter().map(|p| p.total_bytes() as u64).sum();
+        TableCounts { tracked, bytes, ..self.counts }
+    }
+
+    /// Takes an observation in. `None` if it only names servers of a domain that is not tracked:
+    /// a domain is tracked from its first address on.
+    pub fn apply(
+        &mut self,
+        observation: &Observation,
+        batch: &Batch,
+        intel: &Intel,
+    ) -> Option<Applied> {
+        let hash = observation.domain_hash;
+        let number = (hash >> 58) as usize % PARTITIONS;
+        let partition = &mut self.partitions[number];
+        let name = batch.domain(observation);
+        let found = partition.find(hash, name);
+        let slot = match found {
+            Some(slot) => slot,
+            None if batch.addresses(observation).is_empty() => {
+                self.counts.server_facts_unused += 1;
+                return None;
+            }
+            None => {
+                self.counts.admitted += 1;
+                partition.admit(DomainWindow::new(name, hash, observation.at.millis()))
+            }
+        };
+        let entry = &mut partition.slots[slot as usize];
+        let generation = entry.generation;
+        let domain = entry.domain.as_deref_mut()?;
+        let outcome = domain.apply(observation, batch, intel, self.key, &mut self.scratch);
+        if outcome == Outcome::Changed || found.is_none() {
+            let bytes = domain.bytes();
+            partition.bytes = partition.bytes + bytes - entry.bytes as usize;
+            entry.bytes = bytes as u32;
+            let gone = partition.keep_budget(self.bytes_per_partition, slot, &mut self.counts);
+            self.evicted.extend(gone);
+        }
+        let domain = DomainRef { partition: number as u8, slot, generation };
+        Some(Applied { domain, is_refreshed: outcome != Outcome::Known })
+    }
+
+    /// The domain behind a reference, unless it is gone.
+    #[must_use]
+    pub fn get(&self, domain: DomainRef) -> Option<&DomainWindow> {
+        let slot =
+            self.partitions[usize::from(domain.partition)].slots.get(domain.slot as usize)?;
+        slot.domain.as_deref().filter(|_| slot.generation == domain.generation)
+    }
+
+    /// The same, to note a judgement.
+    pub fn get_mut(&mut self, domain: DomainRef) -> Option<&mut DomainWindow> {
+        let partition = &mut self.partitions[usize::from(domain.partition)];
+        let slot = partition.slots.get_mut(domain.slot as usize)?;
+        slot.domain.as_deref_mut().filter(|_| slot.generation == domain.generation)
+    }
+
+    /// Marks a domain as waiting to be judged; false if it waits already or is gone.
+    pub fn queue(&mut self, domain: DomainRef) -> bool {
+        self.get_mut(domain).is_some_and(|d| !std::mem::replace(&mut d.is_queued, true))
+    }
+
+    /// Takes the mark off.
+    pub fn unqueue(&mut self, domain: DomainRef) {
+        if let Some(domain) = self.get_mut(domain) {
+            domain.is_queued = false;
+        }
+    }
+
+    /// Drops domains not seen since `before_ms`, in one partition; returns how many.
+    pub fn expire(&mut self, partition: u8, before_ms: u64) -> u64 {
+        let partition = &mut self.partitions[usize::from(partition)];
+        let mut expired = 0;
+        for slot in 0..partition.slots.len() {
+            let domain = partition.slots[slot].domain.as_ref();
+            if domain.is_some_and(|d| d.last_ms < before_ms && d.rank < Rank::Alerted) {
+                partition.remove(slot as u32);
+                expired += 1;
+            }
+        }
+        self.counts.expired += expired;
+        expired
+    }
+
+    /// Domains with an open alert that were evicted since the last call.
+    pub fn take_evicted(&mut self) -> Vec<DomainWindow> {
+        std::mem::take(&mut self.evicted)
+    }
+}
+
+impl Partition {
+    fn find(&self, hash: u64, name: &[u8]) -> Option<u32> {
+        self.index
+            .find(hash, |&slot| {
+                let domain = self.slots[slot as usize].domain.as_deref();
+                domain.is_some_and(|d| d.hash == hash && *d.name == *name)
+            })
+            .copied()
+    }
+
+    fn admit(&mut self, domain: DomainWindow) -> u32 {
+        let hash = domain.hash;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.bytes = 0;
+        entry.domain = Some(Box::new(domain));
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |&s| {
+            slots[s as usize].domain.as_deref().map_or(0, |d| d.hash)
+        });
+        slot
+    }
+
+    fn remove(&mut self, slot: u32) -> Option<Box<DomainWindow>> {
+        let entry = &mut self.slots[slot as usize];
+        let domain = entry.domain.take()?;
+        entry.generation += 1;
+        self.bytes -= entry.bytes as usize;
+        entry.bytes = 0;
+        if let Ok(found) = self.index.find_entry(domain.hash, |&s| s == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+        Some(domain)
+    }
+
+    fn total_bytes(&self) -> usize {
+        self.bytes
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.free.capacity() * size_of::<u32>()
+            + self.index.capacity() * (size_of::<u32>() + 1)
+    }
+
+    /// Evicts until the budget holds: of a few domains under the clock hand the one with the least
+    /// evidence goes, among equals the one not seen for longest; never `keep`, which was just
+    /// written. Returns those that had an open alert.
+    fn keep_budget(
+        &mut self,
+        budget: usize,
+        keep: u32,
+        counts: &mut TableCounts,
+    ) -> Vec<DomainWindow> {
+        let mut alerted = Vec::new();
+        while self.total_bytes() > budget && self.index.len() > 1 {
+            let mut victim: Option<(Rank, u64, u32)> = None;
+            let mut looked = 0;
+            for _ in 0..self.slots.len() {
+                self.hand = (self.hand + 1) % self.slots.len();
+                let Some(domain) = &self.slots[self.hand].domain else { continue };
+                if self.hand as u32 == keep {
+                    continue;
+                }
+                let worth = (domain.worth(), domain.last_ms, self.hand as u32);
+                victim = Some(victim.map_or(worth, |v| v.min(worth)));
+                looked += 1;
+                if looked == EVICTION_SAMPLE {
+                    break;
+                }
+            }
+            let Some((worth, _, slot)) = victim else { break };
+            counts.evicted += 1;
+            counts.evicted_suspect += u64::from(worth == Rank::Suspect);
+            if let Some(domain) = self.remove(slot)
+                && worth == Rank::Alerted
+            {
+                counts.evicted_alerted += 1;
+                alerted.push(*domain);
+            }
+        }
+        alerted
+    }
+}
+
+impl DomainWindow {
+    fn worth(&self) -> Rank {
+        let is_changing = self.answers.runs.len() > CHANGING_RUNS_MIN;
+        self.rank.max(if is_changing { Rank::Changing } else { Rank::Plain })
+    }
+}

@@ -1,0 +1,475 @@
+//! One history of address sets: which set was offered under which host, from when to when.
+//!
+//! ```text
+//! hosts      www.evil.example   evil.example            (names in one arena)
+//! addresses  a b c d e …                                 (first and last seen, owner)
+//! runs       [www: a b c | 12:00 … 12:04, 2 refreshes] [www: c d e | 12:05 …] …
+//! ```
+//!
+//! A **refresh** is one cache fill: answers with the same host, family, set and expiry (within
+//! [`EXPIRY_SLACK_S`]) are the same fill, whoever shows it. A **run** is a stretch of refreshes of
+//! one host with one and the same set. What is measured later is the change from run to run, so
+//! volume leaves no trace: a million answers of one fill are one refresh.
+
+use crate::limits;
+use fluxtap_intel::{AddressClass, Intel, Owner};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Two expiries this close are the same cache fill: rounding and latency reach 1.2 s.
+pub(crate) const EXPIRY_SLACK_S: u32 = 2;
+
+/// Open expiries kept per run: sibling caches behind one address hold one fill each.
+const EXPIRIES_PER_RUN: usize = 6;
+
+/// Runs searched backwards for the fill an answer belongs to.
+const RUNS_SEARCHED_MAX: usize = 32;
+
+/// Host number of a run whose host was forgotten: it was seen once, and only the one-off sequence
+/// of the whole domain still uses it.
+pub(crate) const HOST_FORGOTTEN: u16 = u16::MAX;
+
+/// Zone number of a run outside every curated zone.
+pub(crate) const ZONE_NONE: u16 = u16::MAX;
+
+/// A host name inside the domain.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) hash: u32,
+    pub(crate) name_at: u32,
+    pub(crate) name_len: u8,
+    pub(crate) refreshes: u32,
+    pub(crate) runs: u16,
+}
+
+/// An address that was offered, with its owner looked up once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    ip: [u8; 16],
+    pub(crate) first_s: u32,
+    pub(crate) owner: Owner,
+}
+
+impl Entry {
+    /// The address as it was answered.
+    pub(crate) fn ip(&self) -> IpAddr {
+        match self.ip {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
+                IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+            }
+            other => IpAddr::V6(Ipv6Addr::from(other)),
+        }
+    }
+
+    pub(crate) fn is_v6(&self) -> bool {
+        !matches!(self.ip, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+    }
+
+    /// The network: /24 for IPv4, /48 for IPv6, the families never equal.
+    pub(crate) fn network(&self) -> u64 {
+        match self.ip {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, _] => {
+                u64::from(u32::from_be_bytes([0, a, b, c]))
+            }
+            [a, b, c, d, e, f, ..] => u64::from_be_bytes([1, 0, a, b, c, d, e, f]),
+        }
+    }
+
+    /// The larger prefix that diversity is spread over: /16 for IPv4, /32 for IPv6.
+    pub(crate) fn prefix(&self) -> u64 {
+        match self.ip {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, ..] => {
+                u64::from(a) << 8 | u64::from(b)
+            }
+            [a, b, c, d, ..] => u64::from_be_bytes([0, 0, 0, 1, a, b, c, d]),
+        }
+    }
+
+    /// The unit an address counts as: itself for IPv4, its /64 for IPv6, where one subscriber has
+    /// a whole /64 to draw from.
+    pub(crate) fn unit(&self) -> [u8; 16] {
+        let mut unit = self.ip;
+        if self.is_v6() {
+            unit[8..].fill(0);
+        }
+        unit
+    }
+
+    fn new(ip: IpAddr, first_s: u32, intel: &Intel) -> Self {
+        Self { ip: octets(ip), first_s, owner: intel.owner(ip) }
+    }
+
+    /// Whether it counts as evidence: an edge that a content network runs itself does not.
+    pub(crate) fn is_residual(&self) -> bool {
+        self.owner.class != AddressClass::Cdn
+    }
+}
+
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+/// A stretch of refreshes of one host with one address set.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) host: u16,
+    pub(crate) zone: u16,
+    pub(crate) set_len: u16,
+    pub(crate) is_v6: bool,
+    /// The set is a part (TC=1): it counts, but says nothing about turnover.
+    pub(crate) is_partial: bool,
+    /// The same observer had been given an answer for this host and family before.
+    pub(crate) is_witnessed: bool,
+    /// The same observer had been given an answer for any host of the domain before.
+    pub(crate) is_domain_witnessed: bool,
+    pub(crate) is_authoritative: bool,
+    pub(crate) set_at: u32,
+    set_hash: u64,
+    /// First refresh.
+    pub(crate) first_s: u32,
+    /// Last refresh.
+    pub(crate) refreshed_s: u32,
+    /// Last response.
+    pub(crate) seen_s: u32,
+    pub(crate) refreshes: u32,
+    pub(crate) responses: u32,
+    /// Highest TTL answered.
+    pub(crate) ttl_s: u32,
+    pub(crate) ttl_min_s: u32,
+    expiries: [u32; EXPIRIES_PER_RUN],
+}
+
+/// An observer that was given an answer for a host and family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Witness {
+    observer: u32,
+    host: u16,
+    is_v6: bool,
+}
+
+/// A fill as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fill<'a> {
+    pub(crate) host: &'a [u8],
+    pub(crate) host_hash: u32,
+    pub(crate) ips: &'a [IpAddr],
+    pub(crate) is_v6: bool,
+    pub(crate) is_partial: bool,
+    pub(crate) is_authoritative: bool,
+    pub(crate) ttl_s: u32,
+    pub(crate) at_ms: u64,
+    pub(crate) observer: u32,
+    pub(crate) zone: u16,
+    pub(crate) key: u64,
+}
+
+/// What a fill was to the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// An answer from a fill that is known.
+    Known,
+    /// A new fill with the set the host had.
+    Refreshed,
+    /// A new set.
+    Changed,
+}
+
+/// See the module's head.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Track {
+    names: Vec<u8>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) runs: Vec<Run>,
+    sets: Vec<u16>,
+    witnesses: Vec<Witness>,
+    /// Runs dropped because of a limit; the history is incomplete then.
+    pub(crate) runs_forgotten: u32,
+    /// When the newest of them was seen.
+    pub(crate) forgotten_until_s: u32,
+}
+
+impl Track {
+    /// Takes one fill in.
+    pub(crate) fn apply(&mut self, fill: &Fill<'_>, intel: &Intel) -> Outcome {
+        let at_s = (fill.at_ms / 1_000) as u32;
+        let expiry_s = ((fill.at_ms + u64::from(fill.ttl_s) * 1_000 + 500) / 1_000) as u32;
+        let set_hash = set_hash(fill);
+        let host = self.host(fill);
+        let (is_witnessed, is_domain_witnessed) = self.witness(fill, host);
+        if let Some(run) = self.known_run(host, fill, set_hash, expiry_s) {
+            run.seen_s = run.seen_s.max(at_s);
+            run.responses = run.responses.saturating_add(1);
+            run.ttl_min_s = run.ttl_min_s.min(fill.ttl_s);
+            return Outcome::Known;
+        }
+        self.hosts[usize::from(host)].refreshes += 1;
+        let latest = self.runs.iter_mut().rev().find(|r| r.host == host && r.is_v6 == fill.is_v6);
+        if let Some(run) = latest
+            && run.set_hash == set_hash
+        {
+            run.expiries[run.refreshes as usize % EXPIRIES_PER_RUN] = expiry_s;
+            run.refreshes += 1;
+            run.refreshed_s = run.refreshed_s.max(at_s);
+            run.seen_s = run.seen_s.max(at_s);
+            run.responses = run.responses.saturating_add(1);
+            run.ttl_s = run.ttl_s.max(fill.ttl_s);
+            run.ttl_min_s = run.ttl_min_s.min(fill.ttl_s);
+            return Outcome::Refreshed;
+        }
+        self.make_room(fill.ips.len());
+        let set_at = self.sets.len() as u32;
+        for &ip in fill.ips {
+            let index = self.entry(ip, at_s, intel);
+            push(&mut self.sets, index);
+        }
+        let mut expiries = [0; EXPIRIES_PER_RUN];
+        expiries[0] = expiry_s;
+        push(
+            &mut self.runs,
+            Run {
+                host,
+                zone: fill.zone,
+                set_len: fill.ips.len() as u16,
+                is_v6: fill.is_v6,
+                is_partial: fill.is_partial,
+                is_witnessed,
+                is_domain_witnessed,
+                is_authoritative: fill.is_authoritative,
+                set_at,
+                set_hash,
+                first_s: at_s,
+                refreshed_s: at_s,
+                seen_s: at_s,
+                refreshes: 1,
+                responses: 1,
+                ttl_s: fill.ttl_s,
+                ttl_min_s: fill.ttl_s,
+                expiries,
+            },
+        );
+        self.hosts[usize::from(host)].runs = self.hosts[usize::from(host)].runs.saturating_add(1);
+        Outcome::Changed
+    }
+
+    /// The addresses of a run, as positions in `entries`.
+    pub(crate) fn set(&self, run: &Run) -> &[u16] {
+        let at = run.set_at as usize;
+        &self.sets[at..at + usize::from(run.set_len)]
+    }
+
+    /// A host's name in wire form.
+    pub(crate) fn host_name(&self, host: &Host) -> &[u8] {
+        let at = host.name_at as usize;
+        &self.names[at..at + usize::from(host.name_len)]
+    }
+
+    /// Heap bytes held.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.names.capacity()
+            + self.hosts.capacity() * size_of::<Host>()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.runs.capacity() * size_of::<Run>()
+            + self.sets.capacity() * size_of::<u16>()
+            + self.witnesses.capacity() * size_of::<Witness>()
+    }
+
+    /// The run and open expiry this answer belongs to, if its fill is known.
+    fn known_run(
+        &mut self,
+        host: u16,
+        fill: &Fill<'_>,
+        set_hash: u64,
+        expiry_s: u32,
+    ) -> Option<&mut Run> {
+        self.runs.iter_mut().rev().take(RUNS_SEARCHED_MAX).find(|run| {
+            run.host == host
+                && run.set_hash == set_hash
+                && run.is_v6 == fill.is_v6
+                && run.expiries.iter().any(|e| e.abs_diff(expiry_s) <= EXPIRY_SLACK_S)
+        })
+    }
+
+    fn host(&mut self, fill: &Fill<'_>) -> u16 {
+        let found = self
+            .hosts
+            .iter()
+            .position(|h| h.hash == fill.host_hash && self.host_name(h) == fill.host);
+        if let Some(index) = found {
+            return index as u16;
+        }
+        if self.hosts.len() >= limits::HOSTS_PER_TRACK_MAX {
+            self.forget_hosts();
+        }
+        let name_at = self.names.len() as u32;
+        self.names.reserve_exact(fill.host.len());
+        self.names.extend_from_slice(fill.host);
+        push(
+            &mut self.hosts,
+            Host {
+                hash: fill.host_hash,
+                name_at,
+                name_len: fill.host.len() as u8,
+                refreshes: 0,
+                runs: 0,
+            },
+        );
+        (self.hosts.len() - 1) as u16
+    }
+
+    /// Makes room for names: first those seen once lose their name and keep their runs, for the
+    /// one-off sequence; if all repeat, the half with the fewest sets goes, runs included. A
+    /// fluxing host among busy stable ones has the most sets and stays.
+    fn forget_hosts(&mut self) {
+        let is_one_off = |host: &Host| host.refreshes <= 1;
+        let has_one_offs = self.hosts.iter().any(is_one_off);
+        let mut by_runs: Vec<u16> = self.hosts.iter().map(|h| h.runs).collect();
+        by_runs.sort_unstable();
+        let median = by_runs[by_runs.len() / 2];
+        let mut dropped_over = self.hosts.len() / 2;
+        let mut number_of = vec![HOST_FORGOTTEN; self.hosts.len()];
+        let mut kept = Vec::with_capacity(limits::HOSTS_PER_TRACK_MAX);
+        for (i, host) in self.hosts.iter().enumerate() {
+            let goes = if has_one_offs {
+                is_one_off(host)
+            } else {
+                host.runs <= median && dropped_over > 0
+            };
+            if goes {
+                dropped_over = dropped_over.saturating_sub(1);
+            } else {
+                number_of[i] = kept.len() as u16;
+                kept.push(host.clone());
+            }
+        }
+        let mut names = Vec::new();
+        for host in &mut kept {
+            let name = self.names[host.name_at as usize..][..usize::from(host.name_len)].to_vec();
+            host.name_at = names.len() as u32;
+            names.extend(name);
+        }
+        self.names = names;
+        self.hosts = kept;
+        let renumber = |host: u16| number_of.get(usize::from(host)).copied();
+        if !has_one_offs {
+            self.runs.retain(|run| {
+                run.host == HOST_FORGOTTEN || renumber(run.host) != Some(HOST_FORGOTTEN)
+            });
+        }
+        for run in &mut self.runs {
+            run.host = renumber(run.host).unwrap_or(HOST_FORGOTTEN);
+        }
+        self.witnesses.retain_mut(|witness| {
+            witness.host = renumber(witness.host).unwrap_or(HOST_FORGOTTEN);
+            witness.host != HOST_FORGOTTEN
+        });
+        self.rebuild();
+    }
+
+    /// Notes that this observer was answered; whether it had been, for the host and for the domain.
+    fn witness(&mut self, fill: &Fill<'_>, host: u16) -> (bool, bool) {
+        let me = Witness { observer: fill.observer, host, is_v6: fill.is_v6 };
+        let mut is_domain_witnessed = false;
+        for witness in &self.witnesses {
+            if *witness == me {
+                return (true, true);
+            }
+            is_domain_witnessed |= witness.observer == me.observer && witness.is_v6 == me.is_v6;
+        }
+        // LIMIT: a domain asked through more observers and hosts than this forgets the oldest,
+        // which can only make it look more closed than it is.
+        if self.witnesses.len() >= limits::WITNESSES_PER_TRACK_MAX {
+            self.witnesses.drain(..limits::WITNESSES_PER_TRACK_MAX / 4);
+        }
+        push(&mut self.witnesses, me);
+        (false, is_domain_witnessed)
+    }
+
+    fn entry(&mut self, ip: IpAddr, at_s: u32, intel: &Intel) -> u16 {
+        let bytes = octets(ip);
+        if let Some(index) = self.entries.iter().position(|e| e.ip == bytes) {
+            return index as u16;
+        }
+        push(&mut self.entries, Entry::new(ip, at_s, intel));
+        (self.entries.len() - 1) as u16
+    }
+
+    /// Drops the oldest runs, and the addresses that only they held, when a limit is reached.
+    fn make_room(&mut self, coming: usize) {
+        let has_runs = self.runs.len() < limits::RUNS_PER_TRACK_MAX;
+        if has_runs && self.entries.len() + coming <= limits::ADDRESSES_PER_TRACK_MAX {
+            return;
+        }
+        let target = limits::ADDRESSES_PER_TRACK_MAX / 4 * 3;
+        let mut step = self.runs.len() / 4 + 1;
+        loop {
+            // By last sight, not by age: a set that is still served is not history.
+            let mut by_seen: Vec<(u32, usize)> =
+                self.runs.iter().enumerate().map(|(i, r)| (r.seen_s, i)).collect();
+            by_seen.sort_unstable();
+            let mut goes = vec![false; self.runs.len()];
+            for &(seen_s, i) in by_seen.iter().take(step) {
+                goes[i] = true;
+                self.forgotten_until_s = self.forgotten_until_s.max(seen_s);
+                self.runs_forgotten += 1;
+            }
+            let mut flags = goes.iter();
+            self.runs.retain(|_| !flags.next().copied().unwrap_or(false));
+            self.rebuild();
+            if self.runs.is_empty() || self.entries.len() + coming <= target {
+                return;
+            }
+            step = self.runs.len() / 4 + 1;
+        }
+    }
+
+    /// Lays sets and entries anew so that they hold what the runs refer to and nothing else.
+    fn rebuild(&mut self) {
+        let mut number_of = vec![u16::MAX; self.entries.len()];
+        let mut entries = Vec::new();
+        let mut sets = Vec::new();
+        for run in &mut self.runs {
+            let at = run.set_at as usize;
+            let old = &self.sets[at..at + usize::from(run.set_len)];
+            run.set_at = sets.len() as u32;
+            for &index in old {
+                let number = &mut number_of[usize::from(index)];
+                if *number == u16::MAX {
+                    *number = entries.len() as u16;
+                    entries.push(self.entries[usize::from(index)]);
+                }
+                sets.push(*number);
+            }
+        }
+        self.entries = entries;
+        self.sets = sets;
+    }
+}
+
+/// Pushes with modest growth: most domains have one host and one set for ever, and doubling from
+/// four would waste more than it holds.
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 2 + 1);
+    }
+    list.push(item);
+}
+
+/// A hash of the set that does not depend on the order of the answer. Keyed, so that nobody can
+/// choose sets that pass for the same.
+fn set_hash(fill: &Fill<'_>) -> u64 {
+    fill.ips.iter().fold(u64::from(fill.is_partial), |sum, ip| {
+        let bits = u128::from_be_bytes(octets(*ip));
+        sum.wrapping_add(mix(bits as u64 ^ mix((bits >> 64) as u64 ^ fill.key)))
+    })
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+pub(crate) fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}

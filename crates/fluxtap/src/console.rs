@@ -1,0 +1,100 @@
+//! Words for people, on standard error, and the exit status.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+/// How the program ends; the numbers are those of sysexits.h where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed while running.
+    Failed = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// An input is no capture, empty, cut off or damaged.
+    BadData = 65,
+    /// An input does not exist or cannot be read.
+    NoInput = 66,
+    /// No permission to capture.
+    NoPermission = 77,
+    /// A replay was interrupted.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Says what went wrong.
+pub(crate) fn error(text: &str) {
+    say(&format!("fluxtap: error: {text}"));
+}
+
+/// Says what should be known but stops nothing.
+pub(crate) fn warning(text: &str) {
+    say(&format!("fluxtap: warning: {text}"));
+}
+
+/// Writes a line to standard error. Whoever closed it does not want to read it.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes text as it is, for the progress line.
+pub(crate) fn put(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Whether somebody watches standard error.
+pub(crate) fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Prints what clap has to say: help and version on standard output, mistakes on standard error.
+pub(crate) fn usage(error: &clap::Error) -> Exit {
+    let is_mistake = error.use_stderr();
+    match error.print() {
+        Ok(()) if is_mistake => Exit::Usage,
+        Err(e) if !is_mistake && e.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed,
+        _ if is_mistake => Exit::Usage,
+        _ => Exit::Done,
+    }
+}
+
+/// A number with thousands separated by commas.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number and its noun, in the plural where it belongs.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", grouped(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        for (number, expect) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(grouped(number), expect);
+        }
+        assert_eq!(count(1, "file"), "1 file");
+        assert_eq!(count(2_000, "file"), "2,000 files");
+    }
+}

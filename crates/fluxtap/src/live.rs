@@ -1,0 +1,91 @@
+//! `fluxtap run`: a mirror port through the sensor until a signal.
+
+use crate::cli::RunArgs;
+use crate::console::{self, Exit};
+use crate::output::{self, Output};
+use crate::replay::instant;
+use crate::sensor::{Sensor, Stopped};
+use crate::summary;
+use fluxtap_capture::{Batch, Live, LiveError, LiveOptions};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+/// Watches one interface and says how it ended.
+pub(crate) fn run(args: &RunArgs) -> Exit {
+    let intel = args.common.intel();
+    let mut source = match Live::open(&args.interface, &LiveOptions::default()) {
+        Ok(source) => source,
+        Err(error) => {
+            console::error(&error.to_string());
+            return match error {
+                LiveError::NoPermission { .. } => Exit::NoPermission,
+                LiveError::NoSuchInterface { .. } => Exit::NoInput,
+                _ => Exit::Failed,
+            };
+        }
+    };
+    let observer = args.common.observer.clone().unwrap_or_else(host_name);
+    let output = Output::new(args.common.format, &intel, observer, Some(args.interface.clone()));
+    // Random on a mirror port: whoever can send names must not know how they hash.
+    let hash_key = RandomState::new().build_hasher().finish();
+    let mut sensor = match Sensor::new(&args.common, args.lateness.0, hash_key, &intel, output) {
+        Ok(sensor) => sensor,
+        Err(exit) => return exit,
+    };
+    if let Err(error) = stop_on_signal(&mut source) {
+        console::error(&format!("cannot watch for signals: {error}"));
+        return Exit::Failed;
+    }
+    if !args.common.quiet {
+        console::say(&format!("fluxtap: watching {}; stop with SIGINT", args.interface));
+    }
+    let started = instant();
+    let stopped = watch(&mut sensor, &mut source, args.lateness.0);
+    let mut exit = match stopped {
+        Ok(()) => Exit::Done,
+        Err(Stopped::Output(closed)) => closed.exit(),
+        Err(Stopped::Source(error)) => {
+            console::error(&error.to_string());
+            Exit::Failed
+        }
+    };
+    let stats = source.stats().ok();
+    let counters = summary::Counters::of(&sensor, &intel, stats);
+    exit = exit.max(summary::write_stats(args.common.stats.as_deref(), &counters, &[]));
+    if !args.common.quiet {
+        summary::print_live(&counters, started.elapsed(), &sensor);
+    }
+    exit
+}
+
+fn watch(sensor: &mut Sensor<'_>, source: &mut Live, lateness_s: u64) -> Result<(), Stopped> {
+    loop {
+        match sensor.step(source)? {
+            Batch::More => {}
+            Batch::Idle => {
+                let now = output::now();
+                let late_ns = lateness_s * fluxtap_wire::Timestamp::SECOND;
+                sensor.tick(fluxtap_wire::Timestamp(now.0.saturating_sub(late_ns)))?;
+            }
+            Batch::End => return sensor.finish(),
+        }
+    }
+}
+
+fn stop_on_signal(source: &mut Live) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let stop = source.stop_handle();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            stop.stop();
+        }
+    })?;
+    Ok(())
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(64).collect();
+    if name.is_empty() { "fluxtap".to_owned() } else { name }
+}

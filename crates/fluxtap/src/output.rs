@@ -1,0 +1,118 @@
+//! Alerts to standard output.
+
+use crate::console::{self, Exit};
+use clap::ValueEnum;
+use fluxtap_alert::{Alert, Context, SourceKind, write_line, write_text};
+use fluxtap_intel::Intel;
+use fluxtap_wire::Timestamp;
+use std::io::{self, ErrorKind, StdoutLock, Write};
+use std::time::SystemTime;
+
+/// Form of the alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Why nothing more can be written.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// The reader has gone, and wants no more.
+    Pipe,
+    /// Writing failed.
+    Failed(io::Error),
+}
+
+impl Closed {
+    /// The exit status, said where it needs saying.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Pipe => Exit::Done,
+            Self::Failed(error) => {
+                console::error(&format!(
+                    "standard output: cannot write alerts: {error}; make room or write elsewhere, \
+                     then run it again"
+                ));
+                Exit::Failed
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Closed {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::BrokenPipe { Self::Pipe } else { Self::Failed(error) }
+    }
+}
+
+/// Writes alerts to standard output, numbered.
+pub(crate) struct Output<'a> {
+    stdout: StdoutLock<'static>,
+    lines: Vec<u8>,
+    sequence: u64,
+    format: Format,
+    intel: &'a Intel,
+    observer: String,
+    interface: Option<String>,
+}
+
+impl<'a> Output<'a> {
+    pub(crate) fn new(
+        format: Format,
+        intel: &'a Intel,
+        observer: String,
+        interface: Option<String>,
+    ) -> Self {
+        let stdout = io::stdout().lock();
+        Self { stdout, lines: Vec::new(), sequence: 0, format, intel, observer, interface }
+    }
+
+    /// Writes whole lines and hands them to the system: an alert does not wait in a buffer.
+    pub(crate) fn write(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        self.lines.clear();
+        for alert in alerts.drain(..) {
+            self.sequence += 1;
+            let is_live = self.interface.is_some();
+            let context = Context {
+                intel: self.intel,
+                observer: &self.observer,
+                interface: self.interface.as_deref(),
+                source: if is_live { SourceKind::Live } else { SourceKind::Replay },
+                sequence: self.sequence,
+                version: env!("CARGO_PKG_VERSION"),
+                created: if is_live { now() } else { alert.at },
+                queries_visible: None,
+            };
+            match self.format {
+                Format::Json => write_line(&alert, &context, &mut self.lines),
+                Format::Text => write_text(&alert, &context, &mut self.lines),
+            }
+        }
+        self.stdout.write_all(&self.lines)?;
+        self.stdout.flush()?;
+        Ok(())
+    }
+}
+
+/// The wall clock as event time.
+pub(crate) fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "this is the program, at its edge")]
+    let now = SystemTime::now();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Prints a text that was asked for.
+pub(crate) fn print(text: &str) -> Exit {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Exit::Done,
+        Err(error) => Closed::from(error).exit(),
+    }
+}

@@ -1,0 +1,81 @@
+//! Decoder, shard and output in one: what both `replay` and `run` feed.
+
+use crate::cli::CommonArgs;
+use crate::console::Exit;
+use crate::output::{Closed, Output};
+use fluxtap_alert::Alert;
+use fluxtap_capture::{Batch as Fetched, Source};
+use fluxtap_engine::{Decoder, Shard};
+use fluxtap_flux::Policy;
+use fluxtap_intel::Intel;
+use fluxtap_observe::Batch;
+use fluxtap_wire::Timestamp;
+
+/// See the module's head.
+pub(crate) struct Sensor<'a> {
+    pub(crate) decoder: Decoder,
+    pub(crate) shard: Shard,
+    intel: &'a Intel,
+    output: Output<'a>,
+    batch: Batch,
+    alerts: Vec<Alert>,
+}
+
+/// Why a step did not succeed.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// Nothing more can be written.
+    Output(Closed),
+    /// The source failed.
+    Source(std::io::Error),
+}
+
+impl<'a> Sensor<'a> {
+    pub(crate) fn new(
+        args: &CommonArgs,
+        lateness_s: u64,
+        hash_key: u64,
+        intel: &'a Intel,
+        output: Output<'a>,
+    ) -> Result<Self, Exit> {
+        Ok(Self {
+            decoder: Decoder::new(args.ports()?, lateness_s, hash_key),
+            shard: Shard::new(Policy::default(), args.memory.0, hash_key),
+            intel,
+            output,
+            batch: Batch::default(),
+            alerts: Vec::new(),
+        })
+    }
+
+    /// Takes the source's next batch through to the alerts.
+    pub(crate) fn step(&mut self, source: &mut impl Source) -> Result<Fetched, Stopped> {
+        self.batch.clear();
+        let (decoder, batch, intel) = (&mut self.decoder, &mut self.batch, self.intel);
+        let fetched = source
+            .next_batch(&mut |packet| decoder.decode(&packet, intel, batch))
+            .map_err(Stopped::Source)?;
+        self.apply()?;
+        Ok(fetched)
+    }
+
+    /// Moves event time on while nothing arrives.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Result<(), Stopped> {
+        self.shard.tick(now, self.intel, &mut self.alerts);
+        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+    }
+
+    /// The end of input: what still waits is judged.
+    pub(crate) fn finish(&mut self) -> Result<(), Stopped> {
+        self.batch.clear();
+        self.decoder.finish(&mut self.batch);
+        self.apply()?;
+        self.shard.finish(self.intel, &mut self.alerts);
+        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+    }
+
+    fn apply(&mut self) -> Result<(), Stopped> {
+        self.shard.apply(&self.batch, self.intel, &mut self.alerts);
+        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+    }
+}

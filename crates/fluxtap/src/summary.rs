@@ -1,0 +1,296 @@
+//! What was seen and what became of it: `--stats` for programs, the summary for people.
+
+use crate::console::{self, Exit, count, grouped};
+use crate::sensor::Sensor;
+use fluxtap_capture::{FileReport, LiveStats, Progress};
+use fluxtap_engine::{ClockCounts, DecodeCounts, MESSAGE_ENDS, OpenAlert, ShardCounts};
+use fluxtap_intel::Intel;
+use fluxtap_observe::ObserveCounts;
+use fluxtap_window::TableCounts;
+use fluxtap_wire::name::WireText;
+use fluxtap_wire::{Malformed, PacketEnd, Timestamp};
+use serde_json::{Map, Value, json};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// Open alerts the summary names before it only counts.
+const OPEN_ALERTS_SHOWN: usize = 20;
+
+/// All counters at one moment.
+pub(crate) struct Counters {
+    decode: DecodeCounts,
+    clock: ClockCounts,
+    observe: ObserveCounts,
+    shard: ShardCounts,
+    table: TableCounts,
+    table_date: Option<String>,
+    live: Option<LiveStats>,
+    open: usize,
+}
+
+impl Counters {
+    pub(crate) fn of(sensor: &Sensor<'_>, intel: &Intel, live: Option<LiveStats>) -> Self {
+        Self {
+            decode: *sensor.decoder.counts(),
+            clock: sensor.decoder.clock_counts(),
+            observe: sensor.decoder.observe_counts(),
+            shard: sensor.shard.counts(),
+            table: sensor.shard.table_counts(),
+            table_date: intel.table_info().map(|t| t.date.to_owned()),
+            live,
+            open: sensor.shard.open_alerts().len(),
+        }
+    }
+
+    /// Where the packets ended, the law of conservation spelled out.
+    fn packets_by_end(&self) -> Value {
+        let mut ends = Map::new();
+        ends.insert("dns_message".to_owned(), self.decode.messages.into());
+        for end in PacketEnd::ALL {
+            ends.insert(end.as_str().to_owned(), self.decode.packet_ends[end.index()].into());
+        }
+        Value::Object(ends)
+    }
+
+    /// Where the messages ended.
+    fn messages_by_end(&self) -> Value {
+        let mut ends = Map::new();
+        for (name, number) in MESSAGE_ENDS.iter().zip(self.decode.message_ends) {
+            ends.insert((*name).to_owned(), number.into());
+        }
+        for reason in Malformed::ALL {
+            let name = format!("malformed.{}", reason.as_str());
+            ends.insert(name, self.decode.malformed[reason.index()].into());
+        }
+        ends.insert("held".to_owned(), self.decode.held.into());
+        Value::Object(ends)
+    }
+
+    fn to_json(&self, files: &[FileReport]) -> Value {
+        let decode = &self.decode;
+        let time = |at: Option<Timestamp>| at.map(|at| at.millis() as f64 / 1_000.0);
+        let files: Vec<Value> = files
+            .iter()
+            .map(|file| {
+                json!({
+                    "path": file.path.display().to_string(),
+                    "status": file.to_string(),
+                    "packets": file.packets,
+                    "packets_untimed": file.packets_untimed,
+                    "packets_skipped": file.packets_skipped,
+                    "bytes_read": file.bytes_read,
+                })
+            })
+            .collect();
+        json!({
+            "packets": decode.packets,
+            "dns_messages": decode.messages,
+            "dns_queries": decode.messages - decode.responses,
+            "dns_responses": decode.responses,
+            "malformed": decode.malformed_total(),
+            "domains_tracked": self.table.tracked,
+            "alerts": self.shard.alerts,
+            "alerts_opened": {
+                "low": self.shard.opened[0],
+                "medium": self.shard.opened[1],
+                "high": self.shard.opened[2],
+            },
+            "alerts_ended": self.shard.ended,
+            "alerts_open": self.open,
+            "alerts_refused": self.shard.alerts_refused,
+            "pools": self.shard.pools,
+            "is_conserved": decode.is_conserved(),
+            "packets_by_end": self.packets_by_end(),
+            "messages_by_end": self.messages_by_end(),
+            "event_time": {
+                "first_s": time(decode.span.map(|s| s.0)),
+                "last_s": time(decode.span.map(|s| s.1)),
+                "packets_late": self.clock.late,
+                "packets_ahead_unconfirmed": self.clock.ahead_unconfirmed,
+                "jumps_forward": self.clock.jumps_forward,
+                "jumps_back": self.clock.jumps_back,
+            },
+            "responses": {
+                "cut_used": self.observe.responses_cut_used,
+                "truncated_used": self.observe.responses_truncated_used,
+                "with_trailing_bytes": self.observe.responses_with_trailing_bytes,
+                "addresses_special_use": self.observe.addresses_special_use,
+                "addresses_spelled_by_name": self.observe.addresses_spelled_by_name,
+                "addresses_out_of_bailiwick": self.observe.addresses_out_of_bailiwick,
+                "records_over_limit": self.observe.records_over_limit,
+                "ttl_capped": self.observe.ttl_capped,
+            },
+            "windows": {
+                "observations": self.shard.observations,
+                "judgements": self.shard.judgements,
+                "bytes": self.table.bytes,
+                "domains_admitted": self.table.admitted,
+                "domains_expired": self.table.expired,
+                "domains_evicted": self.table.evicted,
+                "domains_evicted_suspect": self.table.evicted_suspect,
+                "domains_evicted_alerted": self.table.evicted_alerted,
+                "server_facts_unused": self.table.server_facts_unused,
+            },
+            "capture": self.live.map(|live| json!({
+                "received": live.received,
+                "dropped_by_kernel": live.dropped_by_kernel,
+                "dropped_by_interface": live.dropped_by_interface,
+            })),
+            "address_table_date": self.table_date,
+            "files": files,
+        })
+    }
+}
+
+/// Writes the counters to `path`, `-` being standard error; nowhere without one.
+pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[FileReport]) -> Exit {
+    let Some(path) = path else { return Exit::Done };
+    let mut text = counters.to_json(files).to_string();
+    text.push('\n');
+    if path == Path::new("-") {
+        console::put(&text);
+        return Exit::Done;
+    }
+    let written = std::fs::File::create(path).and_then(|mut f| f.write_all(text.as_bytes()));
+    match written {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            console::error(&format!(
+                "--stats: cannot write {}: {error}; name a file in a folder you may write to",
+                path.display()
+            ));
+            Exit::Failed
+        }
+    }
+}
+
+/// The summary of a replay.
+pub(crate) fn print(
+    counters: &Counters,
+    files: &[FileReport],
+    progress: &Progress,
+    elapsed: Duration,
+    is_interrupted: bool,
+    sensor: &Sensor<'_>,
+) {
+    let verb = if is_interrupted { "interrupted after" } else { "read" };
+    let seconds = elapsed.as_secs_f64();
+    console::say(&format!(
+        "fluxtap: {verb} {} of {}, {} ({:.1} MB), in {seconds:.1} s",
+        grouped(progress.files_done as u64),
+        count(files.len() as u64, "file"),
+        count(counters.decode.packets, "packet"),
+        progress.bytes_done as f64 / 1e6,
+    ));
+    print_counters(counters, sensor);
+}
+
+/// The summary of a live run.
+pub(crate) fn print_live(counters: &Counters, elapsed: Duration, sensor: &Sensor<'_>) {
+    console::say(&format!(
+        "fluxtap: stopped after {:.0} s, {}",
+        elapsed.as_secs_f64(),
+        count(counters.decode.packets, "packet"),
+    ));
+    if let Some(live) = counters.live {
+        console::say(&format!(
+            "  capture     {} received, {} dropped by the kernel, {} by the interface",
+            grouped(live.received),
+            grouped(live.dropped_by_kernel),
+            grouped(live.dropped_by_interface),
+        ));
+    }
+    print_counters(counters, sensor);
+}
+
+fn print_counters(counters: &Counters, sensor: &Sensor<'_>) {
+    let decode = &counters.decode;
+    if let Some((first, last)) = decode.span {
+        console::say(&format!(
+            "  event time  {} to {}",
+            fluxtap_alert::rfc3339(first.millis()),
+            fluxtap_alert::rfc3339(last.millis())
+        ));
+    }
+    console::say(&format!(
+        "  DNS         {}, {}; {}",
+        count(decode.responses, "response"),
+        if decode.messages - decode.responses == 1 {
+            "1 query".to_owned()
+        } else {
+            format!("{} queries", grouped(decode.messages - decode.responses))
+        },
+        nonzero(
+            MESSAGE_ENDS
+                .iter()
+                .zip(decode.message_ends)
+                .filter(|(name, _)| **name != "query")
+                .map(|(name, n)| (name.replace(['_', '.'], " "), n))
+        ),
+    ));
+    console::say(&format!(
+        "  other       {}",
+        nonzero(
+            PacketEnd::ALL
+                .iter()
+                .map(|end| (end.as_str().replace(['_', '.'], " "), decode.packet_ends[end.index()]))
+                .chain([("malformed dns".to_owned(), decode.malformed.iter().sum::<u64>())])
+        ),
+    ));
+    let late = counters.clock.late + counters.clock.ahead_unconfirmed;
+    if late > 0 || counters.clock.jumps_back > 0 {
+        console::say(&format!(
+            "  time        {}, {} back",
+            count(late, "packet") + " out of time",
+            count(counters.clock.jumps_back, "jump"),
+        ));
+    }
+    console::say(&format!(
+        "  domains     {} tracked in {:.1} MB, {} evicted; {} of volunteers or one operator",
+        grouped(counters.table.tracked),
+        counters.table.bytes as f64 / 1e6,
+        grouped(counters.table.evicted),
+        count(counters.shard.pools, "pool"),
+    ));
+    print_alerts(counters, &sensor.shard.open_alerts());
+    if !decode.is_conserved() {
+        console::error(
+            "the counters do not add up: this is a mistake in fluxtap, please report it with the \
+             output of --stats",
+        );
+    }
+}
+
+fn print_alerts(counters: &Counters, open: &[OpenAlert]) {
+    let [low, medium, high] = counters.shard.opened;
+    console::say(&format!(
+        "  alerts      {} opened ({high} high, {medium} medium, {low} low at that time), {} ended, \
+         {} open",
+        grouped(low + medium + high),
+        grouped(counters.shard.ended),
+        grouped(open.len() as u64),
+    ));
+    let mut shown: Vec<&OpenAlert> = open.iter().collect();
+    shown.sort_by_key(|alert| (u8::MAX - alert.severity.number(), alert.opened, &alert.domain));
+    for alert in shown.iter().take(OPEN_ALERTS_SHOWN) {
+        console::say(&format!(
+            "    {:6} {} since {}",
+            alert.severity.as_str(),
+            WireText(&alert.domain),
+            fluxtap_alert::rfc3339(alert.opened.millis()),
+        ));
+    }
+    if let Some(more) = open.len().checked_sub(OPEN_ALERTS_SHOWN).filter(|&n| n > 0) {
+        console::say(&format!("    and {} more", grouped(more as u64)));
+    }
+}
+
+/// The counters that are not zero, with their names; `none` if all are.
+fn nonzero(counters: impl Iterator<Item = (String, u64)>) -> String {
+    let parts: Vec<String> = counters
+        .filter(|(_, number)| *number > 0)
+        .map(|(name, number)| format!("{} {name}", grouped(number)))
+        .collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
