@@ -259,7 +259,7 @@ impl Replay {
         };
         let read = buffer.fill(file, need, want);
         self.memory.changed(before, buffer.memory_bytes());
-        if false {
+        if self.memory.bytes > self.memory.bytes_max {
             self.shed();
         }
         read
