@@ -8,6 +8,8 @@ mod lifecycle;
 mod line;
 mod shape;
 mod shares;
+#[cfg(test)]
+mod testing;
 mod text;
 mod words;
 

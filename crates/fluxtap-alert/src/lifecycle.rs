@@ -119,7 +119,7 @@ pub struct Lifecycle {
     fluxed: Timestamp,
 }
 
-/// What the last line said, to know what is material.
+/// What the lines said so far, to know what is material.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     at: Timestamp,
@@ -283,8 +283,8 @@ impl Lifecycle {
         step(action, severity, policy)
     }
 
-    /// A line when something material changed: a higher severity or another kind at once, twice
-    /// the networks after a quarter of an hour.
+    /// A line when something material changed: a higher severity at once; a worse kind or twice the
+    /// networks no sooner than a quarter of an hour after the last line.
     fn ongoing(
         &mut self,
         at: Timestamp,
@@ -296,12 +296,18 @@ impl Lifecycle {
         let is_due = at.since(self.told.at) >= UPDATE_S * Timestamp::SECOND;
         let has_risen = severity > self.told.severity;
         let has_turned = verdict.kind > self.told.kind;
-        let has_grown = networks(verdict) >= 2.0 * self.told.networks;
-        if has_risen || (is_due && (has_turned || has_grown)) {
-            self.tell(at, severity, verdict);
-            return Some(step(Action::Ongoing, severity, policy));
+        let networks = networks(verdict);
+        let has_grown = networks > 0.0 && networks >= 2.0 * self.told.networks;
+        if !has_risen && !(is_due && (has_turned || has_grown)) {
+            return None;
         }
-        None
+        // What was said once stays said: another window or subject with fewer networks, or without
+        // that term, must not make the same news again.
+        let said = self.told;
+        self.tell(at, severity, verdict);
+        self.told.kind = self.told.kind.max(said.kind);
+        self.told.networks = self.told.networks.max(said.networks);
+        Some(step(Action::Ongoing, severity, policy))
     }
 
     fn end(&mut self, at: Timestamp, reason: CloseReason, policy: &Policy) -> Step {
@@ -325,6 +331,7 @@ const fn step(action: Action, severity: Severity, policy: &Policy) -> Step {
     Step { action, severity, threshold: policy.thresholds[severity as usize] }
 }
 
+/// Networks that score; 0 where they give no points, for then the term is not there.
 fn networks(verdict: &Verdict) -> f64 {
     let term = verdict.terms.iter().find(|t| t.id == fluxtap_flux::TermId::Networks);
     term.map_or(0.0, |t| t.value)
@@ -339,4 +346,289 @@ fn alert_id(domain: &[u8], opened: Timestamp) -> String {
         let _ = write!(id, "{byte:02x}");
         id
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fluxtap_flux::{FluxKind, Term, TermId};
+
+    const DAY_S: u64 = 86_400;
+    const DOMAIN: &[u8] = b"\x04flux\x04test\x00";
+
+    /// What a script does at a second.
+    enum Do {
+        /// A judgement with a score in tenths, of single flux over ten networks.
+        Score(i32),
+        /// The same, of a kind and over as many networks; 0 for a verdict without that term.
+        Judge(i32, FluxKind, f64),
+        /// Time passes.
+        Tick,
+        /// The domain's state makes room.
+        Evict,
+    }
+    use Do::{Evict, Judge, Score as Scored, Tick};
+
+    fn verdict(score: i32, kind: FluxKind, networks: f64) -> Verdict {
+        let networks_term = Term {
+            id: TermId::Networks,
+            value: networks,
+            reference: 4.0,
+            points: Score(if networks > 4.0 { 10 } else { 0 }),
+        };
+        Verdict {
+            score: Score(score),
+            kind,
+            terms: if networks > 4.0 { vec![networks_term] } else { vec![] },
+            openness_gate: 1.0,
+            ownership_factor: 1.0,
+            is_pool: false,
+            subject: 0,
+            confidence: 0.9,
+        }
+    }
+
+    fn apply(life: &mut Lifecycle, at: Timestamp, what: &Do) -> Option<Step> {
+        let policy = Policy::default();
+        let (score, kind, networks) = match *what {
+            Tick => return life.ticked(at, &policy),
+            Evict => return life.evicted(at, &policy),
+            Scored(score) => (score, FluxKind::Single, 10.0),
+            Judge(score, kind, networks) => (score, kind, networks),
+        };
+        life.judged(at, DOMAIN, &verdict(score, kind, networks), &policy)
+    }
+
+    /// Runs a script and compares what happened, as `action severity` or an empty text.
+    fn check(name: &str, script: &[(u64, Do, &str)]) -> Lifecycle {
+        let mut life = Lifecycle::default();
+        let mut revision = 0;
+        for (index, (at_s, what, expect)) in script.iter().enumerate() {
+            let at = Timestamp::from_secs(1_000_000 + at_s);
+            let step = apply(&mut life, at, what);
+            let got = step.map_or_else(String::new, |step| {
+                let threshold = Policy::default().thresholds[step.severity as usize];
+                assert_eq!(step.threshold, threshold, "{name}, row {index}: threshold");
+                assert_eq!(life.severity(), step.severity, "{name}, row {index}: severity");
+                format!("{} {}", step.action.as_str(), step.severity.as_str())
+            });
+            assert_eq!(got, *expect, "{name}, row {index}");
+            match step.map(|s| s.action) {
+                None => {}
+                Some(Action::New) => revision = 1,
+                Some(_) => revision += 1,
+            }
+            assert_eq!(life.revision(), revision, "{name}, row {index}: revision");
+            let is_closed_now = matches!(step.map(|s| s.action), Some(Action::Ended(_)));
+            assert_eq!(life.closed() == Some(at), is_closed_now, "{name}, row {index}: closed");
+        }
+        life
+    }
+
+    #[test]
+    fn opening() {
+        check("4 points above the threshold are enough", &[(0, Scored(150), "flux-new medium")]);
+        check("a tenth less is not", &[(0, Scored(149), ""), (59, Scored(149), "")]);
+        check("far above", &[(0, Scored(300), "flux-new high")]);
+        check(
+            "at the threshold twice",
+            &[(0, Scored(110), ""), (59, Scored(110), ""), (60, Scored(110), "flux-new low")],
+        );
+        check(
+            "the second may come late",
+            &[(0, Scored(110), ""), (40_000, Scored(111), "flux-new low")],
+        );
+        check(
+            "a sure one need not wait",
+            &[(0, Scored(110), ""), (1, Scored(180), "flux-new high")],
+        );
+        check(
+            "below the threshold nothing opens",
+            &[(0, Scored(109), ""), (600, Scored(109), ""), (1_200, Tick, ""), (1_300, Evict, "")],
+        );
+    }
+
+    #[test]
+    fn doubt_takes_a_pending_opening_back() {
+        check(
+            "2 points below leave it pending",
+            &[(0, Scored(110), ""), (30, Scored(90), ""), (60, Scored(110), "flux-new low")],
+        );
+        check(
+            "a tenth more takes it back",
+            &[
+                (0, Scored(110), ""),
+                (30, Scored(89), ""),
+                (60, Scored(110), ""),
+                (120, Scored(110), "flux-new low"),
+            ],
+        );
+    }
+
+    #[test]
+    fn ongoing_is_said_rarely() {
+        use FluxKind::{Double, Single};
+        check(
+            "the same again is no news",
+            &[(0, Scored(200), "flux-new high"), (900, Scored(200), ""), (9_000, Scored(290), "")],
+        );
+        check(
+            "a higher severity is said at once, a lower one never",
+            &[
+                (0, Judge(150, Single, 10.0), "flux-new medium"),
+                (1, Judge(180, Single, 10.0), "flux-ongoing high"),
+                (2_000, Judge(120, Single, 10.0), ""),
+                (4_000, Judge(180, Single, 10.0), ""),
+            ],
+        );
+        check(
+            "twice the networks, after a quarter of an hour",
+            &[
+                (0, Judge(200, Single, 10.0), "flux-new high"),
+                (899, Judge(200, Single, 20.0), ""),
+                (900, Judge(200, Single, 19.0), ""),
+                (901, Judge(200, Single, 20.0), "flux-ongoing high"),
+                (1_800, Judge(200, Single, 40.0), ""),
+                (1_801, Judge(200, Single, 40.0), "flux-ongoing high"),
+            ],
+        );
+        check(
+            "double flux, after a quarter of an hour",
+            &[
+                (0, Judge(200, Single, 10.0), "flux-new high"),
+                (10, Judge(200, Double, 10.0), ""),
+                (900, Judge(200, Double, 10.0), "flux-ongoing high"),
+                (1_800, Judge(200, Single, 10.0), ""),
+                (2_700, Judge(200, Double, 10.0), ""),
+            ],
+        );
+        check(
+            "a verdict without the networks term has not grown",
+            &[
+                (0, Judge(200, Single, 0.0), "flux-new high"),
+                (900, Judge(200, Single, 0.0), ""),
+                (1_800, Judge(200, Single, 0.0), ""),
+                (2_700, Judge(200, Single, 6.0), "flux-ongoing high"),
+            ],
+        );
+        check(
+            "what was said stays said",
+            &[
+                (0, Judge(150, Double, 40.0), "flux-new medium"),
+                (10, Judge(200, Single, 0.0), "flux-ongoing high"),
+                (2_000, Judge(200, Double, 40.0), ""),
+                (3_000, Judge(200, Double, 80.0), "flux-ongoing high"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_alert_ends_after_a_quiet_day() {
+        let life = check(
+            "quiet",
+            &[
+                (0, Scored(200), "flux-new high"),
+                (100, Scored(120), ""),
+                // Below the threshold: seen, but not in flux.
+                (5_000, Scored(60), ""),
+                (DAY_S + 99, Tick, ""),
+                (DAY_S + 100, Tick, "flux-ended high"),
+                (DAY_S + 101, Tick, ""),
+            ],
+        );
+        assert!(!life.is_open());
+        assert_eq!(life.quiet_at(), None);
+        check("evicted", &[(0, Scored(200), "flux-new high"), (7, Evict, "flux-ended high")]);
+        let reasons = [CloseReason::Quiet, CloseReason::Evicted].map(CloseReason::as_str);
+        assert_eq!(reasons, ["quiet", "evicted"]);
+    }
+
+    #[test]
+    fn an_open_alert_says_when_it_will_end() {
+        let life = check("open", &[(0, Scored(200), "flux-new high"), (50, Scored(115), "")]);
+        assert_eq!(life.quiet_at(), Some(Timestamp::from_secs(1_000_050 + DAY_S)));
+    }
+
+    #[test]
+    fn flux_within_a_day_of_the_end_keeps_the_id() {
+        let end_s = DAY_S;
+        let script = |again_s| {
+            let action = if again_s < end_s + DAY_S { "flux-reopened low" } else { "flux-new low" };
+            [
+                (0, Scored(200), "flux-new high"),
+                (end_s, Tick, "flux-ended high"),
+                (again_s - 60, Scored(110), ""),
+                (again_s, Scored(110), action),
+            ]
+        };
+        let first = check("opened", &script(end_s + 61)[..1]);
+        let again = check("within a day", &script(end_s + DAY_S - 1));
+        assert_eq!((again.id(), again.revision()), (first.id(), 3));
+        assert_eq!(again.opened(), first.opened());
+        let later = check("a day later", &script(end_s + DAY_S));
+        assert_ne!(later.id(), first.id());
+        assert_eq!((later.revision(), later.opened().secs()), (1, 1_000_000 + end_s + DAY_S));
+    }
+
+    #[test]
+    fn a_doubted_reopening_leaves_the_alert_closed() {
+        let life = check(
+            "doubt",
+            &[
+                (0, Scored(200), "flux-new high"),
+                (10, Evict, "flux-ended high"),
+                (20, Scored(110), ""),
+                (30, Scored(50), ""),
+                (90, Scored(110), ""),
+                (100, Scored(50), ""),
+            ],
+        );
+        assert_eq!(life.closed(), Some(Timestamp::from_secs(1_000_010)));
+    }
+
+    #[test]
+    fn the_id_is_made_of_domain_and_opening_time_alone() {
+        let open = |at_ms: u64, domain: &[u8], score, kind| {
+            let at = Timestamp(at_ms * 1_000_000);
+            let mut life = Lifecycle::default();
+            life.judged(at, domain, &verdict(score, kind, 10.0), &Policy::default());
+            life.id().to_owned()
+        };
+        let id = open(1_764_000_000_123, DOMAIN, 200, FluxKind::Single);
+        // printf '1|flux.test|1764000000123' | sha256sum
+        assert_eq!(id, "fx-ac298d8caa0f891f0853");
+        assert_eq!(id, open(1_764_000_000_123, DOMAIN, 160, FluxKind::Double));
+        assert_ne!(id, open(1_764_000_000_124, DOMAIN, 200, FluxKind::Single));
+        assert_ne!(id, open(1_764_000_000_123, b"\x04flax\x04test\x00", 200, FluxKind::Single));
+    }
+
+    #[test]
+    fn what_may_be_forgotten() {
+        let at = |s| Timestamp::from_secs(1_000_000 + s);
+        assert!(Lifecycle::default().is_forgettable(at(0)));
+        let open = check("open", &[(0, Scored(200), "flux-new high")]);
+        assert!(!open.is_forgettable(at(100 * DAY_S)));
+        let closed =
+            check("closed", &[(0, Scored(200), "flux-new high"), (5, Evict, "flux-ended high")]);
+        assert!(!closed.is_forgettable(at(5 + DAY_S - 1)));
+        assert!(closed.is_forgettable(at(5 + DAY_S)));
+        let pending = check("pending", &[(0, Scored(110), "")]);
+        assert!(!pending.is_forgettable(at(DAY_S - 1)));
+        assert!(pending.is_forgettable(at(DAY_S)));
+    }
+
+    #[test]
+    fn time_that_runs_back_opens_and_ends_nothing() {
+        check(
+            "back",
+            &[
+                (1_000, Scored(110), ""),
+                (0, Scored(110), ""),
+                (1_030, Scored(110), ""),
+                (1_060, Scored(110), "flux-new low"),
+                (0, Tick, ""),
+                (0, Scored(200), "flux-ongoing high"),
+            ],
+        );
+    }
 }

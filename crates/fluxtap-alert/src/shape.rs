@@ -105,7 +105,7 @@ pub(crate) struct Technique<'a> {
 pub(crate) struct Indicator<'a> {
     #[serde(rename = "type")]
     pub(crate) kind: &'a str,
-    pub(crate) name: &'a str,
+    pub(crate) name: Option<&'a str>,
     pub(crate) confidence: &'a str,
     pub(crate) first_seen: Option<String>,
     pub(crate) last_seen: Option<String>,

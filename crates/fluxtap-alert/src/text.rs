@@ -4,8 +4,7 @@ use crate::line::{ORG_CHARS_MAX, degraded};
 use crate::shares::judged;
 use crate::words::{self, counted, rfc3339, shortened};
 use crate::{Action, Alert, Context};
-use fluxtap_window::AddressSeen;
-use fluxtap_wire::Timestamp;
+use fluxtap_window::{AddressSeen, Evidence};
 use fluxtap_wire::name::WireText;
 
 /// Widest line in columns.
@@ -44,6 +43,9 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     page.list("name servers", evidence.server_names.iter().map(|n| name(n)), LISTED_MAX);
     let alias = Some(&evidence.terminal).filter(|name| name.len() > 1);
     page.list("alias of", alias.into_iter().map(|n| name(n)), 1);
+    if evidence.first_ms > 0 {
+        page.prose(&sights(evidence));
+    }
     page.list("left out", left_out(alert).into_iter(), usize::MAX);
     let degraded = degraded(alert, context);
     page.list("degraded", degraded.iter().map(|word| word.replace('_', " ")), usize::MAX);
@@ -51,7 +53,7 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
         "alert {}, line {}, opened {}",
         alert.id,
         alert.revision,
-        time(alert.opened)
+        time(alert.opened.millis())
     ));
 }
 
@@ -89,6 +91,17 @@ fn address(seen: &AddressSeen, context: &Context<'_>) -> String {
     format!("{} ({})", seen.ip, facts.join(", "))
 }
 
+/// How often and since when the domain was seen.
+fn sights(evidence: &Evidence) -> String {
+    format!(
+        "seen in {} to {} for {} since {}",
+        counted(evidence.responses, "response", "responses"),
+        counted(evidence.clients, "client", "clients"),
+        counted(evidence.names, "name", "names"),
+        time(evidence.first_ms)
+    )
+}
+
 /// Addresses that were answered and did not count.
 fn left_out(alert: &Alert) -> Vec<String> {
     let (subtracted, special) = (alert.subject.subtracted, alert.evidence.special_use);
@@ -108,8 +121,8 @@ fn name(wire: &[u8]) -> String {
 }
 
 /// `2026-11-22 13:05:10Z`: a person needs no milliseconds.
-fn time(at: Timestamp) -> String {
-    let text = rfc3339(at.millis());
+fn time(millis: u64) -> String {
+    let text = rfc3339(millis);
     format!("{}Z", text.get(..19).unwrap_or(&text).replace('T', " "))
 }
 
@@ -122,7 +135,7 @@ impl Page<'_> {
     fn headline(&mut self, alert: &Alert) {
         let severity = alert.severity.as_str().to_uppercase();
         let action = alert.action.as_str();
-        let front = format!("{} {severity} {action} ", time(alert.at));
+        let front = format!("{} {severity} {action} ", time(alert.at.millis()));
         let domain = WireText(&alert.evidence.domain).to_string();
         self.line(&format!("{front}{}", shortened(&domain, COLUMNS_MAX - front.len())));
     }
@@ -166,5 +179,124 @@ impl Page<'_> {
     fn line(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
         self.out.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CloseReason;
+    use crate::testing::{alert, all_terms, context, longest_name, set_terms, wire};
+    use fluxtap_flux::FluxKind;
+    use fluxtap_intel::{AddressClass, Intel};
+    use fluxtap_window::HostSeen;
+
+    /// Writes the alert and checks what is promised of every text.
+    fn text(alert: &Alert, context: &Context<'_>) -> String {
+        let mut out = Vec::new();
+        write_text(alert, context, &mut out);
+        let text = String::from_utf8(out).expect("ASCII");
+        assert!(text.ends_with('\n'));
+        for (index, line) in text.lines().enumerate() {
+            assert!(line.len() <= COLUMNS_MAX, "{} columns: {line}", line.len());
+            assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line:?}");
+            assert_eq!(line.starts_with("  "), index > 0, "one headline: {line}");
+            assert_eq!(line.trim_end(), line);
+        }
+        text
+    }
+
+    #[test]
+    fn an_alert_reads_well() {
+        let mut alert = alert();
+        alert.evidence.addresses.truncate(10);
+        alert.evidence.addresses[0].owner.asn = 15_169;
+        alert.evidence.addresses[1].owner = fluxtap_intel::Owner::UNKNOWN;
+        alert.evidence.addresses[2].owner.class = AddressClass::Cdn;
+        alert.evidence.special_use = 2;
+        alert.subject.subtracted = 1;
+        let intel = Intel::embedded();
+        let context = Context { queries_visible: None, ..context(&intel) };
+        assert_eq!(text(&alert, &context), EXPECTED);
+    }
+
+    const EXPECTED: &str = "\
+2026-11-22 13:05:10Z HIGH flux-ongoing evil-flux.test
+  single fast flux: 46 addresses in 46 networks, 16 autonomous systems and 7 countries within an
+    hour, still changing
+  score 26.3 (high from 18.0), risk 93.8 of 100, confidence 0.97
+  why: networks 46 (+5.7), autonomous systems 16 (+5.7), spread 0.96 (+2.8), countries 7 (+2.9),
+    replacement 0.93 (+3.7), access share 0.91 (+4.0), ttl 60 (+1.5)
+  addresses: 240.0.0.1 (AS15169 Google LLC, BR, access), 240.1.11.2,
+    240.3.33.4 (AS64505, UA, access), 240.4.44.5 (AS64496, BR, access),
+    2001:db8:2c::5 (AS64496, TR, access), 240.5.55.6 (AS64505, KR, access),
+    240.6.66.7 (AS64500, AR, access), 240.7.77.8 (AS64497, BR, access), and 1 more
+  hosts: www.evil-flux.test, evil-flux.test
+  name servers: ns1.evil-flux.test
+  seen in 412 responses to 17 clients for 2 names since 2026-11-22 12:31:02Z
+  left out: 1 address of a content network, 2 special-use addresses
+  degraded: queries not paired
+  alert fx-2afd9963e1ec33f7fb8a, line 3, opened 2026-11-22 12:58:00Z
+";
+
+    #[test]
+    fn an_alert_without_evidence_is_short() {
+        let mut alert = alert();
+        alert.action = Action::Ended(CloseReason::Quiet);
+        alert.verdict.kind = FluxKind::Double;
+        alert.evidence = Evidence { domain: wire("a.test"), ..Evidence::default() };
+        set_terms(&mut alert, vec![]);
+        let intel = Intel::embedded();
+        assert_eq!(text(&alert, &context(&intel)), SHORT);
+    }
+
+    const SHORT: &str = "\
+2026-11-22 13:05:10Z HIGH flux-ended a.test
+  ended because a day went by without flux; it had shown double fast flux: 46 addresses in 46
+    networks, 16 autonomous systems and 7 countries within an hour
+  score 0.0 (high from 18.0), risk 0.0 of 100, confidence 0.97
+  alert fx-2afd9963e1ec33f7fb8a, line 3, opened 2026-11-22 12:58:00Z
+";
+
+    #[test]
+    fn every_action_has_its_words() {
+        let intel = Intel::without_table();
+        for (action, expect) in [
+            (Action::New, "single fast flux: 46 addresses"),
+            (Action::Ongoing, "within an hour, still changing"),
+            (Action::Reopened, "single fast flux again: 46 addresses"),
+            (Action::Ended(CloseReason::Quiet), "ended because a day went by without flux; it had"),
+            (Action::Ended(CloseReason::Evicted), "its history had to make room; it had shown"),
+        ] {
+            let alert = Alert { action, ..alert() };
+            let text = text(&alert, &context(&intel));
+            let flat = text.replace("\n    ", " ");
+            assert!(flat.contains(expect), "{text}");
+            assert!(text.lines().next().is_some_and(|line| line.contains(action.as_str())));
+        }
+    }
+
+    #[test]
+    fn names_from_the_wire_cannot_leave_their_place() {
+        let intel = Intel::embedded();
+        for name in [
+            longest_name(0),
+            longest_name(b'a'),
+            longest_name(0x1b),
+            wire("\\027[2J\\013\\010forged: line.test"),
+            wire("\\226\\128\\174gpj.test"),
+            vec![],
+            vec![0],
+        ] {
+            let mut alert = alert();
+            alert.evidence.domain.clone_from(&name);
+            alert.evidence.terminal.clone_from(&name);
+            alert.evidence.hosts = vec![HostSeen { name: name.clone(), runs: 1 }; 64];
+            alert.evidence.server_names = vec![name; 64];
+            set_terms(&mut alert, all_terms());
+            let text = text(&alert, &context(&intel));
+            assert!(text.lines().count() < 40, "{text}");
+            assert!(text.contains("and 56 more"), "{text}");
+        }
     }
 }

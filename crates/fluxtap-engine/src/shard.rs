@@ -107,15 +107,18 @@ impl Shard {
 
     /// Takes a batch in; alerts that fall due are appended to `out` in order of (time, domain).
     pub fn apply(&mut self, batch: &Batch, intel: &Intel, out: &mut Vec<Alert>) {
+        std::hint::black_box(self.table.touch(batch));
         for observation in batch.observations() {
             self.tick(observation.at, intel, out);
             self.counts.observations += 1;
-            let Some(applied) = self.table.apply(observation, batch, intel) else { continue };
+            let Some(applied) = self.table.apply(observation, batch) else { continue };
             if !applied.is_refreshed {
                 continue;
             }
             let Some(domain) = self.table.get(applied.domain) else { continue };
-            if domain.is_worth_judging(self.policy.addresses_min) {
+            // A fill that brings nothing new can confirm a suspicion, but not raise one.
+            let is_reason = applied.is_changed || domain.rank() >= Rank::Suspect;
+            if is_reason && domain.is_worth_judging(self.policy.addresses_min) {
                 let due_s = seconds(self.now) + 1;
                 // The bound is for domains that were judged before time was set back.
                 let next_s = domain.next_judged_s().min(due_s + JUDGE_PAUSE_S_MAX);
@@ -224,7 +227,8 @@ impl Shard {
         intel: &Intel,
         out: &mut Vec<Alert>,
     ) {
-        let Some(window) = self.table.get(domain) else { return };
+        let Some(window) = self.table.get_mut(domain) else { return };
+        window.look_up_owners(intel);
         self.counts.judgements += 1;
         let now_s = seconds(at);
         let features = window.features(now_s, self.policy.addresses_min, intel.has_table());

@@ -1,7 +1,7 @@
 //! Observations in flat, recycled buffers: no allocation per response once they have grown.
 
 use crate::Vantage;
-use fluxtap_wire::{Rtype, Timestamp};
+use fluxtap_wire::{NameRef, Rtype, Timestamp};
 use std::net::IpAddr;
 
 /// A name's bytes inside [`Batch::name`]: lower-case uncompressed wire form.
@@ -177,10 +177,10 @@ impl Batch {
         self.rewind(Mark([0; 5]));
     }
 
-    pub(crate) fn push_name(&mut self, wire: &[u8]) -> NameSpan {
+    pub(crate) fn push_name_of(&mut self, name: &NameRef<'_>) -> NameSpan {
         let at = self.names.len() as u32;
-        self.names.extend_from_slice(wire);
-        NameSpan { at, len: wire.len() as u8 }
+        name.append_to(&mut self.names);
+        NameSpan { at, len: name.wire_len() as u8 }
     }
 
     pub(crate) fn mark(&self) -> Mark {

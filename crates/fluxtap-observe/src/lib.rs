@@ -18,10 +18,10 @@ pub use batch::{Address, Batch, Glue, NameSpan, Observation, Range, Server};
 use fluxtap_intel::{Intel, special, suffix};
 use fluxtap_wire::dns::CLASS_IN;
 use fluxtap_wire::name::is_at_or_below;
-use fluxtap_wire::{Datagram, Header, Malformed, Message, Name, Timestamp};
+use fluxtap_wire::{Datagram, Header, Malformed, Message, Timestamp};
 use foldhash::quality::FixedState;
 use message::Facts;
-use spelled::Spelling;
+use spelled::{Spelling, may_spell};
 use std::hash::{BuildHasher as _, Hasher as _};
 
 /// Most addresses taken from one response; the widest real answer known to us has 122.
@@ -101,25 +101,18 @@ pub struct ObserveCounts {
 #[derive(Debug)]
 pub struct Observer {
     hasher: FixedState,
+    facts: Facts,
     counts: ObserveCounts,
 }
 
 impl Observer {
     /// An observer whose domain keys are hashed with `hash_key`.
     #[must_use]
-    pub const fn new(hash_key: u64) -> Self {
+    pub fn new(hash_key: u64) -> Self {
         Self {
             hasher: FixedState::with_seed(hash_key),
-            counts: ObserveCounts {
-                addresses_special_use: 0,
-                addresses_spelled_by_name: 0,
-                addresses_out_of_bailiwick: 0,
-                records_over_limit: 0,
-                responses_with_trailing_bytes: 0,
-                responses_cut_used: 0,
-                responses_truncated_used: 0,
-                ttl_capped: 0,
-            },
+            facts: Facts::default(),
+            counts: ObserveCounts::default(),
         }
     }
 
@@ -150,34 +143,42 @@ impl Observer {
             };
         }
         let mark = batch.mark();
-        let facts = match Facts::collect(&message, batch, &mut self.counts) {
-            Ok(facts) => facts,
-            Err(reason) => {
-                batch.rewind(mark);
-                return MessageEnd::Malformed(reason);
-            }
-        };
+        // Taken out while it is read, so that the counters can be written meanwhile.
+        let mut facts = std::mem::take(&mut self.facts);
+        let end = self.response(at, datagram, &message, &mut facts, intel, batch);
+        self.facts = facts;
+        if !matches!(end, Ok((_, true))) {
+            batch.rewind(mark);
+        }
+        end.map_or_else(MessageEnd::Malformed, |(end, _)| end)
+    }
+
+    /// The end of a response, and whether it gave an observation.
+    fn response(
+        &mut self,
+        at: Timestamp,
+        datagram: &Datagram<'_>,
+        message: &Message<'_>,
+        facts: &mut Facts,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) -> Result<(MessageEnd, bool), Malformed> {
+        facts.collect(message, batch, &mut self.counts)?;
         let is_cut = datagram.is_cut || facts.is_cut;
-        let is_used = match self.observation(at, datagram, &message, &facts, intel, batch) {
-            Some(observation) => {
-                batch.items.push(observation);
-                true
-            }
-            None => {
-                batch.rewind(mark);
-                false
-            }
-        };
+        let observation = self.observation(at, datagram, message, facts, intel, batch);
+        let is_used = observation.is_some();
+        batch.items.extend(observation);
         self.counts.responses_with_trailing_bytes += u64::from(facts.has_trailing_bytes);
         self.counts.responses_cut_used += u64::from(is_used && is_cut);
         self.counts.responses_truncated_used +=
             u64::from(is_used && message.header().is_truncated());
-        match (is_cut, is_used, facts.is_standard(&message)) {
-            (true, _, _) => MessageEnd::Cut,
-            (_, true, _) => MessageEnd::Used,
-            (_, _, false) => MessageEnd::Refused,
-            _ => MessageEnd::NoAddressEvidence,
-        }
+        let end = match (is_cut, is_used) {
+            (true, _) => MessageEnd::Cut,
+            (_, true) => MessageEnd::Used,
+            _ if facts.is_standard(message) => MessageEnd::NoAddressEvidence,
+            _ => MessageEnd::Refused,
+        };
+        Ok((end, is_used))
     }
 
     /// The observation the collected facts amount to, if they are evidence of anything.
@@ -186,7 +187,7 @@ impl Observer {
         at: Timestamp,
         datagram: &Datagram<'_>,
         message: &Message<'_>,
-        facts: &Facts<'_>,
+        facts: &Facts,
         intel: &Intel,
         batch: &mut Batch,
     ) -> Option<Observation> {
@@ -194,38 +195,41 @@ impl Observer {
         if !facts.is_standard(message) || header.rcode() != 0 || facts.is_empty() {
             return None;
         }
-        let question = facts.question?;
+        let question = facts.asked?;
         let vantage = Vantage::of(header);
-        let asked = question.qname.to_name();
-        let domain_at = suffix::registrable(asked.as_wire())?;
-        let domain = asked.as_wire().get(domain_at..)?;
-        let terminal = facts.terminal(question.qname, vantage, domain);
-        let addresses = facts.keep_addresses(&terminal, batch, &mut self.counts);
-        let terminal = terminal.to_name();
-        let special_use = self.drop_meaningless(&asked, &terminal, addresses, batch);
-        let addresses = Range { to: batch.addresses.len() as u32, ..addresses };
-        let servers = facts.keep_servers(&asked, domain.len(), batch);
-        if addresses.from == addresses.to && servers.from == servers.to {
-            return None;
-        }
+        let asked = batch.push_name_of(&message.name_at(question.name));
+        let domain_at = suffix::registrable(batch.name(asked))?;
+        let domain = batch.name(asked).get(domain_at..)?;
+        let domain_len = domain.len();
         let mut hasher = self.hasher.build_hasher();
         hasher.write(domain);
         let domain_hash = hasher.finish();
-        let zone = zone_number(intel, terminal.as_wire()).or_else(|| {
+        let end = facts.terminal(message, question.name, vantage, domain);
+        let terminal =
+            if end == question.name { asked } else { batch.push_name_of(&message.name_at(end)) };
+        let from = facts.keep_addresses(message, end, batch, &mut self.counts);
+        let special_use = self.drop_meaningless(asked, terminal, from, batch);
+        let addresses = Range { from, to: batch.addresses.len() as u32 };
+        let servers = facts.keep_servers(message, asked, domain_len, batch);
+        if addresses.from == addresses.to && servers.from == servers.to {
+            return None;
+        }
+        let is_inside = terminal == asked || {
+            let domain = batch.name(asked).get(domain_at..)?;
+            is_at_or_below(batch.name(terminal), domain)
+        };
+        let zone = zone_number(intel, batch.name(terminal)).or_else(|| {
             // Above a resolver the chain is not followed out of the asked domain.
-            (vantage != Vantage::Cache).then(|| zone_number(intel, asked.as_wire())).flatten()
+            let is_above = vantage != Vantage::Cache && terminal != asked;
+            is_above.then(|| zone_number(intel, batch.name(asked))).flatten()
         });
-        let asked_span = batch.push_name(asked.as_wire());
-        let terminal_span =
-            if terminal == asked { asked_span } else { batch.push_name(terminal.as_wire()) };
-        let is_inside = is_at_or_below(terminal.as_wire(), domain);
         Some(Observation {
             at,
             domain_hash,
-            asked: asked_span,
+            asked,
             domain_at: domain_at as u8,
-            host: if is_inside { terminal_span } else { asked_span },
-            terminal: terminal_span,
+            host: if is_inside { terminal } else { asked },
+            terminal,
             zone,
             responder: datagram.source,
             client: datagram.destination,
@@ -243,16 +247,18 @@ impl Observer {
     /// Returns how many were special-use.
     fn drop_meaningless(
         &mut self,
-        asked: &Name,
-        terminal: &Name,
-        addresses: Range,
+        asked: NameSpan,
+        terminal: NameSpan,
+        from: u32,
         batch: &mut Batch,
     ) -> u16 {
-        let from = addresses.from as usize;
+        let from = from as usize;
         if from == batch.addresses.len() {
             return 0;
         }
-        let spellings = [Spelling::of(asked.as_wire()), Spelling::of(terminal.as_wire())];
+        let spelling_of = |span| Some(batch.name(span)).filter(|n| may_spell(n)).map(Spelling::of);
+        let spellings =
+            [spelling_of(asked), if terminal == asked { None } else { spelling_of(terminal) }];
         let mut special_use = 0_u16;
         let mut spelled = 0;
         let mut kept = from;
@@ -260,7 +266,7 @@ impl Observer {
             let address = batch.addresses[i];
             if special::is_special_use(address.ip) {
                 special_use = special_use.saturating_add(1);
-            } else if spellings.iter().any(|s| s.spells(address.ip)) {
+            } else if spellings.iter().flatten().any(|s| s.spells(address.ip)) {
                 spelled += 1;
             } else {
                 batch.addresses[kept] = address;
@@ -280,13 +286,13 @@ fn zone_number(intel: &Intel, name: &[u8]) -> Option<u16> {
     intel.zones().iter().position(|z| std::ptr::eq(z, zone)).and_then(|i| u16::try_from(i).ok())
 }
 
-impl Facts<'_> {
+impl Facts {
     /// A standard query's response (opcode 0) to exactly one question of class IN.
     fn is_standard(&self, message: &Message<'_>) -> bool {
         let header = message.header();
         header.opcode() == 0
             && header.counts[0] == 1
-            && self.question.is_none_or(|question| question.qclass == CLASS_IN)
+            && self.asked.is_none_or(|asked| asked.qclass == CLASS_IN)
     }
 }
 

@@ -1,160 +1,149 @@
 //! One walk over a response: what stands in it, before anything is decided.
 
-use crate::batch::{Address, Batch, Glue, Range, Server};
+use crate::batch::{Address, Batch, Glue, NameSpan, Range, Server};
 use crate::{
     ADDRESSES_PER_RESPONSE_MAX, ALIASES_PER_RESPONSE_MAX, ObserveCounts, SERVERS_PER_RESPONSE_MAX,
     TTL_S_MAX, Vantage,
 };
 use fluxtap_intel::special;
 use fluxtap_wire::name::is_at_or_below;
-use fluxtap_wire::{Malformed, Message, Name, NameRef, Question, Rdata, Record, Rtype, Section};
+use fluxtap_wire::{Malformed, Message, NamePosition, NameRef, Rdata, Record, Rtype, Section};
 use std::net::IpAddr;
 
-/// A list of fixed room on the stack; what does not fit is told, not kept.
-pub(crate) struct Few<T, const N: usize> {
-    items: [Option<T>; N],
-    len: usize,
-}
+/// Most owners that the answer's or the additional section's addresses may have in turn.
+const OWNERS_PER_SECTION_MAX: usize = 32;
 
-impl<T: Copy, const N: usize> Few<T, N> {
-    const fn new() -> Self {
-        Self { items: [None; N], len: 0 }
-    }
-
-    fn push(&mut self, item: T) -> bool {
-        let Some(slot) = self.items.get_mut(self.len) else { return false };
-        *slot = Some(item);
-        self.len += 1;
-        true
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        self.items[..self.len].iter().flatten()
-    }
-}
-
-/// An address record with the owner it was found under.
-#[derive(Clone, Copy)]
-struct Owned<'a> {
-    owner: NameRef<'a>,
-    from: u32,
-    to: u32,
+/// Address records in a row with one owner.
+#[derive(Clone, Copy, Debug)]
+struct Owned {
+    owner: NamePosition,
+    range: Range,
 }
 
 /// A name-server record.
-#[derive(Clone, Copy)]
-struct ServerRecord<'a> {
-    owner: NameRef<'a>,
-    target: NameRef<'a>,
+#[derive(Clone, Copy, Debug)]
+struct ServerRecord {
+    owner: NamePosition,
+    target: NamePosition,
     ttl_s: u32,
 }
 
-/// What a walk over one response found. Addresses lie in the batch already, glue behind them.
-pub(crate) struct Facts<'a> {
-    pub(crate) question: Option<Question<'a>>,
+/// The question as far as it matters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) name: NamePosition,
+    pub(crate) qtype: Rtype,
+    pub(crate) qclass: u16,
+}
+
+/// What a walk over one response found; kept from response to response for its buffers. The
+/// addresses themselves lie in the batch already.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) asked: Option<Asked>,
     pub(crate) is_cut: bool,
     pub(crate) has_trailing_bytes: bool,
-    aliases: Few<(NameRef<'a>, NameRef<'a>), ALIASES_PER_RESPONSE_MAX>,
-    /// Runs of answer addresses with one owner.
-    answers: Few<Owned<'a>, 16>,
-    servers: Few<ServerRecord<'a>, SERVERS_PER_RESPONSE_MAX>,
-    /// Runs of additional addresses with one owner.
-    glue: Few<Owned<'a>, 32>,
+    aliases: Vec<(NamePosition, NamePosition)>,
+    answers: Vec<Owned>,
+    servers: Vec<ServerRecord>,
+    glue: Vec<Owned>,
     answers_from: u32,
 }
 
-impl<'a> Facts<'a> {
+impl Facts {
     /// Walks the whole message, so that a malformed end is found before anything is used.
     pub(crate) fn collect(
-        message: &Message<'a>,
+        &mut self,
+        message: &Message<'_>,
         batch: &mut Batch,
         counts: &mut ObserveCounts,
-    ) -> Result<Self, Malformed> {
+    ) -> Result<(), Malformed> {
+        self.aliases.clear();
+        self.answers.clear();
+        self.servers.clear();
+        self.glue.clear();
+        self.answers_from = batch.addresses.len() as u32;
         let mut walk = message.walk();
-        let mut facts = Self {
-            question: walk.next_question()?,
-            is_cut: false,
-            has_trailing_bytes: false,
-            aliases: Few::new(),
-            answers: Few::new(),
-            servers: Few::new(),
-            glue: Few::new(),
-            answers_from: batch.addresses.len() as u32,
-        };
+        self.asked = walk.next_question()?.map(|question| Asked {
+            name: question.qname.position(),
+            qtype: question.qtype,
+            qclass: question.qclass,
+        });
         while let Some(record) = walk.next_record()? {
-            facts.take(&record, batch, counts);
+            let fits = self.take(message, &record, batch, counts);
+            counts.records_over_limit += u64::from(!fits);
         }
-        facts.is_cut = walk.is_cut();
-        facts.has_trailing_bytes = walk.trailing_octets() > 0;
-        Ok(facts)
+        self.is_cut = walk.is_cut();
+        self.has_trailing_bytes = walk.trailing_octets() > 0;
+        Ok(())
     }
 
     /// Nothing in it that could be evidence.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.answers.len == 0 && self.servers.len == 0
+        self.answers.is_empty() && self.servers.is_empty()
     }
 
-    fn take(&mut self, record: &Record<'a>, batch: &mut Batch, counts: &mut ObserveCounts) {
-        let fits = match (record.section, record.rdata) {
-            (_, Rdata::Other(_)) => true,
-            (Section::Answer, Rdata::A(ip)) => {
-                self.take_answer(record, IpAddr::from(ip), batch, counts)
+    /// False if a limit left the record out.
+    fn take(
+        &mut self,
+        message: &Message<'_>,
+        record: &Record<'_>,
+        batch: &mut Batch,
+        counts: &mut ObserveCounts,
+    ) -> bool {
+        let ip = match record.rdata {
+            Rdata::Other(_) => return true,
+            Rdata::Name(target) => return self.take_name(record, target, counts),
+            Rdata::A(ip) => IpAddr::from(ip),
+            Rdata::Aaaa(ip) => IpAddr::from(ip),
+        };
+        match record.section {
+            Section::Answer => {
+                let at = batch.addresses.len();
+                let fits = at - (self.answers_from as usize) < ADDRESSES_PER_RESPONSE_MAX
+                    && extend_run(&mut self.answers, message, record, at as u32);
+                if fits {
+                    batch.addresses.push(Address { ip, ttl_s: capped(record.ttl_s, counts) });
+                }
+                fits
             }
-            (Section::Answer, Rdata::Aaaa(ip)) => {
-                self.take_answer(record, IpAddr::from(ip), batch, counts)
+            Section::Additional if special::is_special_use(ip) => {
+                counts.addresses_special_use += 1;
+                true
             }
-            (Section::Additional, Rdata::A(ip)) => {
-                self.take_glue(record, IpAddr::from(ip), batch, counts)
+            Section::Additional => {
+                let fits = extend_run(&mut self.glue, message, record, batch.glue.len() as u32);
+                if fits {
+                    batch.glue.push(Glue { ip, ttl_s: capped(record.ttl_s, counts) });
+                }
+                fits
             }
-            (Section::Additional, Rdata::Aaaa(ip)) => {
-                self.take_glue(record, IpAddr::from(ip), batch, counts)
+            Section::Authority => true,
+        }
+    }
+
+    fn take_name(
+        &mut self,
+        record: &Record<'_>,
+        target: NameRef<'_>,
+        counts: &mut ObserveCounts,
+    ) -> bool {
+        let (owner, target) = (record.owner.position(), target.position());
+        match (record.section, record.rtype) {
+            (Section::Answer, Rtype::CNAME) if self.aliases.len() < ALIASES_PER_RESPONSE_MAX => {
+                self.aliases.push((owner, target));
             }
-            (Section::Answer, Rdata::Name(target)) if record.rtype == Rtype::CNAME => {
-                self.aliases.push((record.owner, target))
-            }
-            (Section::Answer | Section::Authority, Rdata::Name(target))
-                if record.rtype == Rtype::NS =>
+            (Section::Answer | Section::Authority, Rtype::NS)
+                if self.servers.len() < SERVERS_PER_RESPONSE_MAX =>
             {
                 let ttl_s = capped(record.ttl_s, counts);
-                self.servers.push(ServerRecord { owner: record.owner, target, ttl_s })
+                self.servers.push(ServerRecord { owner, target, ttl_s });
             }
-            _ => true,
-        };
-        counts.records_over_limit += u64::from(!fits);
-    }
-
-    fn take_answer(
-        &mut self,
-        record: &Record<'a>,
-        ip: IpAddr,
-        batch: &mut Batch,
-        counts: &mut ObserveCounts,
-    ) -> bool {
-        let at = batch.addresses.len();
-        if at - self.answers_from as usize >= ADDRESSES_PER_RESPONSE_MAX
-            || !extend_run(&mut self.answers, record.owner, at as u32)
-        {
-            return false;
+            (Section::Answer, Rtype::CNAME) | (Section::Answer | Section::Authority, Rtype::NS) => {
+                return false;
+            }
+            _ => {}
         }
-        batch.addresses.push(Address { ip, ttl_s: capped(record.ttl_s, counts) });
-        true
-    }
-
-    fn take_glue(
-        &mut self,
-        record: &Record<'a>,
-        ip: IpAddr,
-        batch: &mut Batch,
-        counts: &mut ObserveCounts,
-    ) -> bool {
-        if special::is_special_use(ip) {
-            counts.addresses_special_use += 1;
-            return true;
-        }
-        if !extend_run(&mut self.glue, record.owner, batch.glue.len() as u32) {
-            return false;
-        }
-        batch.glue.push(Glue { ip, ttl_s: capped(record.ttl_s, counts) });
         true
     }
 
@@ -163,19 +152,23 @@ impl<'a> Facts<'a> {
     /// target is hearsay.
     pub(crate) fn terminal(
         &self,
-        qname: NameRef<'a>,
+        message: &Message<'_>,
+        asked: NamePosition,
         vantage: Vantage,
         domain: &[u8],
-    ) -> NameRef<'a> {
-        let mut current = qname;
-        for _ in 0..ALIASES_PER_RESPONSE_MAX {
-            let Some((_, target)) = self.aliases.iter().find(|(owner, _)| *owner == current) else {
-                break;
-            };
-            if vantage != Vantage::Cache && !is_at_or_below(target.to_name().as_wire(), domain) {
-                break;
+    ) -> NamePosition {
+        let mut current = asked;
+        for _ in 0..self.aliases.len() {
+            let name = message.name_at(current);
+            let alias = self.aliases.iter().find(|(owner, _)| message.name_at(*owner) == name);
+            let Some(&(_, target)) = alias else { break };
+            if vantage != Vantage::Cache {
+                let target = message.name_at(target).to_name();
+                if !is_at_or_below(target.as_wire(), domain) {
+                    break;
+                }
             }
-            current = *target;
+            current = target;
         }
         current
     }
@@ -184,69 +177,79 @@ impl<'a> Facts<'a> {
     /// begin; they reach to the end of the list.
     pub(crate) fn keep_addresses(
         &self,
-        terminal: &NameRef<'_>,
+        message: &Message<'_>,
+        terminal: NamePosition,
         batch: &mut Batch,
         counts: &mut ObserveCounts,
-    ) -> Range {
+    ) -> u32 {
+        let terminal = message.name_at(terminal);
         let mut kept = self.answers_from as usize;
-        for run in self.answers.iter() {
-            let (from, to) = (run.from as usize, run.to as usize);
-            if run.owner == *terminal {
+        for run in &self.answers {
+            let (from, to) = (run.range.from as usize, run.range.to as usize);
+            if message.name_at(run.owner) == terminal {
                 batch.addresses.copy_within(from..to, kept);
                 kept += to - from;
             } else {
-                counts.addresses_out_of_bailiwick += u64::from(run.to - run.from);
+                counts.addresses_out_of_bailiwick += (to - from) as u64;
             }
         }
         batch.addresses.truncate(kept);
-        Range { from: self.answers_from, to: kept as u32 }
+        self.answers_from
     }
 
     /// Keeps the name servers of a zone that is the asked name's registrable domain (whose wire
     /// form has `domain_len` bytes) or lies between it and the asked name, each with its glue.
-    pub(crate) fn keep_servers(&self, asked: &Name, domain_len: usize, batch: &mut Batch) -> Range {
+    pub(crate) fn keep_servers(
+        &self,
+        message: &Message<'_>,
+        asked: NameSpan,
+        domain_len: usize,
+        batch: &mut Batch,
+    ) -> Range {
         let from = batch.servers.len() as u32;
         let mut zone: Option<(NameRef<'_>, bool)> = None;
-        for record in self.servers.iter() {
+        for record in &self.servers {
+            let owner = message.name_at(record.owner);
             let is_zone = match zone {
-                Some((owner, is_zone)) if owner == record.owner => is_zone,
-                _ => {
-                    let owner = record.owner.to_name();
-                    let is_zone = owner.as_wire().len() >= domain_len
-                        && is_at_or_below(asked.as_wire(), owner.as_wire());
-                    zone = Some((record.owner, is_zone));
-                    is_zone
-                }
+                Some((known, is_zone)) if known == owner => is_zone,
+                _ => is_zone_of(&owner, batch.name(asked), domain_len),
             };
+            zone = Some((owner, is_zone));
             if !is_zone {
                 continue;
             }
-            let glue = match self.glue.iter().find(|run| run.owner == record.target) {
-                Some(run) => Range { from: run.from, to: run.to },
-                None => Range::default(),
-            };
-            let name = record.target.to_name();
-            let name = batch.push_name(name.as_wire());
+            let target = message.name_at(record.target);
+            let glue = self.glue.iter().find(|run| message.name_at(run.owner) == target);
+            let glue = glue.map_or_else(Range::default, |run| run.range);
+            let name = batch.push_name_of(&target);
             batch.servers.push(Server { name, ttl_s: record.ttl_s, glue });
         }
         Range { from, to: batch.servers.len() as u32 }
     }
 }
 
-/// Adds entry `at` to the run of `owner`, which is the last one unless the owners interleave.
-/// False if there is no room for a further run.
-fn extend_run<'a, const N: usize>(
-    runs: &mut Few<Owned<'a>, N>,
-    owner: NameRef<'a>,
-    at: u32,
-) -> bool {
-    if let Some(Some(last)) = runs.len.checked_sub(1).and_then(|i| runs.items.get_mut(i))
-        && last.owner == owner
+/// Whether `owner` is an ancestor of `asked`, or the same, and no shorter than `domain_len`.
+fn is_zone_of(owner: &NameRef<'_>, asked: &[u8], domain_len: usize) -> bool {
+    let len = owner.wire_len();
+    let tail = asked.len().checked_sub(len).and_then(|at| asked.get(at..));
+    // A tail of the right length that does not begin at a label never compares equal by labels.
+    len >= domain_len && tail.is_some_and(|tail| owner.is_wire(tail) && is_at_or_below(asked, tail))
+}
+
+/// Adds entry `at` to the run of the record's owner, which is the last one unless owners
+/// interleave. False if there is no room for a further run.
+fn extend_run(runs: &mut Vec<Owned>, message: &Message<'_>, record: &Record<'_>, at: u32) -> bool {
+    if let Some(last) = runs.last_mut()
+        && message.name_at(last.owner) == record.owner
     {
-        last.to = at + 1;
+        last.range.to = at + 1;
         return true;
     }
-    runs.push(Owned { owner, from: at, to: at + 1 })
+    let has_room = runs.len() < OWNERS_PER_SECTION_MAX;
+    if has_room {
+        runs.push(Owned { owner: record.owner.position(), range: Range { from: at, to: at + 1 } });
+    }
+    has_room
 }
 
 fn capped(ttl_s: u32, counts: &mut ObserveCounts) -> u32 {

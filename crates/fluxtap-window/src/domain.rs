@@ -9,7 +9,6 @@ use std::net::IpAddr;
 #[derive(Clone, Debug)]
 pub struct DomainWindow {
     pub(crate) name: Box<[u8]>,
-    pub(crate) hash: u64,
     pub(crate) first_ms: u64,
     pub(crate) last_ms: u64,
     pub(crate) answers: Track,
@@ -24,10 +23,10 @@ pub struct DomainWindow {
     pub(crate) authoritative: u32,
     pub(crate) vlan: u16,
     pub(crate) qtype: u16,
-    /// Registrable domain, or less, of the last chain that ended outside this domain.
+    /// The end of the last chain that led outside this domain, kept once addresses change.
     pub(crate) terminal: Box<[u8]>,
-    /// The asked name of the last response with addresses.
-    pub(crate) asked: Box<[u8]>,
+    /// Hash of the first name servers seen with their addresses; 0 before that.
+    servers_hash: u64,
     /// Set by the judge's verdict; what has evidence is evicted last.
     pub(crate) rank: Rank,
     /// Whether the last judgement called it a pool.
@@ -48,6 +47,10 @@ pub(crate) struct Servers {
     pub(crate) ttl_min_s: u32,
 }
 
+/// Hosts from which on a domain may be judged though none of them changed: names seen once each are
+/// taken together, and it takes three agreements to do so.
+const HOSTS_WORTH_JUDGING: usize = 4;
+
 /// Name-server sets remembered per domain.
 const SERVER_SETS_MAX: usize = 16;
 
@@ -66,10 +69,9 @@ pub enum Rank {
 }
 
 impl DomainWindow {
-    pub(crate) fn new(name: &[u8], hash: u64, at_ms: u64) -> Self {
+    pub(crate) fn new(name: &[u8], at_ms: u64) -> Self {
         Self {
             name: name.into(),
-            hash,
             first_ms: at_ms,
             last_ms: at_ms,
             answers: Track::default(),
@@ -82,7 +84,7 @@ impl DomainWindow {
             vlan: 0,
             qtype: 0,
             terminal: Box::default(),
-            asked: Box::default(),
+            servers_hash: 0,
             rank: Rank::Plain,
             is_pool: false,
             is_queued: false,
@@ -108,12 +110,21 @@ impl DomainWindow {
         self.next_judged_s
     }
 
-    /// Whether it could possibly have evidence: fewer addresses than the floor of the model are
-    /// not worth a judgement.
+    /// Whether it could possibly have evidence: fewer addresses than the floor of the model, or a
+    /// few hosts none of which ever changed, are not worth a judgement.
     #[must_use]
     pub fn is_worth_judging(&self, addresses_min: usize) -> bool {
-        self.answers.entries.len() >= addresses_min
-            || self.servers.as_ref().is_some_and(|s| s.track.entries.len() >= addresses_min)
+        let could_change =
+            self.answers.is_changing || self.answers.hosts.len() >= HOSTS_WORTH_JUDGING;
+        could_change && self.answers.entries.len() >= addresses_min
+    }
+
+    /// Looks up who owns the addresses, as far as that was not done before.
+    pub fn look_up_owners(&mut self, intel: &Intel) {
+        self.answers.look_up_owners(intel);
+        if let Some(servers) = &mut self.servers {
+            servers.track.look_up_owners(intel);
+        }
     }
 
     /// Notes the outcome of a judgement: when the next may come, how dear the domain is when room
@@ -158,12 +169,19 @@ impl DomainWindow {
         linear_count(self.names)
     }
 
+    /// Reads one word of each cache line that taking in an ordinary answer needs.
+    pub(crate) fn touch(&self) -> u64 {
+        let name = self.name.first().copied().unwrap_or(0);
+        let run = self.answers.runs.first().map_or(0, |run| run.seen_s);
+        let host = self.answers.hosts.first().map_or(0, |host| host.hash);
+        self.last_ms ^ u64::from(name) ^ u64::from(run) ^ u64::from(host)
+    }
+
     /// Bytes held, the entry itself included.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.name.len()
             + self.terminal.len()
-            + self.asked.len()
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {
                 size_of::<Servers>()
@@ -177,7 +195,6 @@ impl DomainWindow {
         &mut self,
         observation: &Observation,
         batch: &Batch,
-        intel: &Intel,
         key: u64,
         ips: &mut Vec<IpAddr>,
     ) -> Outcome {
@@ -189,11 +206,21 @@ impl DomainWindow {
         let is_authoritative = observation.vantage == Vantage::Authoritative;
         self.authoritative = self.authoritative.saturating_add(u32::from(is_authoritative));
         self.clients |= 1 << (hash_ip(observation.client, key) % 128);
-        let asked = batch.name(observation.asked);
-        self.names |= 1 << (hash_bytes(asked, key) % 128);
-        let mut strongest = self.apply_answers(observation, batch, intel, key, ips);
-        if !batch.servers(observation).is_empty() {
-            strongest = strongest.max(self.apply_servers(observation, batch, intel, key, ips));
+        // The host inside the domain, told by the labels in front of it.
+        let full = batch.name(observation.host);
+        let host = &full[..full.len() - self.name.len().min(full.len())];
+        let host_hash = hash_bytes(host, key);
+        let asked_hash = if observation.asked == observation.host {
+            host_hash
+        } else {
+            let asked = batch.name(observation.asked);
+            hash_bytes(&asked[..asked.len() - self.name.len().min(asked.len())], key)
+        };
+        self.names |= 1 << (asked_hash % 128);
+        let mut strongest = self.apply_answers(observation, batch, (host, host_hash), key, ips);
+        if !batch.servers(observation).is_empty() && self.are_servers_kept(observation, batch, key)
+        {
+            strongest = strongest.max(self.apply_servers(observation, batch, key, ips));
         }
         strongest
     }
@@ -202,12 +229,11 @@ impl DomainWindow {
         &mut self,
         observation: &Observation,
         batch: &Batch,
-        intel: &Intel,
+        (host, host_hash): (&[u8], u64),
         key: u64,
         ips: &mut Vec<IpAddr>,
     ) -> Outcome {
         let addresses = batch.addresses(observation);
-        let host = batch.name(observation.host);
         let mut strongest = Outcome::Known;
         for is_v6 in [false, true] {
             let mut of_family = addresses.iter().filter(|a| a.ip.is_ipv6() == is_v6);
@@ -216,7 +242,7 @@ impl DomainWindow {
             ips.extend(of_family.by_ref().map(|a| a.ip));
             let fill = Fill {
                 host,
-                host_hash: hash_bytes(host, key) as u32,
+                host_hash: host_hash as u32,
                 ips: unique(ips),
                 is_v6,
                 is_partial: observation.is_truncated,
@@ -227,23 +253,42 @@ impl DomainWindow {
                 zone: observation.zone.unwrap_or(ZONE_NONE),
                 key,
             };
-            let outcome = self.answers.apply(&fill, intel);
+            let outcome = self.answers.apply(&fill);
             if outcome == Outcome::Changed {
                 self.qtype = if is_v6 { 28 } else { 1 };
-                replace(&mut self.asked, batch.name(observation.asked));
-                let terminal = batch.name(observation.terminal);
-                replace(&mut self.terminal, if terminal == host { &[] } else { terminal });
+                let is_outside = observation.terminal != observation.host;
+                if self.answers.is_changing && is_outside {
+                    replace(&mut self.terminal, batch.name(observation.terminal));
+                }
             }
             strongest = strongest.max(outcome);
         }
         strongest
     }
 
+    /// Whether the name servers are worth a history: not while they and the domain's addresses
+    /// are as they were first seen, which is all there ever is to most domains.
+    fn are_servers_kept(&mut self, observation: &Observation, batch: &Batch, key: u64) -> bool {
+        if self.servers.is_some() || self.answers.is_changing {
+            return true;
+        }
+        let hash = batch.servers(observation).iter().fold(1_u64, |sum, server| {
+            let glue =
+                batch.glue(server).iter().fold(hash_bytes(batch.name(server.name), key), |s, g| {
+                    s.wrapping_add(hash_ip(g.ip, key))
+                });
+            sum.wrapping_add(mix(glue))
+        });
+        if self.servers_hash == 0 {
+            self.servers_hash = hash;
+        }
+        self.servers_hash != hash
+    }
+
     fn apply_servers(
         &mut self,
         observation: &Observation,
         batch: &Batch,
-        intel: &Intel,
         key: u64,
         ips: &mut Vec<IpAddr>,
     ) -> Outcome {
@@ -274,7 +319,7 @@ impl DomainWindow {
                     zone: ZONE_NONE,
                     key,
                 };
-                strongest = strongest.max(servers.track.apply(&fill, intel));
+                strongest = strongest.max(servers.track.apply(&fill));
             }
         }
         strongest

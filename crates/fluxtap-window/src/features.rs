@@ -152,7 +152,8 @@ pub struct ServerEvidence {
 pub struct Evidence {
     /// The domain, wire form.
     pub domain: Vec<u8>,
-    /// The host with the most changes in the subject, wire form; the asked name if there is none.
+    /// The host with the most changes in the subject, wire form; the domain if there is none, as
+    /// with names that were seen once each.
     pub host: Vec<u8>,
     /// Registrable domain's alias target outside the domain, wire form, empty if none.
     pub terminal: Vec<u8>,
@@ -262,11 +263,11 @@ impl DomainWindow {
         let mut hosts: Vec<HostSeen> = runs
             .iter()
             .filter_map(|r| track.hosts.get(usize::from(r.host)))
-            .map(|h| HostSeen { name: track.host_name(h).to_vec(), runs: h.runs })
+            .map(|h| HostSeen { name: [track.host_name(h), &self.name].concat(), runs: h.runs })
             .collect();
         hosts.sort_by(|a, b| b.runs.cmp(&a.runs).then_with(|| a.name.cmp(&b.name)));
         hosts.dedup();
-        let host = hosts.first().map_or_else(|| self.asked.to_vec(), |h| h.name.clone());
+        let host = hosts.first().map_or_else(|| self.name.to_vec(), |h| h.name.clone());
         let mut server_names: Vec<Vec<u8>> = self.servers.as_deref().map_or_else(Vec::new, |s| {
             s.track.hosts.iter().map(|h| s.track.host_name(h).to_vec()).collect()
         });

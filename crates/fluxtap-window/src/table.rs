@@ -3,7 +3,6 @@
 use crate::domain::{DomainWindow, Rank};
 use crate::limits::PARTITIONS;
 use crate::track::Outcome;
-use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation};
 use hashbrown::HashTable;
 use std::net::IpAddr;
@@ -28,8 +27,10 @@ pub struct DomainRef {
 pub struct Applied {
     /// The domain.
     pub domain: DomainRef,
-    /// There was a new cache fill: reason to judge the domain anew.
+    /// There was a new cache fill.
     pub is_refreshed: bool,
+    /// There was a new address set.
+    pub is_changed: bool,
 }
 
 /// Counters of the table.
@@ -60,6 +61,7 @@ pub struct Table {
     key: u64,
     bytes_per_partition: usize,
     scratch: Vec<IpAddr>,
+    touched: Vec<(u32, u32)>,
     /// Domains with an open alert that had to make room, until somebody takes them.
     evicted: Vec<DomainWindow>,
     counts: TableCounts,
@@ -76,6 +78,8 @@ struct Partition {
 
 #[derive(Debug, Default)]
 struct Slot {
+    /// The domain's hash, so that a look-up touches no domain but the right one.
+    hash: u64,
     generation: u32,
     bytes: u32,
     domain: Option<Box<DomainWindow>>,
@@ -90,6 +94,7 @@ impl Table {
             key,
             bytes_per_partition: bytes_max / PARTITIONS,
             scratch: Vec::new(),
+            touched: Vec::new(),
             evicted: Vec::new(),
             counts: TableCounts::default(),
         }
@@ -105,14 +110,9 @@ impl Table {
 
     /// Takes an observation in. `None` if it only names servers of a domain that is not tracked:
     /// a domain is tracked from its first address on.
-    pub fn apply(
-        &mut self,
-        observation: &Observation,
-        batch: &Batch,
-        intel: &Intel,
-    ) -> Option<Applied> {
+    pub fn apply(&mut self, observation: &Observation, batch: &Batch) -> Option<Applied> {
         let hash = observation.domain_hash;
-        let number = (hash >> 58) as usize % PARTITIONS;
+        let number = partition_of(hash);
         let partition = &mut self.partitions[number];
         let name = batch.domain(observation);
         let found = partition.find(hash, name);
@@ -124,13 +124,13 @@ impl Table {
             }
             None => {
                 self.counts.admitted += 1;
-                partition.admit(DomainWindow::new(name, hash, observation.at.millis()))
+                partition.admit(hash, DomainWindow::new(name, observation.at.millis()))
             }
         };
         let entry = &mut partition.slots[slot as usize];
         let generation = entry.generation;
         let domain = entry.domain.as_deref_mut()?;
-        let outcome = domain.apply(observation, batch, intel, self.key, &mut self.scratch);
+        let outcome = domain.apply(observation, batch, self.key, &mut self.scratch);
         if outcome == Outcome::Changed || found.is_none() {
             let bytes = domain.bytes();
             partition.bytes = partition.bytes + bytes - entry.bytes as usize;
@@ -139,7 +139,38 @@ impl Table {
             self.evicted.extend(gone);
         }
         let domain = DomainRef { partition: number as u8, slot, generation };
-        Some(Applied { domain, is_refreshed: outcome != Outcome::Known })
+        Some(Applied {
+            domain,
+            is_refreshed: outcome != Outcome::Known,
+            is_changed: outcome == Outcome::Changed,
+        })
+    }
+
+    /// Touches the domains of a batch, so that they are in the caches when [`Table::apply`] comes.
+    ///
+    /// The loads of one pass do not wait for each other, where those of a look-up do: index, slot,
+    /// domain. Returns a sum of what was touched, for the compiler to keep the loads.
+    #[must_use]
+    pub fn touch(&mut self, batch: &Batch) -> u64 {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.clear();
+        touched.extend(batch.observations().iter().map(|o| {
+            let number = partition_of(o.domain_hash);
+            let partition = &self.partitions[number];
+            let slots = &partition.slots;
+            let found =
+                partition.index.find(o.domain_hash, |&s| slots[s as usize].hash == o.domain_hash);
+            (number as u32, found.copied().unwrap_or(u32::MAX))
+        }));
+        let mut sum = 0_u64;
+        for &(number, slot) in &touched {
+            let slots = &self.partitions[number as usize].slots;
+            if let Some(domain) = slots.get(slot as usize).and_then(|s| s.domain.as_deref()) {
+                sum = sum.wrapping_add(domain.touch());
+            }
+        }
+        self.touched = touched;
+        sum
     }
 
     /// The domain behind a reference, unless it is gone.
@@ -190,29 +221,32 @@ impl Table {
     }
 }
 
+/// The partition of a domain, from bits of its hash that the index does not use.
+const fn partition_of(hash: u64) -> usize {
+    (hash >> 32) as usize % PARTITIONS
+}
+
 impl Partition {
     fn find(&self, hash: u64, name: &[u8]) -> Option<u32> {
         self.index
             .find(hash, |&slot| {
-                let domain = self.slots[slot as usize].domain.as_deref();
-                domain.is_some_and(|d| d.hash == hash && *d.name == *name)
+                let slot = &self.slots[slot as usize];
+                slot.hash == hash && slot.domain.as_deref().is_some_and(|d| *d.name == *name)
             })
             .copied()
     }
 
-    fn admit(&mut self, domain: DomainWindow) -> u32 {
-        let hash = domain.hash;
+    fn admit(&mut self, hash: u64, domain: DomainWindow) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
         });
         let entry = &mut self.slots[slot as usize];
         entry.bytes = 0;
+        entry.hash = hash;
         entry.domain = Some(Box::new(domain));
         let slots = &self.slots;
-        self.index.insert_unique(hash, slot, |&s| {
-            slots[s as usize].domain.as_deref().map_or(0, |d| d.hash)
-        });
+        self.index.insert_unique(hash, slot, |&s| slots[s as usize].hash);
         slot
     }
 
@@ -222,7 +256,7 @@ impl Partition {
         entry.generation += 1;
         self.bytes -= entry.bytes as usize;
         entry.bytes = 0;
-        if let Ok(found) = self.index.find_entry(domain.hash, |&s| s == slot) {
+        if let Ok(found) = self.index.find_entry(entry.hash, |&s| s == slot) {
             found.remove();
         }
         self.free.push(slot);

@@ -10,9 +10,13 @@
 //! [`EXPIRY_SLACK_S`]) are the same fill, whoever shows it. A **run** is a stretch of refreshes of
 //! one host with one and the same set. What is measured later is the change from run to run, so
 //! volume leaves no trace: a million answers of one fill are one refresh.
+//!
+//! Room for what an ordinary domain needs is in the track itself, so that it costs one allocation
+//! and few cache lines; a domain that changes moves to the heap.
 
 use crate::limits;
 use fluxtap_intel::{AddressClass, Intel, Owner};
+use smallvec::{Array, SmallVec};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Two expiries this close are the same cache fill: rounding and latency reach 1.2 s.
@@ -41,12 +45,14 @@ pub(crate) struct Host {
     pub(crate) runs: u16,
 }
 
-/// An address that was offered, with its owner looked up once.
+/// An address that was offered. Its owner is looked up once, when the domain is first judged: most
+/// never are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     ip: [u8; 16],
     pub(crate) first_s: u32,
     pub(crate) owner: Owner,
+    is_owner_known: bool,
 }
 
 impl Entry {
@@ -94,8 +100,8 @@ impl Entry {
         unit
     }
 
-    fn new(ip: IpAddr, first_s: u32, intel: &Intel) -> Self {
-        Self { ip: octets(ip), first_s, owner: intel.owner(ip) }
+    fn new(ip: IpAddr, first_s: u32) -> Self {
+        Self { ip: octets(ip), first_s, owner: Owner::UNKNOWN, is_owner_known: false }
     }
 
     /// Whether it counts as evidence: an edge that a content network runs itself does not.
@@ -152,6 +158,7 @@ struct Witness {
 /// A fill as it comes in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill<'a> {
+    /// What tells the host from others of this history: a part of its name, or all of it.
     pub(crate) host: &'a [u8],
     pub(crate) host_hash: u32,
     pub(crate) ips: &'a [IpAddr],
@@ -179,12 +186,14 @@ pub(crate) enum Outcome {
 /// See the module's head.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Track {
-    names: Vec<u8>,
-    pub(crate) hosts: Vec<Host>,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) runs: Vec<Run>,
-    sets: Vec<u16>,
-    witnesses: Vec<Witness>,
+    names: SmallVec<[u8; 24]>,
+    pub(crate) hosts: SmallVec<[Host; 2]>,
+    pub(crate) entries: SmallVec<[Entry; 3]>,
+    pub(crate) runs: SmallVec<[Run; 2]>,
+    sets: SmallVec<[u16; 8]>,
+    witnesses: SmallVec<[Witness; 2]>,
+    /// Whether a host ever got another set than it had.
+    pub(crate) is_changing: bool,
     /// Runs dropped because of a limit; the history is incomplete then.
     pub(crate) runs_forgotten: u32,
     /// When the newest of them was seen.
@@ -193,7 +202,7 @@ pub(crate) struct Track {
 
 impl Track {
     /// Takes one fill in.
-    pub(crate) fn apply(&mut self, fill: &Fill<'_>, intel: &Intel) -> Outcome {
+    pub(crate) fn apply(&mut self, fill: &Fill<'_>) -> Outcome {
         let at_s = (fill.at_ms / 1_000) as u32;
         let expiry_s = ((fill.at_ms + u64::from(fill.ttl_s) * 1_000 + 500) / 1_000) as u32;
         let set_hash = set_hash(fill);
@@ -207,6 +216,7 @@ impl Track {
         }
         self.hosts[usize::from(host)].refreshes += 1;
         let latest = self.runs.iter_mut().rev().find(|r| r.host == host && r.is_v6 == fill.is_v6);
+        let latest_is_other = latest.is_some();
         if let Some(run) = latest
             && run.set_hash == set_hash
         {
@@ -219,10 +229,12 @@ impl Track {
             run.ttl_min_s = run.ttl_min_s.min(fill.ttl_s);
             return Outcome::Refreshed;
         }
+        // The host has two families, and each of them a first set.
+        self.is_changing |= latest_is_other;
         self.make_room(fill.ips.len());
         let set_at = self.sets.len() as u32;
         for &ip in fill.ips {
-            let index = self.entry(ip, at_s, intel);
+            let index = self.entry(ip, at_s);
             push(&mut self.sets, index);
         }
         let mut expiries = [0; EXPIRIES_PER_RUN];
@@ -254,13 +266,21 @@ impl Track {
         Outcome::Changed
     }
 
+    /// Looks up the owners that are not known yet.
+    pub(crate) fn look_up_owners(&mut self, intel: &Intel) {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.is_owner_known) {
+            entry.owner = intel.owner(entry.ip());
+            entry.is_owner_known = true;
+        }
+    }
+
     /// The addresses of a run, as positions in `entries`.
     pub(crate) fn set(&self, run: &Run) -> &[u16] {
         let at = run.set_at as usize;
         &self.sets[at..at + usize::from(run.set_len)]
     }
 
-    /// A host's name in wire form.
+    /// A host's name as it was applied.
     pub(crate) fn host_name(&self, host: &Host) -> &[u8] {
         let at = host.name_at as usize;
         &self.names[at..at + usize::from(host.name_len)]
@@ -268,12 +288,12 @@ impl Track {
 
     /// Heap bytes held.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.names.capacity()
-            + self.hosts.capacity() * size_of::<Host>()
-            + self.entries.capacity() * size_of::<Entry>()
-            + self.runs.capacity() * size_of::<Run>()
-            + self.sets.capacity() * size_of::<u16>()
-            + self.witnesses.capacity() * size_of::<Witness>()
+        heap_bytes(&self.names)
+            + heap_bytes(&self.hosts)
+            + heap_bytes(&self.entries)
+            + heap_bytes(&self.runs)
+            + heap_bytes(&self.sets)
+            + heap_bytes(&self.witnesses)
     }
 
     /// The run and open expiry this answer belongs to, if its fill is known.
@@ -304,7 +324,6 @@ impl Track {
             self.forget_hosts();
         }
         let name_at = self.names.len() as u32;
-        self.names.reserve_exact(fill.host.len());
         self.names.extend_from_slice(fill.host);
         push(
             &mut self.hosts,
@@ -330,7 +349,7 @@ impl Track {
         let median = by_runs[by_runs.len() / 2];
         let mut dropped_over = self.hosts.len() / 2;
         let mut number_of = vec![HOST_FORGOTTEN; self.hosts.len()];
-        let mut kept = Vec::with_capacity(limits::HOSTS_PER_TRACK_MAX);
+        let mut kept: SmallVec<[Host; 2]> = SmallVec::new();
         for (i, host) in self.hosts.iter().enumerate() {
             let goes = if has_one_offs {
                 is_one_off(host)
@@ -344,7 +363,7 @@ impl Track {
                 kept.push(host.clone());
             }
         }
-        let mut names = Vec::new();
+        let mut names: SmallVec<[u8; 24]> = SmallVec::new();
         for host in &mut kept {
             let name = self.names[host.name_at as usize..][..usize::from(host.name_len)].to_vec();
             host.name_at = names.len() as u32;
@@ -361,7 +380,7 @@ impl Track {
         for run in &mut self.runs {
             run.host = renumber(run.host).unwrap_or(HOST_FORGOTTEN);
         }
-        self.witnesses.retain_mut(|witness| {
+        self.witnesses.retain(|witness| {
             witness.host = renumber(witness.host).unwrap_or(HOST_FORGOTTEN);
             witness.host != HOST_FORGOTTEN
         });
@@ -387,12 +406,12 @@ impl Track {
         (false, is_domain_witnessed)
     }
 
-    fn entry(&mut self, ip: IpAddr, at_s: u32, intel: &Intel) -> u16 {
+    fn entry(&mut self, ip: IpAddr, at_s: u32) -> u16 {
         let bytes = octets(ip);
         if let Some(index) = self.entries.iter().position(|e| e.ip == bytes) {
             return index as u16;
         }
-        push(&mut self.entries, Entry::new(ip, at_s, intel));
+        push(&mut self.entries, Entry::new(ip, at_s));
         (self.entries.len() - 1) as u16
     }
 
@@ -428,8 +447,8 @@ impl Track {
     /// Lays sets and entries anew so that they hold what the runs refer to and nothing else.
     fn rebuild(&mut self) {
         let mut number_of = vec![u16::MAX; self.entries.len()];
-        let mut entries = Vec::new();
-        let mut sets = Vec::new();
+        let mut entries: SmallVec<[Entry; 3]> = SmallVec::new();
+        let mut sets: SmallVec<[u16; 8]> = SmallVec::new();
         for run in &mut self.runs {
             let at = run.set_at as usize;
             let old = &self.sets[at..at + usize::from(run.set_len)];
@@ -448,13 +467,16 @@ impl Track {
     }
 }
 
-/// Pushes with modest growth: most domains have one host and one set for ever, and doubling from
-/// four would waste more than it holds.
-fn push<T>(list: &mut Vec<T>, item: T) {
+/// Pushes with modest growth once it is on the heap: doubling would waste more than it holds.
+fn push<A: Array>(list: &mut SmallVec<A>, item: A::Item) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len() / 2 + 1);
     }
     list.push(item);
+}
+
+fn heap_bytes<A: Array>(list: &SmallVec<A>) -> usize {
+    if list.spilled() { list.capacity() * size_of::<A::Item>() } else { 0 }
 }
 
 /// A hash of the set that does not depend on the order of the answer. Keyed, so that nobody can

@@ -12,7 +12,7 @@
 //! capture, or with counts that promise more than is there) gives the records that are whole and is
 //! marked as cut; one that lies about its structure is malformed, and the reason is countable.
 
-use crate::name::{self, NameRef};
+use crate::name::{self, NamePosition, NameRef};
 
 /// Size of the message header in bytes.
 pub const HEADER_OCTETS: usize = 12;
@@ -246,6 +246,12 @@ impl<'a> Message<'a> {
     #[must_use]
     pub const fn header(&self) -> Header {
         self.header
+    }
+
+    /// A name of this message whose position was kept.
+    #[must_use]
+    pub const fn name_at(&self, position: NamePosition) -> NameRef<'a> {
+        NameRef::at(self.octets, position)
     }
 
     /// Starts a walk at the question section.

@@ -27,5 +27,5 @@ pub mod packet;
 
 pub use dns::{Header, Malformed, Message, Question, Rdata, Record, Rtype, Section, Walk};
 pub use layers::{Datagram, PacketEnd, Ports};
-pub use name::{Name, NameRef};
+pub use name::{Name, NamePosition, NameRef};
 pub use packet::{LinkType, Packet, Timestamp};

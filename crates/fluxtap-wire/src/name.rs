@@ -89,7 +89,26 @@ pub struct NameRef<'a> {
     wire_len: u8,
 }
 
+/// Where a checked name stands in its message: a [`NameRef`] without the borrow, to be kept in
+/// buffers that outlive the message. Made valid again by [`crate::Message::name_at`] of the same
+/// message; with another message it gives some other name, and still no panic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamePosition {
+    at: u16,
+    wire_len: u8,
+}
+
 impl<'a> NameRef<'a> {
+    /// The name without its borrow.
+    #[must_use]
+    pub const fn position(&self) -> NamePosition {
+        NamePosition { at: self.at, wire_len: self.wire_len }
+    }
+
+    pub(crate) const fn at(octets: &'a [u8], position: NamePosition) -> Self {
+        Self { octets, at: position.at, wire_len: position.wire_len }
+    }
+
     pub(crate) fn new(octets: &'a [u8], at: usize, checked: Checked) -> Self {
         // A DNS message has at most 65,535 bytes, so every offset in one fits.
         Self { octets, at: at as u16, wire_len: checked.wire_len }
@@ -137,6 +156,30 @@ impl<'a> NameRef<'a> {
                 }
             }
         })
+    }
+
+    /// Appends the name in lower-case uncompressed wire form, root included.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        let from = out.len();
+        out.reserve(self.wire_len());
+        for label in self.labels() {
+            out.push(label.len() as u8);
+            out.extend_from_slice(label);
+        }
+        out.push(0);
+        // Length bytes are below 64 and so are no letters.
+        if let Some(copied) = out.get_mut(from..) {
+            copied.make_ascii_lowercase();
+        }
+    }
+
+    /// Whether it is `wire`, which is in lower-case uncompressed wire form, ASCII case apart.
+    #[must_use]
+    pub fn is_wire(&self, wire: &[u8]) -> bool {
+        self.wire_len() == wire.len() && {
+            let mut others = labels(wire);
+            self.labels().all(|label| others.next().is_some_and(|o| label.eq_ignore_ascii_case(o)))
+        }
     }
 
     /// The name in lower case, uncompressed.

@@ -1,0 +1,155 @@
+# The verbs of the project; plain `make` lists them. Needs GNU make and a POSIX shell.
+
+.ONESHELL:
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+
+# Seed of `make sim`.
+SEED ?= 1
+
+# With 1, nothing is installed on this machine: the commands that would do it are printed instead.
+NO_INSTALL ?= 0
+
+# Real captures that cannot be shipped; tests that need them are skipped where the folder is missing.
+export FLUXTAP_CORPUS := $(abspath $(or $(FLUXTAP_CORPUS),../shared/corpus))
+
+.PHONY: help
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: toolchain system-libraries ## build, replay the demonstration capture, show its alerts and a summary
+	cargo run --release -p fluxtap -- replay --format text pcaps/demo/demo.pcap
+
+.PHONY: build
+build: toolchain system-libraries ## build the program: target/release/fluxtap
+	cargo build --release -p fluxtap
+
+.PHONY: test
+test: toolchain system-libraries ## everything that guards the project
+	@echo '== format'
+	cargo fmt --all --check
+	echo '== lints'
+	cargo clippy --workspace --all-targets -- -D warnings
+	echo '== documentation'
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+	echo '== tests'
+	log=$$(mktemp)
+	trap 'rm -f "$$log" "$$log.failed"' EXIT
+	# A pipe only tells the status of its last command, so a failure leaves a file behind.
+	{ cargo test --workspace --no-fail-fast || : >"$$log.failed"; } | tee "$$log"
+	if [ -d "$$FLUXTAP_CORPUS" ]; then
+		echo "corpus tests ran on $$FLUXTAP_CORPUS"
+	else
+		echo "corpus tests were skipped: no folder $$FLUXTAP_CORPUS; set FLUXTAP_CORPUS to one"
+	fi
+	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 }
+		END { printf "%d passed, %d failed, %d ignored\n", passed, failed, ignored }' "$$log"
+	[ ! -e "$$log.failed" ]
+
+.PHONY: live-test
+live-test: toolchain system-libraries ## the tests that capture, in a network namespace of their own
+	cargo test -p fluxtap-capture --test live --no-run
+	unshare --map-root-user --net sh -euc 'ip link set lo up
+		cargo test --offline -p fluxtap-capture --test live -- --ignored'
+
+.PHONY: fmt
+fmt: toolchain ## format the code
+	cargo fmt --all
+
+.PHONY: deny
+deny: toolchain ## check licences and sources of the dependencies; installs cargo-deny (some minutes)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check licenses bans sources
+
+.PHONY: bench
+bench: toolchain system-libraries ## measure speed and memory against a bare libpcap loop
+	cargo run --release -p fluxtap-bench
+
+.PHONY: sim
+sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim SEED=7
+	@mkdir -p target/sim
+	cargo run --release -p fluxtap-sim -- demo --seed '$(SEED)' \
+		--out 'target/sim/$(SEED).pcap' --truth 'target/sim/$(SEED).tsv'
+
+.PHONY: golden-update
+golden-update: toolchain system-libraries ## take what the program prints now as what it should print
+	FLUXTAP_UPDATE_GOLDEN=1 cargo test -p fluxtap --test golden
+
+.PHONY: intel-table
+intel-table: toolchain ## fetch and pack the table of address owners anew (needs npm and the network)
+	crates/fluxtap-tables/refresh.sh
+
+.PHONY: clean
+clean: ## remove everything that was built
+	cargo clean
+
+# What the verbs stand on, without a line in the list.
+
+# Cargo, not older than Cargo.toml asks for.
+.PHONY: toolchain
+toolchain:
+	@needed=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+	found=$$(cargo --version 2>/dev/null | cut -d ' ' -f 2)
+	older=$$(printf '%s\n' "$$found" "$$needed" | sort -V | head -n 1)
+	if [ -n "$$found" ] && [ "$$older" = "$$needed" ]; then exit 0; fi
+	if [ -n "$$found" ] && command -v rustup >/dev/null; then
+		echo "make: got cargo $$found, expected $$needed or newer; update it and run make again:"
+		echo '  rustup update stable && rustup default stable'
+	else
+		echo "make: got $${found:+cargo }$${found:-no cargo}, expected cargo $$needed or newer; get Rust," \
+			'open a new shell and run make again:'
+		echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+	fi >&2
+	exit 1
+
+# A C compiler that links with libpcap; whatever of the two is missing is installed.
+.PHONY: system-libraries
+system-libraries:
+	@program=$$(mktemp)
+	trap 'rm -f "$$program"' EXIT
+	links() {
+		printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' |
+			cc -x c - -o "$$program" "$$@" 2>/dev/null
+	}
+	if links -lpcap; then exit 0; fi
+
+	compiler=gcc update=
+	if command -v apt-get >/dev/null; then
+		update='apt-get update' install='apt-get install -y' compiler='gcc libc6-dev' libpcap=libpcap-dev
+	elif command -v dnf >/dev/null; then
+		install='dnf install -y' libpcap=libpcap-devel
+	elif command -v apk >/dev/null; then
+		install='apk add' compiler='gcc musl-dev' libpcap=libpcap-dev
+	elif command -v pacman >/dev/null; then
+		install='pacman -Sy --needed --noconfirm' libpcap=libpcap
+	elif command -v zypper >/dev/null; then
+		install='zypper --non-interactive install' libpcap=libpcap-devel
+	else
+		echo 'make: got no C compiler that links with libpcap, and none of apt-get, dnf, apk, pacman and' \
+			'zypper to install it with; install a C compiler and the development files of libpcap' >&2
+		exit 1
+	fi
+	missing=$$libpcap
+	links || missing="$$compiler $$libpcap"
+	sudo=
+	if [ "$$(id -u)" -ne 0 ]; then sudo='sudo '; fi
+	commands="$${update:+$$sudo$$update && }$$sudo$$install $$missing"
+
+	if [ '$(NO_INSTALL)' = 1 ]; then
+		echo "make: missing: $$missing; install with (NO_INSTALL=1, so this is left to you):" >&2
+		echo "  $$commands" >&2
+		exit 1
+	fi
+	if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then
+		echo "make: missing: $$missing; got neither root nor sudo, so run as root and then make again:" >&2
+		echo "  $${update:+$$update && }$$install $$missing" >&2
+		exit 1
+	fi
+	echo "make: missing: $$missing; installing with: $$commands"
+	eval "$$commands"
+	if ! links -lpcap; then
+		echo "make: installed $$missing, but no program links with libpcap yet; see what this says:" >&2
+		echo "  echo 'int main(void) { return 0; }' | cc -x c - -lpcap -o /tmp/a.out" >&2
+		exit 1
+	fi
