@@ -59,6 +59,38 @@ pub struct Zones {
     bases: Box<[u64]>,
     /// Labels in the deepest zone: names are searched no deeper.
     depth_max: usize,
+    /// Which ends of names occur among the zones: see [`Tails`].
+    tails: Tails,
+}
+
+/// A set of name ends, with false hits: nearly every name is in no zone, and this says so after one
+/// multiplication.
+#[derive(Clone, Debug)]
+struct Tails([u64; 64]);
+
+impl Tails {
+    fn of<'a>(suffixes: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut bits = [0; 64];
+        for suffix in suffixes {
+            match Self::place(suffix) {
+                Some((word, bit)) => bits[word] |= bit,
+                // A zone shorter than a tail could be the end of any name.
+                None => return Self([u64::MAX; 64]),
+            }
+        }
+        Self(bits)
+    }
+
+    fn may_hold(&self, wire_name: &[u8]) -> bool {
+        Self::place(wire_name).is_none_or(|(word, bit)| self.0[word] & bit != 0)
+    }
+
+    /// The bit for the last eight bytes in front of the root; `None` for a shorter name.
+    fn place(wire_name: &[u8]) -> Option<(usize, u64)> {
+        let tail = u64::from_le_bytes(*wire_name.split_last()?.1.last_chunk()?);
+        let hash = tail.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+        Some(((hash >> 6) as usize, 1 << (hash & 63)))
+    }
 }
 
 impl Zones {
@@ -103,15 +135,19 @@ impl Zones {
         bases.sort_unstable();
         bases.dedup();
         let depth_max = zones.iter().map(|zone| zone.name.split('.').count()).max().unwrap_or(0);
-        Ok(Self { zones, bases: bases.into(), depth_max })
+        let tails = Tails::of(zones.iter().map(|zone| &*zone.suffix));
+        Ok(Self { zones, bases: bases.into(), depth_max, tails })
     }
 
     /// The most specific zone that the name is equal to or below.
     ///
-    /// `wire_name` is lower-case uncompressed wire form; anything else finds nothing. Costs one
-    /// binary search for a name outside all zones, and at most one for each label of the deepest
-    /// zone besides.
+    /// `wire_name` is lower-case uncompressed wire form; anything else finds nothing. Costs a
+    /// multiplication for nearly every name outside all zones, and at most a binary search for each
+    /// label of the deepest zone besides.
     pub fn find(&self, wire_name: &[u8]) -> Option<&Zone> {
+        if !self.tails.may_hold(wire_name) {
+            return None;
+        }
         let labels = Labels::new_checked(wire_name)?;
         self.bases.binary_search(&base_of(&labels, wire_name)?).ok()?;
         labels.offsets(self.depth_max).find_map(|offset| {

@@ -219,7 +219,10 @@ impl Facts {
                 continue;
             }
             let target = message.name_at(record.target);
-            let glue = self.glue.iter().find(|run| message.name_at(run.owner) == target);
+            // Compression makes the same name the same place nearly always.
+            let by_place = |run: &&Owned| message.name_at(run.owner).anchor() == target.anchor();
+            let by_name = |run: &&Owned| message.name_at(run.owner) == target;
+            let glue = self.glue.iter().find(by_place).or_else(|| self.glue.iter().find(by_name));
             let glue = glue.map_or_else(Range::default, |run| run.range);
             let name = batch.push_name_of(&target);
             batch.servers.push(Server { name, ttl_s: record.ttl_s, glue });

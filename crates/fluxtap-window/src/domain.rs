@@ -3,12 +3,13 @@
 use crate::track::{Fill, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
+use smallvec::SmallVec;
 use std::net::IpAddr;
 
 /// The state of one registrable domain: the history of its addresses, and of its name servers'.
 #[derive(Clone, Debug)]
 pub struct DomainWindow {
-    pub(crate) name: Box<[u8]>,
+    pub(crate) name: SmallVec<[u8; 32]>,
     pub(crate) first_ms: u64,
     pub(crate) last_ms: u64,
     pub(crate) answers: Track,
@@ -71,7 +72,7 @@ pub enum Rank {
 impl DomainWindow {
     pub(crate) fn new(name: &[u8], at_ms: u64) -> Self {
         Self {
-            name: name.into(),
+            name: SmallVec::from_slice(name),
             first_ms: at_ms,
             last_ms: at_ms,
             answers: Track::default(),
@@ -169,18 +170,18 @@ impl DomainWindow {
         linear_count(self.names)
     }
 
-    /// Reads one word of each cache line that taking in an ordinary answer needs.
+    /// Reads one word of each part that taking in an ordinary answer needs.
     pub(crate) fn touch(&self) -> u64 {
-        let name = self.name.first().copied().unwrap_or(0);
-        let run = self.answers.runs.first().map_or(0, |run| run.seen_s);
-        let host = self.answers.hosts.first().map_or(0, |host| host.hash);
-        self.last_ms ^ u64::from(name) ^ u64::from(run) ^ u64::from(host)
+        self.last_ms
+            ^ self.clients as u64
+            ^ u64::from(self.name.first().copied().unwrap_or(0))
+            ^ self.answers.touch()
     }
 
     /// Bytes held, the entry itself included.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + self.name.len()
+            + if self.name.spilled() { self.name.capacity() } else { 0 }
             + self.terminal.len()
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {

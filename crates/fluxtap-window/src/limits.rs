@@ -12,6 +12,9 @@ pub const RUNS_PER_TRACK_MAX: usize = 256;
 /// Pairs of observer and host kept per history.
 pub const WITNESSES_PER_TRACK_MAX: usize = 256;
 
+/// Observers kept per history, whatever the host.
+pub const OBSERVERS_PER_TRACK_MAX: usize = 64;
+
 /// Subjects of a domain that are scored, those with the most addresses first.
 pub const SUBJECTS_MAX: usize = 16;
 

@@ -192,6 +192,8 @@ pub(crate) struct Track {
     pub(crate) runs: SmallVec<[Run; 2]>,
     sets: SmallVec<[u16; 8]>,
     witnesses: SmallVec<[Witness; 2]>,
+    /// The observers of any host, so that a new name does not have to search the witnesses.
+    observers: SmallVec<[Witness; 2]>,
     /// Whether a host ever got another set than it had.
     pub(crate) is_changing: bool,
     /// Runs dropped because of a limit; the history is incomplete then.
@@ -206,16 +208,18 @@ impl Track {
         let at_s = (fill.at_ms / 1_000) as u32;
         let expiry_s = ((fill.at_ms + u64::from(fill.ttl_s) * 1_000 + 500) / 1_000) as u32;
         let set_hash = set_hash(fill);
-        let host = self.host(fill);
-        let (is_witnessed, is_domain_witnessed) = self.witness(fill, host);
-        if let Some(run) = self.known_run(host, fill, set_hash, expiry_s) {
+        let (host, is_new_host) = self.host(fill);
+        let (is_witnessed, is_domain_witnessed) = self.witness(fill, host, is_new_host);
+        if is_new_host {
+            // Nothing to search for: this is its first set.
+        } else if let Some(run) = self.known_run(host, fill, set_hash, expiry_s) {
             run.seen_s = run.seen_s.max(at_s);
             run.responses = run.responses.saturating_add(1);
             run.ttl_min_s = run.ttl_min_s.min(fill.ttl_s);
             return Outcome::Known;
         }
         self.hosts[usize::from(host)].refreshes += 1;
-        let latest = self.runs.iter_mut().rev().find(|r| r.host == host && r.is_v6 == fill.is_v6);
+        let latest = if is_new_host { None } else { self.latest_run(host, fill.is_v6) };
         let latest_is_other = latest.is_some();
         if let Some(run) = latest
             && run.set_hash == set_hash
@@ -286,6 +290,15 @@ impl Track {
         &self.names[at..at + usize::from(host.name_len)]
     }
 
+    /// Reads one word of each part that a known answer needs.
+    pub(crate) fn touch(&self) -> u64 {
+        let run = self.runs.last().map_or(0, |run| run.seen_s ^ run.expiries[EXPIRIES_PER_RUN - 1]);
+        let host = self.hosts.last().map_or(0, |host| host.hash);
+        let witness = self.witnesses.last().map_or(0, |witness| witness.observer);
+        let name = self.names.first().copied().unwrap_or(0);
+        u64::from(run ^ host ^ witness) ^ u64::from(name)
+    }
+
     /// Heap bytes held.
     pub(crate) fn heap_bytes(&self) -> usize {
         heap_bytes(&self.names)
@@ -294,6 +307,7 @@ impl Track {
             + heap_bytes(&self.runs)
             + heap_bytes(&self.sets)
             + heap_bytes(&self.witnesses)
+            + heap_bytes(&self.observers)
     }
 
     /// The run and open expiry this answer belongs to, if its fill is known.
@@ -312,13 +326,18 @@ impl Track {
         })
     }
 
-    fn host(&mut self, fill: &Fill<'_>) -> u16 {
+    fn latest_run(&mut self, host: u16, is_v6: bool) -> Option<&mut Run> {
+        self.runs.iter_mut().rev().find(|run| run.host == host && run.is_v6 == is_v6)
+    }
+
+    /// The number of the fill's host, and whether it had none before.
+    fn host(&mut self, fill: &Fill<'_>) -> (u16, bool) {
         let found = self
             .hosts
             .iter()
             .position(|h| h.hash == fill.host_hash && self.host_name(h) == fill.host);
         if let Some(index) = found {
-            return index as u16;
+            return (index as u16, false);
         }
         if self.hosts.len() >= limits::HOSTS_PER_TRACK_MAX {
             self.forget_hosts();
@@ -335,7 +354,7 @@ impl Track {
                 runs: 0,
             },
         );
-        (self.hosts.len() - 1) as u16
+        ((self.hosts.len() - 1) as u16, true)
     }
 
     /// Makes room for names: first those seen once lose their name and keep their runs, for the
@@ -388,17 +407,19 @@ impl Track {
     }
 
     /// Notes that this observer was answered; whether it had been, for the host and for the domain.
-    fn witness(&mut self, fill: &Fill<'_>, host: u16) -> (bool, bool) {
+    fn witness(&mut self, fill: &Fill<'_>, host: u16, is_new_host: bool) -> (bool, bool) {
         let me = Witness { observer: fill.observer, host, is_v6: fill.is_v6 };
-        let mut is_domain_witnessed = false;
-        for witness in &self.witnesses {
-            if *witness == me {
-                return (true, true);
-            }
-            is_domain_witnessed |= witness.observer == me.observer && witness.is_v6 == me.is_v6;
+        if !is_new_host && self.witnesses.contains(&me) {
+            return (true, true);
         }
-        // LIMIT: a domain asked through more observers and hosts than this forgets the oldest,
-        // which can only make it look more closed than it is.
+        // LIMIT: a domain asked through more observers than this counts further ones as new, which
+        // can only make it look more closed than it is.
+        let of_domain = Witness { host: HOST_FORGOTTEN, ..me };
+        let is_domain_witnessed = self.observers.contains(&of_domain);
+        if !is_domain_witnessed && self.observers.len() < limits::OBSERVERS_PER_TRACK_MAX {
+            push(&mut self.observers, of_domain);
+        }
+        // LIMIT: likewise, the oldest are forgotten.
         if self.witnesses.len() >= limits::WITNESSES_PER_TRACK_MAX {
             self.witnesses.drain(..limits::WITNESSES_PER_TRACK_MAX / 4);
         }

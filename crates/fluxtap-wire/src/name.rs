@@ -161,10 +161,8 @@ impl<'a> NameRef<'a> {
     /// Appends the name in lower-case uncompressed wire form, root included.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let from = out.len();
-        out.reserve(self.wire_len());
-        for label in self.labels() {
-            out.push(label.len() as u8);
-            out.extend_from_slice(label);
+        for stretch in self.stretches() {
+            out.extend_from_slice(stretch);
         }
         out.push(0);
         // Length bytes are below 64 and so are no letters.
@@ -176,10 +174,52 @@ impl<'a> NameRef<'a> {
     /// Whether it is `wire`, which is in lower-case uncompressed wire form, ASCII case apart.
     #[must_use]
     pub fn is_wire(&self, wire: &[u8]) -> bool {
-        self.wire_len() == wire.len() && {
-            let mut others = labels(wire);
-            self.labels().all(|label| others.next().is_some_and(|o| label.eq_ignore_ascii_case(o)))
+        if self.wire_len() != wire.len() {
+            return false;
         }
+        let mut rest = wire;
+        for stretch in self.stretches() {
+            // Length bytes are below 64 and so are no letters.
+            match rest.split_at_checked(stretch.len()) {
+                Some((head, tail)) if head.eq_ignore_ascii_case(stretch) => rest = tail,
+                _ => return false,
+            }
+        }
+        rest == [0]
+    }
+
+    /// The bytes of the name's labels, length bytes included, in pieces as they lie in the message:
+    /// one up to the first pointer, one behind each pointer.
+    fn stretches(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let octets = self.octets;
+        let mut next = Some(usize::from(self.at));
+        let mut pieces = 0_u32;
+        std::iter::from_fn(move || {
+            loop {
+                let from = next?;
+                let mut at = from;
+                next = loop {
+                    match octets.get(at).copied() {
+                        Some(length @ 1..0x40) => {
+                            at = at.saturating_add(usize::from(length)).saturating_add(1);
+                        }
+                        Some(high @ 0xc0..) => {
+                            let low = *octets.get(at.saturating_add(1))?;
+                            break Some(usize::from(u16::from_be_bytes([high & 0x3f, low])));
+                        }
+                        _ => break None,
+                    }
+                };
+                // The name was checked, so this ends; the count is a second bound.
+                pieces = pieces.saturating_add(1);
+                if pieces > POINTERS_PER_NAME_MAX.saturating_add(1) {
+                    return None;
+                }
+                if at > from {
+                    return octets.get(from..at);
+                }
+            }
+        })
     }
 
     /// The name in lower case, uncompressed.
@@ -199,8 +239,18 @@ impl PartialEq for NameRef<'_> {
         if self.wire_len != other.wire_len {
             return false;
         }
-        if std::ptr::eq(self.octets, other.octets) && self.anchor() == other.anchor() {
+        let (mine, theirs) = (self.anchor(), other.anchor());
+        if std::ptr::eq(self.octets, other.octets) && mine == theirs {
             return true;
+        }
+        // Most different names differ in their first label.
+        let first = |octets: &'_ [u8], at: u16| {
+            let at = usize::from(at);
+            octets.get(at).zip(octets.get(at.saturating_add(1))).map(|(n, c)| (*n, c | 0x20))
+        };
+        match (first(self.octets, mine), first(other.octets, theirs)) {
+            (Some((n, c)), Some((m, d))) if n.max(m) < 0x40 && (n != m || c != d) => return false,
+            _ => {}
         }
         let mut others = other.labels();
         self.labels().all(|label| others.next().is_some_and(|o| label.eq_ignore_ascii_case(o)))

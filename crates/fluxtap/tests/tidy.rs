@@ -344,12 +344,13 @@ fn architecture() -> String {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut documents = vec![];
-    for folder in ["", "docs", "pcaps", "pcaps/demo", "sensor-config"] {
-        let folder = workspace().join(folder);
-        documents.extend(entries(&folder).into_iter().filter(|path| has_extension(path, "md")));
-    }
-    documents
+    let root = workspace();
+    let mut folders = vec![root.clone(), root.join("docs"), root.join("sensor-config")];
+    let pcaps = root.join("pcaps");
+    folders.extend(entries(&pcaps).into_iter().filter(|path| path.is_dir()));
+    folders.push(pcaps);
+    let files = folders.iter().flat_map(|folder| entries(folder));
+    files.filter(|path| has_extension(path, "md")).collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
