@@ -21,7 +21,7 @@ use fluxtap_wire::name::is_at_or_below;
 use fluxtap_wire::{Datagram, Header, Malformed, Message, Timestamp};
 use foldhash::quality::FixedState;
 use message::Facts;
-use spelled::{Spelling, may_spell};
+use spelled::{SPELLED_OCTETS_MIN, Spelling, may_spell};
 use std::hash::{BuildHasher as _, Hasher as _};
 
 /// Most addresses taken from one response; the widest real answer known to us has 122.
@@ -208,7 +208,7 @@ impl Observer {
         let terminal =
             if end == question.name { asked } else { batch.push_name_of(&message.name_at(end)) };
         let from = facts.keep_addresses(message, end, batch, &mut self.counts);
-        let special_use = self.drop_meaningless(asked, terminal, from, batch);
+        let special_use = self.drop_meaningless(asked, domain_at, terminal, from, batch);
         let addresses = Range { from, to: batch.addresses.len() as u32 };
         let servers = facts.keep_servers(message, asked, domain_len, batch);
         if addresses.from == addresses.to && servers.from == servers.to {
@@ -248,6 +248,7 @@ impl Observer {
     fn drop_meaningless(
         &mut self,
         asked: NameSpan,
+        domain_at: usize,
         terminal: NameSpan,
         from: u32,
         batch: &mut Batch,
@@ -257,8 +258,11 @@ impl Observer {
             return 0;
         }
         let spelling_of = |span| Some(batch.name(span)).filter(|n| may_spell(n)).map(Spelling::of);
-        let spellings =
-            [spelling_of(asked), if terminal == asked { None } else { spelling_of(terminal) }];
+        let has_room = domain_at >= SPELLED_OCTETS_MIN;
+        let spellings = [
+            if has_room { spelling_of(asked) } else { None },
+            if terminal == asked { None } else { spelling_of(terminal) },
+        ];
         let mut special_use = 0_u16;
         let mut spelled = 0;
         let mut kept = from;

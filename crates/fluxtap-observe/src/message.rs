@@ -235,8 +235,12 @@ impl Facts {
 fn is_zone_of(owner: &NameRef<'_>, asked: &[u8], domain_len: usize) -> bool {
     let len = owner.wire_len();
     let tail = asked.len().checked_sub(len).and_then(|at| asked.get(at..));
-    // A tail of the right length that does not begin at a label never compares equal by labels.
-    len >= domain_len && tail.is_some_and(|tail| owner.is_wire(tail) && is_at_or_below(asked, tail))
+    // The registrable domain begins at a label; any other tail must be shown to.
+    tail.is_some_and(|tail| {
+        len >= domain_len
+            && owner.is_wire(tail)
+            && (len == domain_len || is_at_or_below(asked, tail))
+    })
 }
 
 /// Adds entry `at` to the run of the record's owner, which is the last one unless owners

@@ -7,16 +7,21 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Most digit groups remembered of a name; an address needs four in a row.
 const GROUPS_MAX: usize = 48;
 
+/// Fewest bytes, length bytes included, that labels in front of a domain need to spell an address:
+/// `1.2.3.4` as four labels or as one with hyphens.
+pub(crate) const SPELLED_OCTETS_MIN: usize = 8;
+
 /// Whether a name (wire form) can spell an address at all: with four digits, or with a digit and
 /// eight hexadecimal digits in a row. (Of the addresses, one in 2,500 is spelled in hexadecimal
 /// without a digit; it is not worth a look at every name.)
 pub(crate) fn may_spell(name: &[u8]) -> bool {
     // At most 255 bytes, so the counts fit; and the compiler makes vector code of them.
-    let count =
-        |is: fn(u8) -> bool| name.iter().fold(0_u8, |n, &b| n.wrapping_add(u8::from(is(b))));
-    let digits = count(|b| b.wrapping_sub(b'0') < 10);
-    let letters = count(|b| (b | 0x20).wrapping_sub(b'a') < 6);
-    digits >= 4 || (digits > 0 && digits + letters >= 8 && has_hex_run(name))
+    let (digits, letters) = name.iter().fold((0_u8, 0_u8), |(digits, letters), &byte| {
+        let is_digit = byte.wrapping_sub(b'0') < 10;
+        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 6;
+        (digits.wrapping_add(u8::from(is_digit)), letters.wrapping_add(u8::from(is_letter)))
+    });
+    digits >= 4 || (digits > 0 && digits.saturating_add(letters) >= 8 && has_hex_run(name))
 }
 
 fn has_hex_run(name: &[u8]) -> bool {

@@ -9,10 +9,7 @@ pub const ADDRESSES_PER_TRACK_MAX: usize = 512;
 /// Runs kept per history.
 pub const RUNS_PER_TRACK_MAX: usize = 256;
 
-/// Pairs of observer and host kept per history.
-pub const WITNESSES_PER_TRACK_MAX: usize = 256;
-
-/// Observers kept per history, whatever the host.
+/// Observers told apart per history; a bit mask a host holds them.
 pub const OBSERVERS_PER_TRACK_MAX: usize = 64;
 
 /// Subjects of a domain that are scored, those with the most addresses first.

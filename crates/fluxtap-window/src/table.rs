@@ -316,3 +316,99 @@ impl DomainWindow {
         self.rank.max(if is_changing { Rank::Changing } else { Rank::Plain })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fluxtap_intel::Intel;
+    use fluxtap_observe::Observer;
+    use fluxtap_wire::{Datagram, Name, Timestamp};
+    use std::collections::BTreeMap;
+
+    /// A cache's answer to `name` with one address, as an observation.
+    fn observed(name: &str, ip: [u8; 4], at_s: u64) -> Batch {
+        let name = Name::from_text(name).unwrap();
+        let mut octets = vec![0, 1, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        octets.extend(name.as_wire());
+        octets.extend([0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        octets.extend(ip);
+        let datagram = Datagram {
+            source: "9.9.9.9".parse().unwrap(),
+            destination: "10.0.0.1".parse().unwrap(),
+            source_port: 53,
+            destination_port: 4000,
+            vlan: 0,
+            payload: &octets,
+            is_cut: false,
+        };
+        let mut batch = Batch::default();
+        let at = Timestamp::from_secs(at_s);
+        Observer::new(3).observe(at, &datagram, &Intel::without_table(), &mut batch);
+        batch
+    }
+
+    /// Random domains against a naive map: a domain is found or was counted out, what is found has
+    /// every response since it was admitted, and the bytes are what the domains add up to.
+    #[test]
+    fn the_table_agrees_with_a_map_and_holds_its_budget() {
+        let budget = 64 * 16_384;
+        let mut table = Table::new(budget, 3);
+        let mut model: BTreeMap<String, (DomainRef, u32)> = BTreeMap::new();
+        let mut state = 1_u64;
+        for step in 0..20_000_u64 {
+            state = crate::track::mix(state);
+            let name = format!("w.d{}.test", state % 6_000);
+            let batch = observed(&name, [5, (state >> 20) as u8, 1, 1], 1_000 + step);
+            let admitted = table.counts().admitted;
+            let applied = table.apply(&batch.observations()[0], &batch).unwrap();
+            let is_new = table.counts().admitted > admitted;
+            let known = model.get(&name).filter(|(domain, _)| table.get(*domain).is_some());
+            assert_eq!(is_new, known.is_none(), "{name}");
+            let responses = if is_new { 1 } else { known.map_or(0, |(_, n)| n + 1) };
+            assert_eq!(table.get(applied.domain).map(DomainWindow::responses), Some(responses));
+            model.insert(name, (applied.domain, responses));
+            if step % 4_000 == 3_999 {
+                let before_ms = (1_000 + step - 3_000) * 1_000;
+                for partition in 0..PARTITIONS {
+                    table.expire(partition as u8, before_ms);
+                }
+            }
+            let counts = table.counts();
+            assert!(counts.bytes <= budget as u64, "{counts:?}");
+            assert_eq!(counts.tracked + counts.evicted + counts.expired, counts.admitted);
+        }
+        let counts = table.counts();
+        assert!(counts.evicted > 1_000 && counts.expired > 20, "{counts:?}");
+        let alive = model.values().filter(|(domain, _)| table.get(*domain).is_some()).count();
+        assert_eq!(alive as u64, counts.tracked);
+    }
+
+    #[test]
+    fn what_has_evidence_is_evicted_last() {
+        let mut table = Table::new(64 * 16_384, 3);
+        let mut dear = Vec::new();
+        for i in 0..64 {
+            let batch = observed(&format!("w.dear{i}.test"), [5, 1, 1, 1], 1_000);
+            let applied = table.apply(&batch.observations()[0], &batch).unwrap();
+            let rank = if i % 2 == 0 { Rank::Alerted } else { Rank::Suspect };
+            table.get_mut(applied.domain).unwrap().set_judged(0, rank, false);
+            dear.push(applied.domain);
+        }
+        for i in 0..20_000 {
+            let batch = observed(&format!("w.flood{i}.test"), [5, 1, 1, 1], 2_000);
+            table.apply(&batch.observations()[0], &batch).unwrap();
+        }
+        assert!(table.counts().evicted > 10_000);
+        assert!(dear.iter().all(|&domain| table.get(domain).is_some()));
+        assert!(table.take_evicted().is_empty());
+    }
+
+    #[test]
+    fn facts_about_servers_alone_admit_nothing() {
+        let mut table = Table::new(crate::limits::MEMORY_MIN, 3);
+        let batch = observed("w.known.test", [10, 0, 0, 1], 1_000);
+        assert!(batch.observations().is_empty(), "a private address is no evidence");
+        assert_eq!(table.touch(&batch), 0);
+        assert_eq!(table.counts().tracked, 0);
+    }
+}

@@ -32,6 +32,9 @@ const RUNS_SEARCHED_MAX: usize = 32;
 /// of the whole domain still uses it.
 pub(crate) const HOST_FORGOTTEN: u16 = u16::MAX;
 
+/// Position of a run that is not there.
+const RUN_NONE: u16 = u16::MAX;
+
 /// Zone number of a run outside every curated zone.
 pub(crate) const ZONE_NONE: u16 = u16::MAX;
 
@@ -43,6 +46,10 @@ pub(crate) struct Host {
     pub(crate) name_len: u8,
     pub(crate) refreshes: u32,
     pub(crate) runs: u16,
+    /// Position of its latest run by family, [`RUN_NONE`] without one.
+    latest: [u16; 2],
+    /// Observers that were answered for it by family, a bit for each of [`Track::observers`].
+    answered: [u64; 2],
 }
 
 /// An address that was offered. Its owner is looked up once, when the domain is first judged: most
@@ -147,14 +154,6 @@ pub(crate) struct Run {
     expiries: [u32; EXPIRIES_PER_RUN],
 }
 
-/// An observer that was given an answer for a host and family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Witness {
-    observer: u32,
-    host: u16,
-    is_v6: bool,
-}
-
 /// A fill as it comes in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill<'a> {
@@ -191,9 +190,10 @@ pub(crate) struct Track {
     pub(crate) entries: SmallVec<[Entry; 3]>,
     pub(crate) runs: SmallVec<[Run; 2]>,
     sets: SmallVec<[u16; 8]>,
-    witnesses: SmallVec<[Witness; 2]>,
-    /// The observers of any host, so that a new name does not have to search the witnesses.
-    observers: SmallVec<[Witness; 2]>,
+    /// Hashes of the observers that were answered; a host notes them by their position here.
+    observers: SmallVec<[u32; 4]>,
+    /// Observers that were answered for any host, by family.
+    answered: [u64; 2],
     /// Whether a host ever got another set than it had.
     pub(crate) is_changing: bool,
     /// Runs dropped because of a limit; the history is incomplete then.
@@ -209,7 +209,7 @@ impl Track {
         let expiry_s = ((fill.at_ms + u64::from(fill.ttl_s) * 1_000 + 500) / 1_000) as u32;
         let set_hash = set_hash(fill);
         let (host, is_new_host) = self.host(fill);
-        let (is_witnessed, is_domain_witnessed) = self.witness(fill, host, is_new_host);
+        let (is_witnessed, is_domain_witnessed) = self.witness(fill, host);
         if is_new_host {
             // Nothing to search for: this is its first set.
         } else if let Some(run) = self.known_run(host, fill, set_hash, expiry_s) {
@@ -266,7 +266,10 @@ impl Track {
                 expiries,
             },
         );
-        self.hosts[usize::from(host)].runs = self.hosts[usize::from(host)].runs.saturating_add(1);
+        let latest = (self.runs.len() - 1) as u16;
+        let host = &mut self.hosts[usize::from(host)];
+        host.runs = host.runs.saturating_add(1);
+        host.latest[usize::from(fill.is_v6)] = latest;
         Outcome::Changed
     }
 
@@ -294,9 +297,9 @@ impl Track {
     pub(crate) fn touch(&self) -> u64 {
         let run = self.runs.last().map_or(0, |run| run.seen_s ^ run.expiries[EXPIRIES_PER_RUN - 1]);
         let host = self.hosts.last().map_or(0, |host| host.hash);
-        let witness = self.witnesses.last().map_or(0, |witness| witness.observer);
+        let observer = self.observers.last().copied().unwrap_or(0);
         let name = self.names.first().copied().unwrap_or(0);
-        u64::from(run ^ host ^ witness) ^ u64::from(name)
+        u64::from(run ^ host ^ observer) ^ u64::from(name)
     }
 
     /// Heap bytes held.
@@ -306,11 +309,11 @@ impl Track {
             + heap_bytes(&self.entries)
             + heap_bytes(&self.runs)
             + heap_bytes(&self.sets)
-            + heap_bytes(&self.witnesses)
             + heap_bytes(&self.observers)
     }
 
-    /// The run and open expiry this answer belongs to, if its fill is known.
+    /// The run and open expiry this answer belongs to, if its fill is known: nearly always the
+    /// latest of its host, else one that a sibling cache still answers from.
     fn known_run(
         &mut self,
         host: u16,
@@ -318,16 +321,28 @@ impl Track {
         set_hash: u64,
         expiry_s: u32,
     ) -> Option<&mut Run> {
-        self.runs.iter_mut().rev().take(RUNS_SEARCHED_MAX).find(|run| {
-            run.host == host
-                && run.set_hash == set_hash
+        let is_it = |run: &Run| {
+            run.set_hash == set_hash
+                && run.host == host
                 && run.is_v6 == fill.is_v6
                 && run.expiries.iter().any(|e| e.abs_diff(expiry_s) <= EXPIRY_SLACK_S)
-        })
+        };
+        let latest = usize::from(self.hosts[usize::from(host)].latest[usize::from(fill.is_v6)]);
+        let at = match self.runs.get(latest) {
+            Some(run) if is_it(run) => latest,
+            Some(_) => {
+                let from = self.runs.len().saturating_sub(RUNS_SEARCHED_MAX);
+                from + self.runs[from..].iter().rposition(is_it)?
+            }
+            // Without a latest run there is none at all.
+            None => return None,
+        };
+        self.runs.get_mut(at)
     }
 
     fn latest_run(&mut self, host: u16, is_v6: bool) -> Option<&mut Run> {
-        self.runs.iter_mut().rev().find(|run| run.host == host && run.is_v6 == is_v6)
+        let latest = self.hosts[usize::from(host)].latest[usize::from(is_v6)];
+        self.runs.get_mut(usize::from(latest))
     }
 
     /// The number of the fill's host, and whether it had none before.
@@ -352,6 +367,8 @@ impl Track {
                 name_len: fill.host.len() as u8,
                 refreshes: 0,
                 runs: 0,
+                latest: [RUN_NONE; 2],
+                answered: [0; 2],
             },
         );
         ((self.hosts.len() - 1) as u16, true)
@@ -399,32 +416,31 @@ impl Track {
         for run in &mut self.runs {
             run.host = renumber(run.host).unwrap_or(HOST_FORGOTTEN);
         }
-        self.witnesses.retain(|witness| {
-            witness.host = renumber(witness.host).unwrap_or(HOST_FORGOTTEN);
-            witness.host != HOST_FORGOTTEN
-        });
         self.rebuild();
     }
 
     /// Notes that this observer was answered; whether it had been, for the host and for the domain.
-    fn witness(&mut self, fill: &Fill<'_>, host: u16, is_new_host: bool) -> (bool, bool) {
-        let me = Witness { observer: fill.observer, host, is_v6: fill.is_v6 };
-        if !is_new_host && self.witnesses.contains(&me) {
-            return (true, true);
-        }
-        // LIMIT: a domain asked through more observers than this counts further ones as new, which
-        // can only make it look more closed than it is.
-        let of_domain = Witness { host: HOST_FORGOTTEN, ..me };
-        let is_domain_witnessed = self.observers.contains(&of_domain);
-        if !is_domain_witnessed && self.observers.len() < limits::OBSERVERS_PER_TRACK_MAX {
-            push(&mut self.observers, of_domain);
-        }
-        // LIMIT: likewise, the oldest are forgotten.
-        if self.witnesses.len() >= limits::WITNESSES_PER_TRACK_MAX {
-            self.witnesses.drain(..limits::WITNESSES_PER_TRACK_MAX / 4);
-        }
-        push(&mut self.witnesses, me);
-        (false, is_domain_witnessed)
+    fn witness(&mut self, fill: &Fill<'_>, host: u16) -> (bool, bool) {
+        let known = self.observers.iter().position(|&o| o == fill.observer);
+        let number = match known {
+            Some(number) => number,
+            // LIMIT: a domain asked through more observers than this counts further ones as new,
+            // which can only make it look more closed than it is.
+            None if self.observers.len() >= limits::OBSERVERS_PER_TRACK_MAX => {
+                return (false, false);
+            }
+            None => {
+                push(&mut self.observers, fill.observer);
+                self.observers.len() - 1
+            }
+        };
+        let bit = 1 << number;
+        let of_host = &mut self.hosts[usize::from(host)].answered[usize::from(fill.is_v6)];
+        let of_domain = &mut self.answered[usize::from(fill.is_v6)];
+        let was = (*of_host & bit != 0, *of_domain & bit != 0);
+        *of_host |= bit;
+        *of_domain |= bit;
+        was
     }
 
     fn entry(&mut self, ip: IpAddr, at_s: u32) -> u16 {
@@ -465,7 +481,8 @@ impl Track {
         }
     }
 
-    /// Lays sets and entries anew so that they hold what the runs refer to and nothing else.
+    /// Lays sets and entries anew so that they hold what the runs refer to and nothing else, and
+    /// finds each host's latest run again.
     fn rebuild(&mut self) {
         let mut number_of = vec![u16::MAX; self.entries.len()];
         let mut entries: SmallVec<[Entry; 3]> = SmallVec::new();
@@ -485,6 +502,14 @@ impl Track {
         }
         self.entries = entries;
         self.sets = sets;
+        for host in &mut self.hosts {
+            host.latest = [RUN_NONE; 2];
+        }
+        for (at, run) in self.runs.iter().enumerate() {
+            if let Some(host) = self.hosts.get_mut(usize::from(run.host)) {
+                host.latest[usize::from(run.is_v6)] = at as u16;
+            }
+        }
     }
 }
 
@@ -515,4 +540,147 @@ pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ value >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A fixed pseudo-random sequence.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, bound: u64) -> u64 {
+            self.0 = mix(self.0);
+            self.0 % bound
+        }
+    }
+
+    fn ips(numbers: &[u32]) -> Vec<IpAddr> {
+        numbers.iter().map(|n| IpAddr::V4(Ipv4Addr::from(0x0500_0000 + n))).collect()
+    }
+
+    fn fill<'a>(host: &'a [u8], ips: &'a [IpAddr], at_s: u64, ttl_s: u32) -> Fill<'a> {
+        Fill {
+            host,
+            host_hash: host.iter().fold(0, |hash, b| mix(u64::from(hash) ^ u64::from(*b)) as u32),
+            ips,
+            is_v6: ips[0].is_ipv6(),
+            is_partial: false,
+            is_authoritative: false,
+            ttl_s,
+            at_ms: at_s * 1_000,
+            observer: 1,
+            zone: ZONE_NONE,
+            key: 9,
+        }
+    }
+
+    #[test]
+    fn answers_refreshes_and_changes_are_told_apart() {
+        use Outcome::{Changed, Known, Refreshed};
+        let (a, reversed, b) = (ips(&[1, 2, 3]), ips(&[3, 2, 1]), ips(&[4, 5, 6]));
+        let script: [(u64, &[IpAddr], u32, Outcome); 12] = [
+            (0, &a, 100, Changed),
+            (40, &a, 60, Known),
+            (50, &reversed, 51, Known),
+            (60, &a, 42, Known),
+            (60, &a, 43, Refreshed),
+            (100, &a, 100, Refreshed),
+            (110, &b, 100, Changed),
+            // A sibling cache still answers from the older fill.
+            (120, &a, 80, Known),
+            (130, &b, 80, Known),
+            // And fetches the old set again: a step back is a change.
+            (150, &a, 100, Changed),
+            (150, &a, 0, Refreshed),
+            (151, &a, 0, Known),
+        ];
+        let mut track = Track::default();
+        for (i, (at_s, set, ttl_s, expect)) in script.into_iter().enumerate() {
+            assert_eq!(track.apply(&fill(b"w", set, at_s, ttl_s)), expect, "step {i}");
+        }
+        assert_eq!(track.runs.len(), 3);
+        assert_eq!(track.entries.len(), 6);
+        assert!(track.is_changing);
+    }
+
+    #[test]
+    fn a_million_answers_of_one_fill_take_no_room() {
+        let set = ips(&[1, 2]);
+        let mut track = Track::default();
+        for i in 0..100_000_u32 {
+            track.apply(&fill(b"w", &set, u64::from(i / 100), 1_000 - i / 100));
+        }
+        assert_eq!((track.runs.len(), track.runs[0].refreshes), (1, 1));
+        assert_eq!(track.runs[0].responses, 100_000);
+        assert_eq!(track.heap_bytes(), 0);
+    }
+
+    #[test]
+    fn witnesses_are_told_by_observer_host_and_family() {
+        let (a, b) = (ips(&[1]), ips(&[2]));
+        let mut track = Track::default();
+        let mut apply = |host: &[u8], set: &[IpAddr], observer| {
+            let fill = Fill { observer, ..fill(host, set, 0, 60) };
+            track.apply(&fill);
+            let run = track.runs.last().unwrap();
+            (run.is_witnessed, run.is_domain_witnessed)
+        };
+        assert_eq!(apply(b"w", &a, 1), (false, false));
+        assert_eq!(apply(b"w", &b, 2), (false, false));
+        assert_eq!(apply(b"w", &a, 2), (true, true));
+        assert_eq!(apply(b"x", &b, 1), (false, true));
+        for observer in 10..200 {
+            apply(b"w", &ips(&[observer]), observer);
+        }
+        // Beyond the limit an observer is a stranger every time.
+        assert_eq!(apply(b"w", &ips(&[901]), 150), (false, false));
+        assert_eq!(apply(b"w", &ips(&[900]), 1), (true, true));
+    }
+
+    /// Random fills against a naive list of what was applied: whatever is forgotten, a run that is
+    /// there has the addresses and the host it came with, and no limit is passed.
+    #[test]
+    fn what_is_kept_is_right_and_within_limits() {
+        for seed in 0..6_u64 {
+            let mut dice = Dice(seed);
+            let mut track = Track::default();
+            let mut applied: BTreeMap<(u32, Vec<u8>), Vec<IpAddr>> = BTreeMap::new();
+            let (hosts, addresses) = ([3, 90, 2_000][seed as usize % 3], 40 + seed * 400);
+            for step in 0..6_000_u64 {
+                let host = format!("h{}", dice.below(hosts)).into_bytes();
+                let first = dice.below(addresses) as u32;
+                let set = ips(&[first, first + 1, first + 7][..1 + dice.below(3) as usize]);
+                let outcome = track.apply(&fill(&host, &set, step * 10, dice.below(3) as u32 * 40));
+                if outcome == Outcome::Changed {
+                    applied.insert(((step * 10) as u32, host), set);
+                }
+                assert!(track.hosts.len() <= limits::HOSTS_PER_TRACK_MAX);
+                assert!(track.runs.len() <= limits::RUNS_PER_TRACK_MAX);
+                assert!(track.entries.len() <= limits::ADDRESSES_PER_TRACK_MAX);
+                if step % 500 != 499 {
+                    continue;
+                }
+                for (at, run) in track.runs.iter().enumerate() {
+                    let set: Vec<IpAddr> = track
+                        .set(run)
+                        .iter()
+                        .map(|&e| track.entries[usize::from(e)].ip())
+                        .collect();
+                    let expect = match track.hosts.get(usize::from(run.host)) {
+                        Some(host) => {
+                            let later = track.runs[at + 1..].iter().any(|r| r.host == run.host);
+                            assert!(later || usize::from(host.latest[0]) == at, "latest run");
+                            applied.get(&(run.first_s, track.host_name(host).to_vec()))
+                        }
+                        None => applied.iter().find(|(k, _)| k.0 == run.first_s).map(|(_, v)| v),
+                    };
+                    assert_eq!(Some(&set), expect, "seed {seed}, step {step}, run {at}");
+                }
+            }
+            assert!(track.runs_forgotten > 0 || hosts == 3, "seed {seed}: no limit was reached");
+        }
+    }
 }

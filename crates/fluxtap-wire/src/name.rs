@@ -136,26 +136,7 @@ impl<'a> NameRef<'a> {
         let octets = self.octets;
         let mut at = usize::from(self.at);
         // The name was checked, so this ends; the count is a second bound that costs nothing.
-        let mut steps = 0_usize;
-        std::iter::from_fn(move || {
-            loop {
-                steps = steps.saturating_add(1);
-                if steps > NAME_OCTETS_MAX.saturating_mul(2) {
-                    return None;
-                }
-                let length = *octets.get(at)?;
-                if length == 0 {
-                    return None;
-                }
-                let from = at.saturating_add(1);
-                if length >= 0xc0 {
-                    at = usize::from(u16::from_be_bytes([length & 0x3f, *octets.get(from)?]));
-                } else {
-                    at = from.saturating_add(usize::from(length));
-                    return octets.get(from..at);
-                }
-            }
-        })
+        std::iter::from_fn(move || next_label(octets, &mut at)).take(NAME_OCTETS_MAX)
     }
 
     /// Appends the name in lower-case uncompressed wire form, root included.
@@ -243,18 +224,32 @@ impl PartialEq for NameRef<'_> {
         if std::ptr::eq(self.octets, other.octets) && mine == theirs {
             return true;
         }
-        // Most different names differ in their first label.
-        let first = |octets: &'_ [u8], at: u16| {
-            let at = usize::from(at);
-            octets.get(at).zip(octets.get(at.saturating_add(1))).map(|(n, c)| (*n, c | 0x20))
-        };
-        match (first(self.octets, mine), first(other.octets, theirs)) {
-            (Some((n, c)), Some((m, d))) if n.max(m) < 0x40 && (n != m || c != d) => return false,
-            _ => {}
+        let (mut mine, mut theirs) = (usize::from(mine), usize::from(theirs));
+        // Both were checked, so this ends: each has at most 128 labels.
+        for _ in 0..NAME_OCTETS_MAX {
+            match (next_label(self.octets, &mut mine), next_label(other.octets, &mut theirs)) {
+                (Some(a), Some(b)) if a.eq_ignore_ascii_case(b) => {}
+                (None, None) => return true,
+                _ => return false,
+            }
         }
-        let mut others = other.labels();
-        self.labels().all(|label| others.next().is_some_and(|o| label.eq_ignore_ascii_case(o)))
+        false
     }
+}
+
+/// The label at `at`, behind a pointer if there is one, and steps over it; `None` at the root.
+#[inline]
+fn next_label<'a>(octets: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+    for _ in 0..=POINTERS_PER_NAME_MAX {
+        let length = *octets.get(*at)?;
+        let from = at.saturating_add(1);
+        if length < 0xc0 {
+            *at = from.saturating_add(usize::from(length));
+            return octets.get(from..*at).filter(|label| !label.is_empty());
+        }
+        *at = usize::from(u16::from_be_bytes([length & 0x3f, *octets.get(from)?]));
+    }
+    None
 }
 
 /// A domain name in lower-case, uncompressed wire form on the stack: length-prefixed labels and

@@ -13,6 +13,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 /// Watches one interface and says how it ended.
 pub(crate) fn run(args: &RunArgs) -> Exit {
+    if let Err(exit) = summary::check_stats(args.common.stats.as_deref()) {
+        return exit;
+    }
     let intel = args.common.intel();
     let mut source = match Live::open(&args.interface, &LiveOptions::default()) {
         Ok(source) => source,

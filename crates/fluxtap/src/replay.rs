@@ -25,6 +25,9 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs a replay and says how it ended.
 pub(crate) fn run(args: &ReplayArgs) -> Exit {
+    if let Err(exit) = summary::check_stats(args.common.stats.as_deref()) {
+        return exit;
+    }
     let intel = args.common.intel();
     let observer = args.common.observer.clone().unwrap_or_else(|| OBSERVER.to_owned());
     let output = Output::new(args.common.format, &intel, observer, None);

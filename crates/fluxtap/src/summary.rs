@@ -10,7 +10,8 @@ use fluxtap_window::TableCounts;
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Malformed, PacketEnd, Timestamp};
 use serde_json::{Map, Value, json};
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -143,6 +144,23 @@ impl Counters {
     }
 }
 
+/// Refuses a file for the counters that holds something else: in `--stats *.pcap` the shell puts
+/// the first capture there, and it would be lost.
+pub(crate) fn check_stats(path: Option<&Path>) -> Result<(), Exit> {
+    let Some(path) = path.filter(|path| path.is_file()) else { return Ok(()) };
+    let mut first = [0];
+    let read = File::open(path).and_then(|mut file| file.read(&mut first));
+    if !matches!(read, Ok(1)) || first == *b"{" {
+        return Ok(());
+    }
+    console::error(&format!(
+        "--stats: got {}, which holds something else than counters, expected a new file or one \
+         that --stats wrote before; name another",
+        path.display()
+    ));
+    Err(Exit::Usage)
+}
+
 /// Writes the counters to `path`, `-` being standard error; nowhere without one.
 pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[FileReport]) -> Exit {
     let Some(path) = path else { return Exit::Done };
@@ -152,7 +170,7 @@ pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[Fil
         console::put(&text);
         return Exit::Done;
     }
-    let written = std::fs::File::create(path).and_then(|mut f| f.write_all(text.as_bytes()));
+    let written = File::create(path).and_then(|mut f| f.write_all(text.as_bytes()));
     match written {
         Ok(()) => Exit::Done,
         Err(error) => {

@@ -492,6 +492,26 @@ fn counters_to_a_file_and_to_standard_error() {
     run.assert_said(&["--stats: cannot write /no/such/folder/x", "No such file", "name a file"]);
 }
 
+/// In `fluxtap replay --stats *.pcap` the first capture is where the counters would go.
+#[test]
+fn counters_do_not_overwrite_a_capture() {
+    let folder = support::folder();
+    let capture = support::quiet_capture(1_000, 3);
+    let first = support::write(&folder, "a.pcap", &capture);
+    let second = support::write(&folder, "b.pcap", &capture);
+    let run = support::run(["replay", "--stats", path_text(&first), path_text(&second)]);
+    assert_eq!(run.status, 2, "{}", run.stderr);
+    run.assert_said(&["--stats: got", "a.pcap", "expected a new file", "name another"]);
+    assert!(fs::read(&first).expect("the capture") == capture, "the capture is lost");
+
+    let counters = folder.path().join("counters.json");
+    for _ in 0..2 {
+        let run = support::run(["replay", "--stats", path_text(&counters), path_text(&second)]);
+        assert_eq!(run.status, 0, "its own counters may be replaced: {}", run.stderr);
+        support::read_stats(&counters, &run);
+    }
+}
+
 #[test]
 fn quiet_is_quiet_and_otherwise_there_is_a_summary() {
     let demo = support::demo();
