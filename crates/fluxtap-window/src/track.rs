@@ -630,7 +630,7 @@ mod tests {
         };
         assert_eq!(apply(b"w", &a, 1), (false, false));
         assert_eq!(apply(b"w", &b, 2), (false, false));
-        assert_eq!(apply(b"w", &a, 2), (true, true));
+        assert_eq!(apply(b"w", &ips(&[3]), 2), (true, true));
         assert_eq!(apply(b"x", &b, 1), (false, true));
         for observer in 10..200 {
             apply(b"w", &ips(&[observer]), observer);

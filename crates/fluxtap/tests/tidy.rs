@@ -140,6 +140,23 @@ fn the_readme_is_short() {
 }
 
 #[test]
+fn the_alert_in_the_readme_is_what_the_program_says() {
+    let output = Command::new(env!("CARGO_BIN_EXE_fluxtap"))
+        .args(["replay", "--quiet", "--format", "text", "pcaps/demo/demo.pcap"])
+        .current_dir(workspace())
+        .output()
+        .expect("the program runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    // An alert begins at the left edge, its further lines are indented.
+    let further = text.lines().skip(1).take_while(|line| line.starts_with(' ')).count();
+    let first: Vec<&str> = text.lines().take(1 + further).collect();
+    assert!(further > 0, "no alert: {text}");
+    let expect = format!("```text\n{}\n```\n", first.join("\n"));
+    let readme = read(&workspace().join("README.md"));
+    assert!(readme.contains(&expect), "README.md should show:\n{expect}");
+}
+
+#[test]
 fn links_in_documents_lead_somewhere() {
     let mut broken = Vec::new();
     let mut links = 0;
