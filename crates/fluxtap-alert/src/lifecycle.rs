@@ -230,6 +230,12 @@ impl Lifecycle {
         if self.is_open() { Some(self.fluxed.plus_secs(QUIET_S)) } else { None }
     }
 
+    /// When a judgement last found flux.
+    #[must_use]
+    pub const fn fluxed(&self) -> Timestamp {
+        self.fluxed
+    }
+
     /// The alert's id, empty before it first opened.
     #[must_use]
     pub fn id(&self) -> &str {

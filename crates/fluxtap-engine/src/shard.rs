@@ -289,7 +289,7 @@ impl Shard {
             self.next_end = Some(self.next_end.map_or(quiet_at, |end| end.min(quiet_at)));
         }
         if let Some(step) = step {
-            let evidence = evidence_of(self.table.get(domain), record, name, at, &self.policy);
+            let evidence = evidence_of(self.table.get(domain), record, name, &self.policy);
             let alert = alert_of(step, record, evidence, at);
             self.count(&alert);
             out.extend(alert);
@@ -304,7 +304,7 @@ impl Shard {
         for (name, record) in &mut self.records {
             if let Some(step) = record.lifecycle.ticked(at, &self.policy) {
                 let window = record.domain.and_then(|d| self.table.get(d));
-                let evidence = evidence_of(window, record, name, at, &self.policy);
+                let evidence = evidence_of(window, record, name, &self.policy);
                 ended.extend(alert_of(step, record, evidence, at));
                 if let Some(window) = record.domain.and_then(|d| self.table.get_mut(d)) {
                     let next_judged_s = window.next_judged_s();
@@ -329,7 +329,7 @@ impl Shard {
         for window in gone {
             let Some(record) = self.records.get_mut(window.name()) else { continue };
             if let Some(step) = record.lifecycle.evicted(at, &self.policy) {
-                let evidence = evidence_of(Some(&window), record, window.name(), at, &self.policy);
+                let evidence = evidence_of(Some(&window), record, window.name(), &self.policy);
                 let alert = alert_of(step, record, evidence, at);
                 self.count(&alert);
                 out.extend(alert);
@@ -381,13 +381,16 @@ fn evidence_of(
     window: Option<&DomainWindow>,
     record: &Record,
     name: &[u8],
-    at: Timestamp,
     policy: &Policy,
 ) -> Evidence {
     let (index, window_s) =
         record.basis.as_ref().map_or((0, WINDOWS_S[3]), |(_, s, _)| (s.index, s.window_s));
     match window {
-        Some(window) => window.evidence(index, window_s, seconds(at), policy.addresses_min),
+        // As of the last finding: a line that says the flux ended still shows what it was.
+        Some(window) => {
+            let fluxed_s = seconds(record.lifecycle.fluxed());
+            window.evidence(index, window_s, fluxed_s, policy.addresses_min)
+        }
         None => Evidence { domain: name.to_vec(), host: name.to_vec(), ..Evidence::default() },
     }
 }

@@ -281,6 +281,8 @@ fn an_alert_ends_after_a_quiet_day_and_begins_again_under_its_id() {
     assert!(actions.contains(&"flux-ended"), "{alerts:?}");
     assert!(actions.contains(&"flux-reopened"), "{alerts:?}");
     assert!(alerts.iter().all(|a| a.id == alerts[0].id), "{alerts:?}");
+    // The line that says it ended still shows what it was.
+    assert!(alerts.iter().all(|a| a.addresses >= 5), "{alerts:?}");
     let revisions: Vec<u32> = alerts.iter().map(|a| a.revision).collect();
     assert_eq!(revisions, (1..=alerts.len() as u32).collect::<Vec<_>>());
 }

@@ -21,6 +21,7 @@ pub(crate) struct Told {
     pub(crate) severity: u8,
     pub(crate) id: String,
     pub(crate) revision: u32,
+    pub(crate) addresses: usize,
 }
 
 /// Packets through the engine.
@@ -155,6 +156,7 @@ fn told(alert: &Alert) -> Told {
         severity: alert.severity.number(),
         id: alert.id.clone(),
         revision: alert.revision,
+        addresses: alert.evidence.addresses.len(),
     }
 }
 
