@@ -7,6 +7,10 @@
 # Seed of `make sim`.
 SEED ?= 1
 
+# Size of the capture of `make bench`.
+RESPONSES ?= 1000000
+DOMAINS ?= 200000
+
 # With 1, nothing is installed on this machine: the commands that would do it are printed instead.
 NO_INSTALL ?= 0
 
@@ -64,8 +68,11 @@ deny: toolchain ## check licences and sources of the dependencies; installs carg
 	cargo deny check licenses bans sources
 
 .PHONY: bench
-bench: toolchain system-libraries ## measure speed and memory against a bare libpcap loop
-	cargo run --release -p fluxtap-bench
+bench: toolchain system-libraries ## measure speed and memory against a bare libpcap loop: RESPONSES=1000000
+	cargo build --release -p fluxtap -p fluxtap-sim
+	cargo build --release -p fluxtap-capture --example floor
+	crates/fluxtap-sim/bench.sh "$${CARGO_TARGET_DIR:-target}/release" \
+		"$${CARGO_TARGET_DIR:-target}/bench" '$(RESPONSES)' '$(DOMAINS)'
 
 .PHONY: sim
 sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim SEED=7

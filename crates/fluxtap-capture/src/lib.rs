@@ -63,7 +63,7 @@ pub trait Source {
 pub enum Batch {
     /// Ask again: there may be more at once.
     More,
-    /// Nothing arrived within the timeout of a live source. Ask again.
+    /// Nothing arrived from an interface or a pipe within its timeout. Ask again.
     Idle,
     /// There is no more, now and later.
     End,

@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fluxtap_wire::{LinkType, Packet, Timestamp};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -36,6 +37,9 @@ pub const BUFFERS_BYTES_MAX: usize = 32 << 20;
 const BUFFER_BYTES_MIN: usize = 4 << 10;
 /// Read buffer to find a file's first packet.
 const PEEK_BYTES: usize = 4 << 10;
+
+/// How long a pipe without data may keep [`Source::next_batch`] waiting, in milliseconds.
+const STREAM_WAIT_MS: i64 = 100;
 
 /// Limits of a [`Replay`]; the default is right for anything but tests and tight systems.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,8 +72,9 @@ pub struct Progress {
 /// capture and the same capture cut in two files thus give the same packets in the same order, as
 /// long as no packet after the cut is older than one before it.
 ///
-/// A bad file ends alone; how each one ended is in [`report`](Self::report). Only a pipe without a
-/// writer or without data can make [`Source::next_batch`] wait.
+/// A bad file ends alone; how each one ended is in [`report`](Self::report). A pipe without data
+/// gives [`Batch::Idle`], so that the caller can stop; only opening a named pipe without a writer
+/// waits for good.
 #[derive(Debug)]
 pub struct Replay {
     slots: Vec<Slot>,
@@ -159,6 +164,8 @@ enum Stop {
     Later(Timestamp),
     /// The buffer needs so many bytes.
     Need(usize),
+    /// Nothing came from a pipe within [`STREAM_WAIT_MS`].
+    Idle,
     /// For ever.
     Ended(FileStatus),
 }
@@ -237,6 +244,7 @@ impl Replay {
                 return stop;
             };
             match self.refill(index, need) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Stop::Idle,
                 Ok(0) => return Stop::Ended(FileStatus::Read(self.slots[index].parser.finish())),
                 Ok(_) => {}
                 Err(error) => return Stop::Ended(unreadable(&error)),
@@ -244,10 +252,12 @@ impl Replay {
         }
     }
 
-    /// Reads more of a file, opening it if need be; returns how much came.
+    /// Reads more of a file, opening it if need be; returns how much came. `WouldBlock` when
+    /// nothing came from a stream within its time.
     fn refill(&mut self, index: usize, need: usize) -> io::Result<usize> {
         self.acquire(index)?;
         let slot = &mut self.slots[index];
+        slot.await_data()?;
         let Some(file) = &mut slot.file else {
             return Ok(0);
         };
@@ -363,6 +373,10 @@ impl Source for Replay {
                     self.current = Some(index);
                     return Ok(Batch::More);
                 }
+                Stop::Idle => {
+                    self.current = Some(index);
+                    return Ok(Batch::Idle);
+                }
             }
         }
     }
@@ -426,6 +440,18 @@ impl Slot {
         match self.input {
             Input::Regular { size_bytes, .. } => size_bytes,
             Input::Stream | Input::None => 0,
+        }
+    }
+
+    /// Waits until a stream has data or has ended, but not for good: a read would go on through
+    /// signals.
+    fn await_data(&self) -> io::Result<()> {
+        let (Input::Stream, Some(file)) = (self.input, &self.file) else { return Ok(()) };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: STREAM_WAIT_MS * 1_000_000 };
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
