@@ -87,7 +87,8 @@ pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
         // Fails only where a key is no string or a writer refuses; here are neither.
         view.line().serialize(&mut serializer).expect("strings and numbers go into memory");
         out.push(b'\n');
-        if out.len() - from <= LINE_OCTETS_MAX || !room.shrink() {
+        let len = out.len() - from;
+        if len <= LINE_OCTETS_MAX || !room.shrink(len - LINE_OCTETS_MAX) {
             return;
         }
         out.truncate(from);
@@ -123,6 +124,10 @@ enum Part {
     Indicator,
 }
 
+/// No entry of the address list is longer than this in bytes, so that leaving out one for every so
+/// many bytes leaves out none too many.
+const ADDRESS_OCTETS_MAX: usize = 240;
+
 /// How many entries of each [`Part`] are written at most.
 struct Room([usize; 12]);
 
@@ -155,11 +160,16 @@ impl Room {
         self.0[part as usize]
     }
 
-    /// Takes away one entry; false if nothing is left to take.
-    fn shrink(&mut self) -> bool {
+    /// Takes away one entry, or as many addresses as must go at least when a line is `over` bytes
+    /// too long; false if nothing is left to take.
+    fn shrink(&mut self, over: usize) -> bool {
         let next = Self::ORDER.iter().find(|&&(part, floor)| self.of(part) > floor);
-        if let Some(&(part, _)) = next {
-            self.0[part as usize] -= 1;
+        if let Some(&(part, floor)) = next {
+            let entries = match part {
+                Part::Addresses => (over / ADDRESS_OCTETS_MAX).max(1),
+                _ => 1,
+            };
+            self.0[part as usize] -= entries.min(self.of(part) - floor);
         }
         next.is_some()
     }

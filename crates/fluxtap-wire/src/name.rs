@@ -220,13 +220,16 @@ impl PartialEq for NameRef<'_> {
         if self.wire_len != other.wire_len {
             return false;
         }
-        let (mine, theirs) = (self.anchor(), other.anchor());
-        if std::ptr::eq(self.octets, other.octets) && mine == theirs {
-            return true;
-        }
-        let (mut mine, mut theirs) = (usize::from(mine), usize::from(theirs));
+        let is_one_message = std::ptr::eq(self.octets, other.octets);
+        let (mut mine, mut theirs) = (usize::from(self.at), usize::from(other.at));
         // Both were checked, so this ends: each has at most 128 labels.
         for _ in 0..NAME_OCTETS_MAX {
+            mine = behind_pointers(self.octets, mine);
+            theirs = behind_pointers(other.octets, theirs);
+            // Compression makes equal endings the same place.
+            if is_one_message && mine == theirs {
+                return true;
+            }
             match (next_label(self.octets, &mut mine), next_label(other.octets, &mut theirs)) {
                 (Some(a), Some(b)) if a.eq_ignore_ascii_case(b) => {}
                 (None, None) => return true,
@@ -237,19 +240,29 @@ impl PartialEq for NameRef<'_> {
     }
 }
 
+/// Where the next label or root is: `at`, or what the pointers there lead to.
+#[inline]
+fn behind_pointers(octets: &[u8], at: usize) -> usize {
+    let mut at = at;
+    for _ in 0..=POINTERS_PER_NAME_MAX {
+        match (octets.get(at), octets.get(at.saturating_add(1))) {
+            (Some(&high), Some(&low)) if high >= 0xc0 => {
+                at = usize::from(u16::from_be_bytes([high & 0x3f, low]));
+            }
+            _ => break,
+        }
+    }
+    at
+}
+
 /// The label at `at`, behind a pointer if there is one, and steps over it; `None` at the root.
 #[inline]
 fn next_label<'a>(octets: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
-    for _ in 0..=POINTERS_PER_NAME_MAX {
-        let length = *octets.get(*at)?;
-        let from = at.saturating_add(1);
-        if length < 0xc0 {
-            *at = from.saturating_add(usize::from(length));
-            return octets.get(from..*at).filter(|label| !label.is_empty());
-        }
-        *at = usize::from(u16::from_be_bytes([length & 0x3f, *octets.get(from)?]));
-    }
-    None
+    let start = behind_pointers(octets, *at);
+    let length = *octets.get(start)?;
+    let from = start.saturating_add(1);
+    *at = from.saturating_add(usize::from(length));
+    octets.get(from..*at).filter(|label| !label.is_empty())
 }
 
 /// A domain name in lower-case, uncompressed wire form on the stack: length-prefixed labels and
