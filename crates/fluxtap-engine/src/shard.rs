@@ -282,11 +282,14 @@ impl Shard {
         let step = record.lifecycle.judged(at, name, &verdict, &self.policy);
         record.domain = Some(domain);
         if is_finding || record.basis.is_none() {
+            // What was measured of the servers went into the verdict; an alert shows their counts.
+            let servers = servers.map(|s| ServerEvidence { subjects: Vec::new(), ..s });
             record.basis = Some((verdict, subject, servers));
         }
         let is_open = record.lifecycle.is_open();
         if let Some(quiet_at) = record.lifecycle.quiet_at() {
-            self.next_end = Some(self.next_end.map_or(quiet_at, |end| end.min(quiet_at)));
+            let end = whole_minute(quiet_at);
+            self.next_end = Some(self.next_end.map_or(end, |next| next.min(end)));
         }
         if let Some(step) = step {
             let evidence = evidence_of(self.table.get(domain), record, name, &self.policy);
@@ -311,7 +314,8 @@ impl Shard {
                     window.set_judged(next_judged_s, Rank::Suspect, false);
                 }
             } else if let Some(quiet_at) = record.lifecycle.quiet_at() {
-                next = Some(next.map_or(quiet_at, |n| n.min(quiet_at)));
+                let end = whole_minute(quiet_at);
+                next = Some(next.map_or(end, |n| n.min(end)));
             }
         }
         self.next_end = next;
@@ -371,6 +375,12 @@ impl Shard {
             Action::Ongoing => {}
         }
     }
+}
+
+/// The next whole minute: alerts end together then, so that looking through them all to find those
+/// that end is done once a minute at most.
+const fn whole_minute(at: Timestamp) -> Timestamp {
+    Timestamp::from_secs(at.secs().div_ceil(60).saturating_add(1).saturating_mul(60))
 }
 
 fn seconds(at: Timestamp) -> u32 {

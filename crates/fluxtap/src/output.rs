@@ -33,7 +33,7 @@ impl Closed {
             Self::Pipe => Exit::Done,
             Self::Failed(error) => {
                 console::error(&format!(
-                    "standard output: cannot write alerts: {error}; make room or write elsewhere, \
+                    "standard output: cannot write: {error}; make room or write elsewhere, \
                      then run it again"
                 ));
                 Exit::Failed

@@ -342,7 +342,7 @@ fn a_full_disk_on_standard_output() {
     command.args(["replay", "--quiet", "--stats"]).args([&stats, &support::demo()]).stdout(full);
     let run = Running::spawn(&mut command).finish();
     assert_eq!(run.status, 1, "{}", run.stderr);
-    run.assert_said(&["fluxtap: error: standard output: cannot write alerts", "No space left"]);
+    run.assert_said(&["fluxtap: error: standard output: cannot write", "No space left"]);
     run.assert_said(&["make room or write elsewhere"]);
     let stats = support::read_stats(&stats, &run);
     assert!(number(&stats["packets"]) > 0);
