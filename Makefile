@@ -49,7 +49,7 @@ test: toolchain system-libraries ## everything that guards the project
 		echo "corpus tests were skipped: no folder $$FLUXTAP_CORPUS; set FLUXTAP_CORPUS to one"
 	fi
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 }
-		END { printf "%d passed, %d failed, %d ignored\n", passed, failed, ignored }' "$$log"
+		END { printf "%d passed, %d failed, %d skipped\n", passed, failed, ignored }' "$$log"
 	[ ! -e "$$log.failed" ]
 
 .PHONY: live-test
