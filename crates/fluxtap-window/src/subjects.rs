@@ -24,7 +24,9 @@ pub(crate) fn split(track: &Track, addresses_min: usize) -> Vec<Member> {
     let mut joined = Joined::new(track.hosts.len());
     let mut holder = vec![HOST_FORGOTTEN; track.entries.len()];
     for run in &track.runs {
-        if !is_repeat.get(usize::from(run.host)).copied().unwrap_or(false) {
+        // What a provider's zone serves is shared by strangers and joins nobody.
+        let is_repeat = is_repeat.get(usize::from(run.host)).copied().unwrap_or(false);
+        if !is_repeat || run.zone != ZONE_NONE {
             continue;
         }
         for &entry in track.set(run) {
