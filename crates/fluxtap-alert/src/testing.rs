@@ -130,12 +130,7 @@ pub(crate) fn alert() -> Alert {
             confidence: 0.97,
         },
         subject: subject(),
-        servers: Some(ServerEvidence {
-            names: 1,
-            addresses: 1,
-            ttl_min_s: 3_600,
-            ..ServerEvidence::default()
-        }),
+        servers: Some(ServerEvidence { names: 1, addresses: 1, ..ServerEvidence::default() }),
         evidence: Evidence {
             domain: wire("evil-flux.test"),
             host: wire("www.evil-flux.test"),

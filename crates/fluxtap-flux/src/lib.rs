@@ -261,7 +261,6 @@ pub fn judge(features: &Features, policy: &Policy) -> Option<Verdict> {
             continue;
         }
         let verdict = judge_subject(subject, index, servers, features, policy);
-        // A pool that a longer window would call flux is still said to be one.
         if best.as_ref().is_none_or(|b| verdict.score > b.score) {
             best = Some(verdict);
         }

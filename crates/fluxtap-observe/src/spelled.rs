@@ -36,8 +36,7 @@ pub(crate) struct Spelling {
     hexes: usize,
 }
 
-/// Marks the end of a label between digit groups, so that `1.2` in the domain part is a neighbour
-/// of nothing; no decimal group has this value.
+/// Stands for a digit group that is no 16-bit number, and so no part of an address.
 const TOO_LARGE: u16 = u16::MAX;
 
 impl Spelling {
@@ -57,8 +56,7 @@ impl Spelling {
         spelling
     }
 
-    /// Whether it spells `ip`. IPv6 is matched by its last 32 bits in hexadecimal, which is how
-    /// generated names carry it when they do.
+    /// Whether it spells `ip`. IPv6 is not looked for: generated names write it in too many ways.
     pub(crate) fn spells(&self, ip: IpAddr) -> bool {
         let IpAddr::V4(ip) = ip else { return false };
         self.spells_v4(ip)

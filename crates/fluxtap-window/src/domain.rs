@@ -41,11 +41,10 @@ pub struct DomainWindow {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Servers {
     pub(crate) track: Track,
-    /// Name sets in order of first sight: hash, first and last seen.
-    pub(crate) sets: Vec<(u64, u32, u32)>,
+    /// Hashes of the name sets, in order of first sight.
+    pub(crate) sets: Vec<u64>,
     /// How often the set of names changed to one that was not known.
     pub(crate) set_changes: u32,
-    pub(crate) ttl_min_s: u32,
 }
 
 /// Hosts from which on a domain may be judged though none of them changed: names seen once each are
@@ -185,9 +184,7 @@ impl DomainWindow {
             + self.terminal.len()
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {
-                size_of::<Servers>()
-                    + s.track.heap_bytes()
-                    + s.sets.capacity() * size_of::<(u64, u32, u32)>()
+                size_of::<Servers>() + s.track.heap_bytes() + s.sets.capacity() * size_of::<u64>()
             })
     }
 
@@ -296,7 +293,7 @@ impl DomainWindow {
         let at_ms = observation.at.millis();
         let servers = self.servers.get_or_insert_with(Box::default);
         let list = batch.servers(observation);
-        servers.note_set(list, batch, (at_ms / 1_000) as u32, key);
+        servers.note_set(list, batch, key);
         let mut strongest = Outcome::Known;
         for server in list {
             let glue = batch.glue(server);
@@ -328,14 +325,11 @@ impl DomainWindow {
 }
 
 impl Servers {
-    fn note_set(&mut self, list: &[Server], batch: &Batch, at_s: u32, key: u64) {
+    fn note_set(&mut self, list: &[Server], batch: &Batch, key: u64) {
         let hash = list
             .iter()
             .fold(0_u64, |sum, server| sum.wrapping_add(hash_bytes(batch.name(server.name), key)));
-        let ttl_s = list.iter().map(|s| s.ttl_s).max().unwrap_or(0);
-        self.ttl_min_s = if self.sets.is_empty() { ttl_s } else { self.ttl_min_s.min(ttl_s) };
-        if let Some(set) = self.sets.iter_mut().find(|set| set.0 == hash) {
-            set.2 = set.2.max(at_s);
+        if self.sets.contains(&hash) {
             return;
         }
         if !self.sets.is_empty() {
@@ -344,7 +338,7 @@ impl Servers {
         if self.sets.len() >= SERVER_SETS_MAX {
             self.sets.remove(0);
         }
-        self.sets.push((hash, at_s, at_s));
+        self.sets.push(hash);
     }
 }
 

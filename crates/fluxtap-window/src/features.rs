@@ -18,8 +18,6 @@ pub const WINDOWS_S: [u32; 4] = [900, 3_600, 86_400, 604_800];
 /// Everything the judge reads of one domain at one time.
 #[derive(Clone, Debug, Default)]
 pub struct Features {
-    /// The time of judgement, seconds since the epoch.
-    pub now_s: u32,
     /// Seconds since the domain was first seen.
     pub age_s: u32,
     /// Every subject in every window that differs from the next shorter one.
@@ -139,10 +137,6 @@ pub struct ServerEvidence {
     pub addresses: u32,
     /// How often a new set of server names came up.
     pub set_changes: u32,
-    /// Server networks that the domain's own addresses lie in too.
-    pub shared_networks: u32,
-    /// Lowest TTL of the NS records in seconds.
-    pub ttl_min_s: u32,
     /// Addresses per network over the whole history of the servers.
     pub history_density: f64,
 }
@@ -226,9 +220,8 @@ impl DomainWindow {
         let servers = self
             .servers
             .as_deref()
-            .map(|servers| servers.measure(now_s, self.first_s(), addresses_min, &networks));
+            .map(|servers| servers.measure(now_s, self.first_s(), addresses_min));
         Features {
-            now_s,
             age_s: now_s.saturating_sub(self.first_s()),
             subjects,
             servers,
@@ -299,23 +292,13 @@ impl DomainWindow {
 }
 
 impl Servers {
-    fn measure(
-        &self,
-        now_s: u32,
-        first_s: u32,
-        addresses_min: usize,
-        of_answers: &Networks,
-    ) -> ServerEvidence {
+    fn measure(&self, now_s: u32, first_s: u32, addresses_min: usize) -> ServerEvidence {
         let networks = Networks::of(&self.track);
-        let keys: BTreeSet<u64> = of_answers.keys.iter().copied().collect();
-        let shared = networks.keys.iter().filter(|key| keys.contains(key)).count();
         ServerEvidence {
             subjects: measure_all(&self.track, &networks, now_s, first_s, addresses_min),
             names: self.track.hosts.len() as u32,
             addresses: self.track.entries.len() as u32,
             set_changes: self.set_changes,
-            shared_networks: shared as u32,
-            ttl_min_s: self.ttl_min_s,
             history_density: networks.whole().0,
         }
     }

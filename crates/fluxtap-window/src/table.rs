@@ -327,11 +327,24 @@ mod tests {
 
     /// A cache's answer to `name` with one address, as an observation.
     fn observed(name: &str, ip: [u8; 4], at_s: u64) -> Batch {
+        let record = [&[0, 1, 0, 1, 0, 0, 0, 60, 0, 4][..], &ip].concat();
+        observe(name, [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0], &record, at_s)
+    }
+
+    /// A referral for `name` that says it serves itself, without an address.
+    fn referred(name: &str, at_s: u64) -> Batch {
+        let record = [0, 2, 0, 1, 0, 0, 0, 60, 0, 2, 0xc0, 12];
+        observe(name, [0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0], &record, at_s)
+    }
+
+    /// A message about `name` with one record, whose owner is the name too.
+    fn observe(name: &str, flags_counts: [u8; 10], record: &[u8], at_s: u64) -> Batch {
         let name = Name::from_text(name).unwrap();
-        let mut octets = vec![0, 1, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        let mut octets = vec![0, 1];
+        octets.extend(flags_counts);
         octets.extend(name.as_wire());
-        octets.extend([0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-        octets.extend(ip);
+        octets.extend([0, 1, 0, 1, 0xc0, 12]);
+        octets.extend(record);
         let datagram = Datagram {
             source: "9.9.9.9".parse().unwrap(),
             destination: "10.0.0.1".parse().unwrap(),
@@ -406,9 +419,12 @@ mod tests {
     #[test]
     fn facts_about_servers_alone_admit_nothing() {
         let mut table = Table::new(crate::limits::MEMORY_MIN, 3);
-        let batch = observed("w.known.test", [10, 0, 0, 1], 1_000);
-        assert!(batch.observations().is_empty(), "a private address is no evidence");
-        assert_eq!(table.touch(&batch), 0);
-        assert_eq!(table.counts().tracked, 0);
+        let (referral, answer) =
+            (referred("d.test", 1_000), observed("d.test", [5, 1, 1, 1], 1_001));
+        assert_eq!(table.apply(&referral.observations()[0], &referral), None);
+        assert_eq!((table.counts().server_facts_unused, table.counts().tracked), (1, 0));
+        assert!(table.apply(&answer.observations()[0], &answer).is_some());
+        assert!(table.apply(&referral.observations()[0], &referral).is_some());
+        assert_eq!((table.counts().server_facts_unused, table.counts().tracked), (1, 1));
     }
 }
