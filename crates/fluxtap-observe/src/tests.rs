@@ -87,11 +87,14 @@ fn summary(batch: &Batch) -> String {
 
 fn run(octets: &[u8]) -> (MessageEnd, String, ObserveCounts) {
     let datagram = Datagram {
-        source: "9.9.9.9".parse().unwrap(),
-        destination: "10.0.0.1".parse().unwrap(),
+        ends: Ends {
+            source: "9.9.9.9".parse().unwrap(),
+            destination: "10.0.0.1".parse().unwrap(),
+            vlan: 0,
+        },
         source_port: 53,
         destination_port: 5353,
-        vlan: 0,
+        is_tcp: false,
         payload: octets,
         is_cut: false,
     };

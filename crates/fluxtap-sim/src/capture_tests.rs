@@ -78,8 +78,8 @@ fn read(packet: Packet<'_>) -> Seen {
     let sections = [answer, authority, additional].map(|section| read_records(section, &what));
     let is_response = message.header().qr();
     let (client, resolver) = match is_response {
-        true => ((datagram.destination, datagram.destination_port), datagram.source),
-        false => ((datagram.source, datagram.source_port), datagram.destination),
+        true => ((datagram.ends.destination, datagram.destination_port), datagram.ends.source),
+        false => ((datagram.ends.source, datagram.source_port), datagram.ends.destination),
     };
     assert_eq!((message.header().aa(), message.header().ra()), (false, is_response), "{what}");
     let reread = fluxtap_wire::Message::new_checked(datagram.payload).unwrap();
@@ -91,7 +91,7 @@ fn read(packet: Packet<'_>) -> Seen {
         at: packet.at,
         resolver,
         client,
-        vlan: datagram.vlan,
+        vlan: datagram.ends.vlan,
         id: message.header().id(),
         is_response,
         rcode: message.header().rcode(),

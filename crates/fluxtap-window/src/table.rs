@@ -322,7 +322,7 @@ mod tests {
     use super::*;
     use fluxtap_intel::Intel;
     use fluxtap_observe::Observer;
-    use fluxtap_wire::{Datagram, Name, Timestamp};
+    use fluxtap_wire::{Datagram, Ends, Name, Timestamp};
     use std::collections::BTreeMap;
 
     /// A cache's answer to `name` with one address, as an observation.
@@ -346,11 +346,14 @@ mod tests {
         octets.extend([0, 1, 0, 1, 0xc0, 12]);
         octets.extend(record);
         let datagram = Datagram {
-            source: "9.9.9.9".parse().unwrap(),
-            destination: "10.0.0.1".parse().unwrap(),
+            ends: Ends {
+                source: "9.9.9.9".parse().unwrap(),
+                destination: "10.0.0.1".parse().unwrap(),
+                vlan: 0,
+            },
             source_port: 53,
             destination_port: 4000,
-            vlan: 0,
+            is_tcp: false,
             payload: &octets,
             is_cut: false,
         };

@@ -4,6 +4,7 @@
 //! slice types of `etherparse`, which serves as the test oracle instead (see this module's tests).
 //! A packet cut by the capture is not an error: what is there is decoded, and marked.
 
+use crate::carried::{Datagram, Ends};
 use crate::packet::{LinkType, Packet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,25 +13,6 @@ pub const EXTENSION_HEADERS_MAX: u32 = 16;
 
 /// Most ports that count as DNS ports.
 pub const PORTS_MAX: usize = 16;
-
-/// A UDP datagram with a DNS port at one end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Datagram<'a> {
-    /// Source address.
-    pub source: IpAddr,
-    /// Destination address.
-    pub destination: IpAddr,
-    /// Source port.
-    pub source_port: u16,
-    /// Destination port.
-    pub destination_port: u16,
-    /// Outermost VLAN id, 0 if there is no tag.
-    pub vlan: u16,
-    /// The captured part of the payload.
-    pub payload: &'a [u8],
-    /// Whether the payload on the wire was longer than what was captured.
-    pub is_cut: bool,
-}
 
 /// Where a packet ends that gives no DNS datagram. Each is one counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,7 +197,10 @@ fn sll2<'a>(bytes: &'a [u8], ports: &Ports) -> Result<Datagram<'a>, PacketEnd> {
         // A tag's own two bytes come first in the payload, then the inner EtherType.
         0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
             let tag = read_u16(payload, 0).ok_or(PacketEnd::LinkCut)? & 0x0fff;
-            ether_type(payload, 2, ports).map(|datagram| Datagram { vlan: tag, ..datagram })
+            ether_type(payload, 2, ports).map(|mut datagram| {
+                datagram.ends.vlan = tag;
+                datagram
+            })
         }
         _ => Err(PacketEnd::NotIp),
     }
@@ -325,14 +310,6 @@ fn extension_headers(first: u8, payload: &[u8]) -> Result<(u8, &[u8]), PacketEnd
     Err(PacketEnd::ExtensionHeaders)
 }
 
-/// What the layers below say of a datagram's two ends.
-#[derive(Clone, Copy)]
-struct Ends {
-    source: IpAddr,
-    destination: IpAddr,
-    vlan: u16,
-}
-
 #[inline]
 fn transport<'a>(
     bytes: &'a [u8],
@@ -359,11 +336,10 @@ fn transport<'a>(
     };
     let payload = bytes.get(8..stated.min(bytes.len())).ok_or(PacketEnd::TransportHeader)?;
     Ok(Datagram {
-        source: ends.source,
-        destination: ends.destination,
+        ends,
         source_port,
         destination_port,
-        vlan: ends.vlan,
+        is_tcp: false,
         payload,
         is_cut: is_cut || stated > bytes.len(),
     })
@@ -413,8 +389,8 @@ mod tests {
         let datagram = run(LinkType::ETHERNET, &plain).unwrap();
         assert_eq!(datagram.payload, b"hello");
         assert_eq!((datagram.source_port, datagram.destination_port), (53, 4242));
-        assert_eq!(datagram.source, "198.51.100.1".parse::<IpAddr>().unwrap());
-        assert_eq!((datagram.vlan, datagram.is_cut), (0, false));
+        assert_eq!(datagram.ends.source, "198.51.100.1".parse::<IpAddr>().unwrap());
+        assert_eq!((datagram.ends.vlan, datagram.is_cut), (0, false));
         for tags in 1..6 {
             let mut tagged = plain[..12].to_vec();
             for i in 0..tags {
@@ -424,7 +400,7 @@ mod tests {
             }
             tagged.extend_from_slice(&plain[12..]);
             let datagram = run(LinkType::ETHERNET, &tagged).unwrap();
-            assert_eq!((datagram.payload, datagram.vlan), (&b"hello"[..], 100), "{tags} tags");
+            assert_eq!((datagram.payload, datagram.ends.vlan), (&b"hello"[..], 100), "{tags} tags");
         }
     }
 

@@ -20,12 +20,14 @@
     )
 )]
 
+pub mod carried;
 pub mod dns;
 pub mod layers;
 pub mod name;
 pub mod packet;
 
+pub use carried::{Carried, Datagram, Ends, Fragment, Segment};
 pub use dns::{Header, Malformed, Message, Question, Rdata, Record, Rtype, Section, Walk};
-pub use layers::{Datagram, PacketEnd, Ports};
+pub use layers::{PacketEnd, Ports};
 pub use name::{Name, NamePosition, NameRef};
 pub use packet::{LinkType, Packet, Timestamp};

@@ -13,7 +13,7 @@ use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, MessageEnd, Observer};
 use fluxtap_window::limits::MEMORY_MIN;
 use fluxtap_wire::layers::LINK_TYPES_READ;
-use fluxtap_wire::{Datagram, LinkType, Message, Packet, Ports, Timestamp};
+use fluxtap_wire::{Datagram, Ends, LinkType, Message, Packet, Ports, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -409,11 +409,14 @@ fn walk(file: &Path, octets: &[u8]) {
 fn observe(file: &Path, payload: &[u8], intel: &Intel) {
     for is_cut in [false, true] {
         let datagram = Datagram {
-            source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)),
-            destination: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            ends: Ends {
+                source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)),
+                destination: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+                vlan: 0,
+            },
             source_port: 53,
             destination_port: 40_000,
-            vlan: 0,
+            is_tcp: false,
             payload,
             is_cut,
         };
