@@ -7,7 +7,9 @@ use crate::{
 };
 use fluxtap_intel::special;
 use fluxtap_wire::name::is_at_or_below;
-use fluxtap_wire::{Malformed, Message, NamePosition, NameRef, Rdata, Record, Rtype, Section};
+use fluxtap_wire::{
+    DataKind, Malformed, Message, NamePosition, NameRef, RecordHead, Rtype, Section,
+};
 use std::net::IpAddr;
 
 /// Most owners that the answer's or the additional section's addresses may have in turn.
@@ -69,8 +71,8 @@ impl Facts {
             qtype: question.qtype,
             qclass: question.qclass,
         });
-        while let Some(record) = walk.next_record()? {
-            let fits = self.take(message, &record, batch, counts);
+        while let Some(head) = walk.next_head()? {
+            let fits = self.take(message, &head, batch, counts);
             counts.records_over_limit += u64::from(!fits);
         }
         self.is_cut = walk.is_cut();
@@ -87,23 +89,24 @@ impl Facts {
     fn take(
         &mut self,
         message: &Message<'_>,
-        record: &Record<'_>,
+        head: &RecordHead,
         batch: &mut Batch,
         counts: &mut ObserveCounts,
     ) -> bool {
-        let ip = match record.rdata {
-            Rdata::Other(_) => return true,
-            Rdata::Name(target) => return self.take_name(record, target, counts),
-            Rdata::A(ip) => IpAddr::from(ip),
-            Rdata::Aaaa(ip) => IpAddr::from(ip),
+        let ip = match head.data {
+            DataKind::Other => return true,
+            DataKind::Name => return self.take_name(head, counts),
+            DataKind::A => message.ipv4(head).map(IpAddr::from),
+            DataKind::Aaaa => message.ipv6(head).map(IpAddr::from),
         };
-        match record.section {
+        let Some(ip) = ip else { return true };
+        match head.section {
             Section::Answer => {
                 let at = batch.addresses.len();
                 let fits = at - (self.answers_from as usize) < ADDRESSES_PER_RESPONSE_MAX
-                    && extend_run(&mut self.answers, message, record, at as u32);
+                    && extend_run(&mut self.answers, message, head.owner, at as u32);
                 if fits {
-                    batch.addresses.push(Address { ip, ttl_s: capped(record.ttl_s, counts) });
+                    batch.addresses.push(Address { ip, ttl_s: capped(head.ttl_s, counts) });
                 }
                 fits
             }
@@ -112,9 +115,9 @@ impl Facts {
                 true
             }
             Section::Additional => {
-                let fits = extend_run(&mut self.glue, message, record, batch.glue.len() as u32);
+                let fits = extend_run(&mut self.glue, message, head.owner, batch.glue.len() as u32);
                 if fits {
-                    batch.glue.push(Glue { ip, ttl_s: capped(record.ttl_s, counts) });
+                    batch.glue.push(Glue { ip, ttl_s: capped(head.ttl_s, counts) });
                 }
                 fits
             }
@@ -122,21 +125,16 @@ impl Facts {
         }
     }
 
-    fn take_name(
-        &mut self,
-        record: &Record<'_>,
-        target: NameRef<'_>,
-        counts: &mut ObserveCounts,
-    ) -> bool {
-        let (owner, target) = (record.owner.position(), target.position());
-        match (record.section, record.rtype) {
+    fn take_name(&mut self, head: &RecordHead, counts: &mut ObserveCounts) -> bool {
+        let (owner, target) = (head.owner, head.target);
+        match (head.section, head.rtype) {
             (Section::Answer, Rtype::CNAME) if self.aliases.len() < ALIASES_PER_RESPONSE_MAX => {
                 self.aliases.push((owner, target));
             }
             (Section::Answer | Section::Authority, Rtype::NS)
                 if self.servers.len() < SERVERS_PER_RESPONSE_MAX =>
             {
-                let ttl_s = capped(record.ttl_s, counts);
+                let ttl_s = capped(head.ttl_s, counts);
                 self.servers.push(ServerRecord { owner, target, ttl_s });
             }
             (Section::Answer, Rtype::CNAME) | (Section::Answer | Section::Authority, Rtype::NS) => {
@@ -159,8 +157,7 @@ impl Facts {
     ) -> NamePosition {
         let mut current = asked;
         for _ in 0..self.aliases.len() {
-            let name = message.name_at(current);
-            let alias = self.aliases.iter().find(|(owner, _)| message.name_at(*owner) == name);
+            let alias = self.aliases.iter().find(|(owner, _)| is_same(message, *owner, current));
             let Some(&(_, target)) = alias else { break };
             if vantage != Vantage::Cache {
                 let target = message.name_at(target).to_name();
@@ -182,12 +179,13 @@ impl Facts {
         batch: &mut Batch,
         counts: &mut ObserveCounts,
     ) -> u32 {
-        let terminal = message.name_at(terminal);
         let mut kept = self.answers_from as usize;
         for run in &self.answers {
             let (from, to) = (run.range.from as usize, run.range.to as usize);
-            if message.name_at(run.owner) == terminal {
-                batch.addresses.copy_within(from..to, kept);
+            if is_same(message, run.owner, terminal) {
+                if from != kept {
+                    batch.addresses.copy_within(from..to, kept);
+                }
                 kept += to - from;
             } else {
                 counts.addresses_out_of_bailiwick += (to - from) as u64;
@@ -207,23 +205,22 @@ impl Facts {
         batch: &mut Batch,
     ) -> Range {
         let from = batch.servers.len() as u32;
-        let mut zone: Option<(NameRef<'_>, bool)> = None;
+        let mut zone: Option<(NamePosition, bool)> = None;
         for record in &self.servers {
-            let owner = message.name_at(record.owner);
             let is_zone = match zone {
-                Some((known, is_zone)) if known == owner => is_zone,
-                _ => is_zone_of(&owner, batch.name(asked), domain_len),
+                Some((known, is_zone)) if is_same(message, known, record.owner) => is_zone,
+                _ => is_zone_of(&message.name_at(record.owner), batch.name(asked), domain_len),
             };
-            zone = Some((owner, is_zone));
+            zone = Some((record.owner, is_zone));
             if !is_zone {
                 continue;
             }
-            let target = message.name_at(record.target);
             // Compression makes the same name the same place nearly always.
-            let by_place = |run: &&Owned| message.name_at(run.owner).anchor() == target.anchor();
-            let by_name = |run: &&Owned| message.name_at(run.owner) == target;
+            let by_place = |run: &&Owned| run.owner == record.target;
+            let by_name = |run: &&Owned| is_same(message, run.owner, record.target);
             let glue = self.glue.iter().find(by_place).or_else(|| self.glue.iter().find(by_name));
             let glue = glue.map_or_else(Range::default, |run| run.range);
+            let target = message.name_at(record.target);
             let name = batch.push_name_of(&target);
             batch.servers.push(Server { name, ttl_s: record.ttl_s, glue });
         }
@@ -245,18 +242,25 @@ fn is_zone_of(owner: &NameRef<'_>, asked: &[u8], domain_len: usize) -> bool {
 
 /// Adds entry `at` to the run of the record's owner, which is the last one unless owners
 /// interleave. False if there is no room for a further run.
-fn extend_run(runs: &mut Vec<Owned>, message: &Message<'_>, record: &Record<'_>, at: u32) -> bool {
+fn extend_run(runs: &mut Vec<Owned>, message: &Message<'_>, owner: NamePosition, at: u32) -> bool {
     if let Some(last) = runs.last_mut()
-        && message.name_at(last.owner) == record.owner
+        && is_same(message, last.owner, owner)
     {
         last.range.to = at + 1;
         return true;
     }
     let has_room = runs.len() < OWNERS_PER_SECTION_MAX;
     if has_room {
-        runs.push(Owned { owner: record.owner.position(), range: Range { from: at, to: at + 1 } });
+        runs.push(Owned { owner, range: Range { from: at, to: at + 1 } });
     }
     has_room
+}
+
+/// Whether two names of one message are the same, ASCII case apart. Compression makes it the same
+/// place nearly always.
+#[inline]
+fn is_same(message: &Message<'_>, a: NamePosition, b: NamePosition) -> bool {
+    a == b || message.name_at(a) == message.name_at(b)
 }
 
 fn capped(ttl_s: u32, counts: &mut ObserveCounts) -> u32 {

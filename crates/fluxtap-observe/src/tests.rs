@@ -1,7 +1,7 @@
 //! Tables of responses and what must come out of them.
 
 use super::*;
-use fluxtap_wire::Name;
+use fluxtap_wire::{Datagram, Ends, Name};
 use fluxtap_wire::name::WireText;
 use std::fmt::Write as _;
 

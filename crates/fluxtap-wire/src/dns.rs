@@ -12,7 +12,7 @@
 //! capture, or with counts that promise more than is there) gives the records that are whole and is
 //! marked as cut; one that lies about its structure is malformed, and the reason is countable.
 
-use crate::name::{self, NamePosition, NameRef};
+use crate::name::{self, Known, NamePosition, NameRef};
 
 /// Size of the message header in bytes.
 pub const HEADER_OCTETS: usize = 12;
@@ -207,6 +207,41 @@ pub struct Record<'a> {
     pub rdata: Rdata<'a>,
 }
 
+/// A record by its place in the message: what a walk over many needs, to be copied cheaply.
+/// [`Message::record`] makes it a [`Record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHead {
+    /// Section it stands in.
+    pub section: Section,
+    /// Name it belongs to.
+    pub owner: NamePosition,
+    /// Its type.
+    pub rtype: Rtype,
+    /// Its class; for OPT the sender's UDP payload size.
+    pub class: u16,
+    /// Its TTL in seconds as it is on the wire, not capped; for OPT flags.
+    pub ttl_s: u32,
+    /// What its data was found to be.
+    pub data: DataKind,
+    /// The name in its data, if it is one.
+    pub target: NamePosition,
+    at: u16,
+    len: u16,
+}
+
+/// What the data of a record was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataKind {
+    /// The 4 bytes of an A record in class IN.
+    A,
+    /// The 16 bytes of an AAAA record in class IN.
+    Aaaa,
+    /// The target of a CNAME, NS, PTR or DNAME record.
+    Name,
+    /// Anything else, known or not.
+    Other,
+}
+
 /// Record data, typed where flux evidence needs it.
 #[derive(Clone, Copy, Debug)]
 pub enum Rdata<'a> {
@@ -254,15 +289,60 @@ impl<'a> Message<'a> {
         NameRef::at(self.octets, position)
     }
 
+    /// A record of this message, from its head.
+    #[must_use]
+    pub fn record(&self, head: &RecordHead) -> Record<'a> {
+        let rdata = match head.data {
+            DataKind::A => self.ipv4(head).map_or(Rdata::Other(&[]), Rdata::A),
+            DataKind::Aaaa => self.ipv6(head).map_or(Rdata::Other(&[]), Rdata::Aaaa),
+            DataKind::Name => Rdata::Name(self.name_at(head.target)),
+            DataKind::Other => Rdata::Other(self.data(head)),
+        };
+        Record {
+            section: head.section,
+            owner: self.name_at(head.owner),
+            rtype: head.rtype,
+            class: head.class,
+            ttl_s: head.ttl_s,
+            rdata,
+        }
+    }
+
+    /// The address of an A record of this message.
+    #[must_use]
+    #[inline]
+    pub fn ipv4(&self, head: &RecordHead) -> Option<[u8; 4]> {
+        self.data(head).first_chunk().copied()
+    }
+
+    /// The address of an AAAA record of this message.
+    #[must_use]
+    #[inline]
+    pub fn ipv6(&self, head: &RecordHead) -> Option<[u8; 16]> {
+        self.data(head).first_chunk().copied()
+    }
+
+    #[inline]
+    fn data(&self, head: &RecordHead) -> &'a [u8] {
+        let at = usize::from(head.at);
+        self.octets.get(at..at.saturating_add(usize::from(head.len))).unwrap_or(&[])
+    }
+
     /// Starts a walk at the question section.
     #[must_use]
-    pub const fn walk(&self) -> Walk<'a> {
+    #[inline]
+    pub fn walk(&self) -> Walk<'a> {
+        let [questions, left, authority, additional] = self.header.counts;
         Walk {
             octets: self.octets,
             at: HEADER_OCTETS,
-            left: self.header.counts,
+            questions,
+            section: Section::Answer,
+            left,
+            later: [authority, additional],
             pointers: 0,
             is_cut: false,
+            known: Known::default(),
         }
     }
 }
@@ -274,9 +354,14 @@ impl<'a> Message<'a> {
 pub struct Walk<'a> {
     octets: &'a [u8],
     at: usize,
-    left: [u16; 4],
+    questions: u16,
+    /// The section that is walked, and entries left in it and in those behind it.
+    section: Section,
+    left: u16,
+    later: [u16; 2],
     pointers: u32,
     is_cut: bool,
+    known: Known,
 }
 
 impl<'a> Walk<'a> {
@@ -286,11 +371,10 @@ impl<'a> Walk<'a> {
     /// The reason when the question is malformed.
     #[inline]
     pub fn next_question(&mut self) -> Result<Option<Question<'a>>, Malformed> {
-        let [left, ..] = &mut self.left;
-        if self.is_cut || *left == 0 {
+        if self.is_cut || self.questions == 0 {
             return Ok(None);
         }
-        *left = left.saturating_sub(1);
+        self.questions = self.questions.saturating_sub(1);
         let start = self.at;
         match self.question(start) {
             Ok(question) => Ok(Some(question)),
@@ -309,25 +393,36 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// The reason when the record is malformed; the walk is over then.
-    #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record<'a>>, Malformed> {
-        while self.left[0] > 0 {
+        let head = self.next_head()?;
+        // The header's fields play no part in reading a record.
+        let message =
+            Message { octets: self.octets, header: Header { id: 0, flags: 0, counts: [0; 4] } };
+        Ok(head.map(|head| message.record(&head)))
+    }
+
+    /// The same, as a head alone.
+    ///
+    /// # Errors
+    /// The reason when the record is malformed; the walk is over then.
+    #[inline(always)]
+    pub fn next_head(&mut self) -> Result<Option<RecordHead>, Malformed> {
+        while self.questions > 0 {
             self.next_question()?;
         }
-        let [_, answers, authority, additional] = &mut self.left;
-        let (section, left) = if *answers > 0 {
-            (Section::Answer, answers)
-        } else if *authority > 0 {
-            (Section::Authority, authority)
-        } else if *additional > 0 {
-            (Section::Additional, additional)
-        } else {
-            return Ok(None);
-        };
-        *left = left.saturating_sub(1);
+        while self.left == 0 {
+            let [next, last] = self.later;
+            self.section = match self.section {
+                Section::Answer => Section::Authority,
+                Section::Authority => Section::Additional,
+                Section::Additional => return Ok(None),
+            };
+            (self.left, self.later) = (next, [last, 0]);
+        }
+        self.left = self.left.saturating_sub(1);
         let start = self.at;
-        match self.record(start, section) {
-            Ok(record) => Ok(Some(record)),
+        match self.head(start, self.section) {
+            Ok(head) => Ok(Some(head)),
             Err(Malformed::Cut) => {
                 self.end_cut(start);
                 Ok(None)
@@ -353,23 +448,32 @@ impl<'a> Walk<'a> {
 
     fn end_cut(&mut self, at: usize) {
         self.is_cut = true;
-        self.left = [0; 4];
+        self.end();
         self.at = at;
     }
 
     fn end_malformed(&mut self) {
-        self.left = [0; 4];
+        self.end();
         self.at = self.octets.len();
     }
 
-    #[inline]
-    fn name(&mut self, at: usize, end: usize) -> Result<(NameRef<'a>, usize), Malformed> {
-        let checked = name::check(self.octets, at, end)?;
+    fn end(&mut self) {
+        self.questions = 0;
+        self.left = 0;
+        self.later = [0; 2];
+    }
+
+    #[inline(always)]
+    fn name(&mut self, at: usize, end: usize) -> Result<(NamePosition, usize), Malformed> {
+        let checked = match self.known.pointed_to(self.octets, at, end) {
+            Some(checked) => checked,
+            None => name::check(self.octets, at, end, &mut self.known)?,
+        };
         self.pointers = self.pointers.saturating_add(checked.pointers);
         if self.pointers > POINTERS_PER_MESSAGE_MAX {
             return Err(Malformed::WorkLimit);
         }
-        Ok((NameRef::new(self.octets, at, checked), checked.next))
+        Ok((checked.position, checked.next))
     }
 
     fn question(&mut self, start: usize) -> Result<Question<'a>, Malformed> {
@@ -380,14 +484,14 @@ impl<'a> Walk<'a> {
         };
         self.at = at.saturating_add(4);
         Ok(Question {
-            qname,
+            qname: NameRef::at(self.octets, qname),
             qtype: Rtype(u16::from_be_bytes([*t0, *t1])),
             qclass: u16::from_be_bytes([*c0, *c1]),
         })
     }
 
-    #[inline]
-    fn record(&mut self, start: usize, section: Section) -> Result<Record<'a>, Malformed> {
+    #[inline(always)]
+    fn head(&mut self, start: usize, section: Section) -> Result<RecordHead, Malformed> {
         let (owner, at) = self.name(start, self.octets.len())?;
         let Some([t0, t1, c0, c1, l0, l1, l2, l3, r0, r1]) =
             self.octets.get(at..).and_then(|b| b.first_chunk::<10>())
@@ -396,51 +500,52 @@ impl<'a> Walk<'a> {
         };
         let rtype = Rtype(u16::from_be_bytes([*t0, *t1]));
         let class = u16::from_be_bytes([*c0, *c1]);
-        let from = at.saturating_add(10);
-        let end = from.saturating_add(usize::from(u16::from_be_bytes([*r0, *r1])));
-        let Some(bytes) = self.octets.get(from..end) else { return Err(Malformed::Cut) };
-        let rdata = self.rdata(rtype, class, bytes, from, end)?;
+        let from = at.wrapping_add(10);
+        let len = u16::from_be_bytes([*r0, *r1]);
+        let end = from.wrapping_add(usize::from(len));
+        if end > self.octets.len() {
+            return Err(Malformed::Cut);
+        }
+        let mut target = NamePosition::default();
+        let data = match rtype {
+            // Other classes have other address formats (CHAOS A is a name and a number).
+            Rtype::A if class == CLASS_IN => {
+                if len != 4 {
+                    return Err(Malformed::RdataLength);
+                }
+                DataKind::A
+            }
+            Rtype::AAAA if class == CLASS_IN => {
+                if len != 16 {
+                    return Err(Malformed::RdataLength);
+                }
+                DataKind::Aaaa
+            }
+            // Dynamic updates and their answers carry these types with empty data (RFC 2136).
+            Rtype::CNAME | Rtype::NS | Rtype::PTR | Rtype::DNAME if len > 0 => {
+                target = match self.name(from, end) {
+                    Ok((name, next)) if next == end => name,
+                    // The data is all there, so a name that does not fit in it is a lie, not a cut.
+                    Ok(_) | Err(Malformed::Cut) => return Err(Malformed::RdataName),
+                    Err(reason) => return Err(reason),
+                };
+                DataKind::Name
+            }
+            _ => DataKind::Other,
+        };
         self.at = end;
-        Ok(Record {
+        Ok(RecordHead {
             section,
             owner,
             rtype,
             class,
             ttl_s: u32::from_be_bytes([*l0, *l1, *l2, *l3]),
-            rdata,
+            data,
+            target,
+            // A message has at most 65,535 bytes, so an offset in one fits.
+            at: from as u16,
+            len,
         })
-    }
-
-    #[inline]
-    fn rdata(
-        &mut self,
-        rtype: Rtype,
-        class: u16,
-        bytes: &'a [u8],
-        from: usize,
-        end: usize,
-    ) -> Result<Rdata<'a>, Malformed> {
-        match rtype {
-            // Other classes have other address formats (CHAOS A is a name and a number).
-            Rtype::A if class == CLASS_IN => match bytes.first_chunk() {
-                Some(address) if bytes.len() == 4 => Ok(Rdata::A(*address)),
-                _ => Err(Malformed::RdataLength),
-            },
-            Rtype::AAAA if class == CLASS_IN => match bytes.first_chunk() {
-                Some(address) if bytes.len() == 16 => Ok(Rdata::Aaaa(*address)),
-                _ => Err(Malformed::RdataLength),
-            },
-            // Dynamic updates and their answers carry these types with empty data (RFC 2136).
-            Rtype::CNAME | Rtype::NS | Rtype::PTR | Rtype::DNAME if !bytes.is_empty() => {
-                match self.name(from, end) {
-                    Ok((name, next)) if next == end => Ok(Rdata::Name(name)),
-                    // The data is all there, so a name that does not fit in it is a lie, not a cut.
-                    Ok(_) | Err(Malformed::Cut) => Err(Malformed::RdataName),
-                    Err(reason) => Err(reason),
-                }
-            }
-            _ => Ok(Rdata::Other(bytes)),
-        }
     }
 }
 

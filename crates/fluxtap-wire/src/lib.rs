@@ -27,7 +27,9 @@ pub mod name;
 pub mod packet;
 
 pub use carried::{Carried, Datagram, Ends, Fragment, Segment};
-pub use dns::{Header, Malformed, Message, Question, Rdata, Record, Rtype, Section, Walk};
+pub use dns::{
+    DataKind, Header, Malformed, Message, Question, Rdata, Record, RecordHead, Rtype, Section, Walk,
+};
 pub use layers::{PacketEnd, Ports};
 pub use name::{Name, NamePosition, NameRef};
 pub use packet::{LinkType, Packet, Timestamp};

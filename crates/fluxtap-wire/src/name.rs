@@ -16,13 +16,70 @@ pub const POINTERS_PER_NAME_MAX: u32 = 127;
 pub(crate) struct Checked {
     /// Offset of the first byte behind the name as it stands in the message.
     pub(crate) next: usize,
-    /// Length of the name in uncompressed wire form, 1 to 255.
-    pub(crate) wire_len: u8,
     /// Pointers that were followed.
     pub(crate) pointers: u32,
+    /// The name without the pointers in front of it.
+    pub(crate) position: NamePosition,
 }
 
-/// Checks the name at `start`, whose bytes before the first pointer must lie below `end`.
+/// Names of one message that were checked lately, by where their labels begin: nearly every name of
+/// an answer ends in a pointer to one of them, and need not be walked again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known([KnownName; 8]);
+
+/// All zero: none, for no name begins in the header.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KnownName {
+    at: u16,
+    /// Behind the root or the pointer that ends the run of labels at `at`.
+    run_end: u16,
+    wire_len: u8,
+    /// Pointers behind that run.
+    pointers: u8,
+}
+
+impl Known {
+    #[inline]
+    fn find(&self, at: usize) -> Option<KnownName> {
+        self.0.get(at & 7).copied().filter(|known| usize::from(known.at) == at)
+    }
+
+    #[inline]
+    fn note(&mut self, name: KnownName) {
+        if let Some(slot) = self.0.get_mut(usize::from(name.at) & 7) {
+            *slot = name;
+        }
+    }
+
+    /// The verdict of [`check`] on a name that is nothing but a pointer to a known one; `None` for
+    /// any other.
+    #[inline(always)]
+    pub(crate) fn pointed_to(&self, octets: &[u8], start: usize, end: usize) -> Option<Checked> {
+        let &[high, low] = octets.get(start..)?.first_chunk::<2>()?;
+        let next = start.wrapping_add(2);
+        if high < 0xc0 || next > end {
+            return None;
+        }
+        let known = self.find(usize::from(u16::from_be_bytes([high & 0x3f, low])))?;
+        let pointers = u32::from(known.pointers).wrapping_add(1);
+        let is_good = usize::from(known.run_end) <= start && pointers <= POINTERS_PER_NAME_MAX;
+        is_good.then(|| Checked { next, pointers, position: known.position() })
+    }
+}
+
+impl KnownName {
+    #[inline(always)]
+    fn position(self) -> NamePosition {
+        NamePosition(
+            u32::from(self.at)
+                | u32::from(self.wire_len) << 16
+                | if self.pointers == 0 { NamePosition::WHOLE } else { 0 },
+        )
+    }
+}
+
+/// Checks the name at `start`, whose bytes before the first pointer must lie below `end`; `known`
+/// are names of the same message that were checked before.
 ///
 /// The rules, each stricter than RFC 1035 needs and each with its reason:
 /// * a pointer leads strictly below the lowest place this name has visited, so that no loop can be
@@ -30,34 +87,45 @@ pub(crate) struct Checked {
 /// * labels behind a pointer end before the run of labels that was left, so that no byte is read
 ///   twice for one name;
 /// * a pointer into the header is malformed: there is no name there.
-#[inline]
-pub(crate) fn check(octets: &[u8], start: usize, end: usize) -> Result<Checked, Malformed> {
+pub(crate) fn check(
+    octets: &[u8],
+    start: usize,
+    end: usize,
+    known: &mut Known,
+) -> Result<Checked, Malformed> {
     let mut at = start;
     let mut limit = end;
     let mut lowest = start;
     let mut next = None;
     let mut wire_len: usize = 0;
     let mut pointers: u32 = 0;
+    // Where the name's own labels begin, end, and how many pointers lie in front of them.
+    let mut begins = start;
+    let mut run_end = 0;
+    let mut leading: u32 = 0;
     loop {
         if at >= limit {
             return Err(if next.is_some() { Malformed::NameOverlap } else { Malformed::Cut });
         }
         let Some(&length) = octets.get(at) else { return Err(Malformed::Cut) };
         if length == 0 {
-            let next = next.unwrap_or(at.saturating_add(1));
             // The sum below stops at 254, so the root label always fits.
-            return Ok(Checked { next, wire_len: wire_len.saturating_add(1) as u8, pointers });
+            wire_len = wire_len.saturating_add(1);
+            at = at.saturating_add(1);
+            break;
         }
         if length < 0x40 {
-            let step = usize::from(length).saturating_add(1);
-            at = at.saturating_add(step);
-            wire_len = wire_len.saturating_add(step);
+            // Offsets and lengths are far below where they would wrap.
+            let step = usize::from(length).wrapping_add(1);
+            at = at.wrapping_add(step);
+            wire_len = wire_len.wrapping_add(step);
             if wire_len >= NAME_OCTETS_MAX {
                 return Err(Malformed::NameTooLong);
             }
         } else if length >= 0xc0 {
             let Some(&low) = octets.get(at.saturating_add(1)) else { return Err(Malformed::Cut) };
-            if at.saturating_add(2) > limit {
+            let behind = at.saturating_add(2);
+            if behind > limit {
                 return Err(if next.is_some() { Malformed::NameOverlap } else { Malformed::Cut });
             }
             let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
@@ -68,10 +136,30 @@ pub(crate) fn check(octets: &[u8], start: usize, end: usize) -> Result<Checked, 
                 return Err(Malformed::PointerForward);
             }
             pointers = pointers.saturating_add(1);
+            next.get_or_insert(behind);
+            if wire_len == 0 {
+                begins = target;
+                leading = pointers;
+            } else if run_end == 0 {
+                run_end = behind;
+            }
+            if let Some(rest) = known.find(target).filter(|k| usize::from(k.run_end) <= lowest) {
+                pointers = pointers.saturating_add(u32::from(rest.pointers));
+                if wire_len == 0 {
+                    run_end = usize::from(rest.run_end);
+                }
+                wire_len = wire_len.saturating_add(usize::from(rest.wire_len));
+                if wire_len > NAME_OCTETS_MAX {
+                    return Err(Malformed::NameTooLong);
+                }
+                if pointers > POINTERS_PER_NAME_MAX {
+                    return Err(Malformed::PointersTooMany);
+                }
+                break;
+            }
             if pointers > POINTERS_PER_NAME_MAX {
                 return Err(Malformed::PointersTooMany);
             }
-            next.get_or_insert(at.saturating_add(2));
             limit = lowest;
             lowest = target;
             at = target;
@@ -79,62 +167,87 @@ pub(crate) fn check(octets: &[u8], start: usize, end: usize) -> Result<Checked, 
             return Err(Malformed::LabelType);
         }
     }
+    let run_end = if run_end == 0 { at } else { run_end };
+    let inner = pointers.saturating_sub(leading);
+    // A DNS message has at most 65,535 bytes, a name 255 and 127 pointers: all of it fits.
+    let name = KnownName {
+        at: begins as u16,
+        run_end: run_end as u16,
+        wire_len: wire_len as u8,
+        pointers: inner as u8,
+    };
+    known.note(name);
+    Ok(Checked { next: next.unwrap_or(at), pointers, position: name.position() })
 }
 
 /// A name inside a message, already checked; copied out with [`NameRef::to_name`].
 #[derive(Clone, Copy, Debug)]
 pub struct NameRef<'a> {
     octets: &'a [u8],
-    at: u16,
-    wire_len: u8,
+    position: NamePosition,
 }
 
-/// Where a checked name stands in its message: a [`NameRef`] without the borrow, to be kept in
-/// buffers that outlive the message. Made valid again by [`crate::Message::name_at`] of the same
-/// message; with another message it gives some other name, and still no panic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NamePosition {
-    at: u16,
-    wire_len: u8,
+/// Where a checked name's labels begin in its message: a [`NameRef`] without the borrow, to be kept
+/// in buffers that outlive the message. Made valid again by [`crate::Message::name_at`] of the same
+/// message; with another message it gives some other name, and still no panic. Two names of one
+/// message with the same position are the same name, which spares comparing them.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct NamePosition(u32);
+
+impl NamePosition {
+    /// The labels lie in one piece, the root behind them. The lower bits are the offset (16) and
+    /// the length in wire form (8).
+    const WHOLE: u32 = 1 << 24;
+
+    #[inline]
+    const fn at(self) -> usize {
+        self.0 as usize & 0xffff
+    }
+
+    #[inline]
+    const fn wire_len(self) -> usize {
+        (self.0 >> 16) as usize & 0xff
+    }
+}
+
+impl fmt::Debug for NamePosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes at {}", self.wire_len(), self.at())
+    }
 }
 
 impl<'a> NameRef<'a> {
     /// The name without its borrow.
     #[must_use]
+    #[inline]
     pub const fn position(&self) -> NamePosition {
-        NamePosition { at: self.at, wire_len: self.wire_len }
+        self.position
     }
 
+    #[inline]
     pub(crate) const fn at(octets: &'a [u8], position: NamePosition) -> Self {
-        Self { octets, at: position.at, wire_len: position.wire_len }
-    }
-
-    pub(crate) fn new(octets: &'a [u8], at: usize, checked: Checked) -> Self {
-        // A DNS message has at most 65,535 bytes, so every offset in one fits.
-        Self { octets, at: at as u16, wire_len: checked.wire_len }
+        Self { octets, position }
     }
 
     /// Length in uncompressed wire form, 1 (the root) to 255.
     #[must_use]
+    #[inline]
     pub const fn wire_len(&self) -> usize {
-        self.wire_len as usize
+        self.position.wire_len()
     }
 
-    /// Where the name's labels begin, after a leading pointer if there is one. Two names of one
-    /// message with the same anchor are the same name, which spares comparing them.
-    #[must_use]
-    pub fn anchor(&self) -> u16 {
-        let at = usize::from(self.at);
-        match (self.octets.get(at), self.octets.get(at.saturating_add(1))) {
-            (Some(&high), Some(&low)) if high >= 0xc0 => u16::from_be_bytes([high & 0x3f, low]),
-            _ => self.at,
-        }
+    /// The wire form as it lies in the message, if it does so in one piece.
+    #[inline]
+    fn whole(&self) -> Option<&'a [u8]> {
+        let at = self.position.at();
+        let end = at.wrapping_add(self.wire_len());
+        if self.position.0 & NamePosition::WHOLE != 0 { self.octets.get(at..end) } else { None }
     }
 
     /// The labels, from the left, without the root.
     pub fn labels(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let octets = self.octets;
-        let mut at = usize::from(self.at);
+        let mut at = self.position.at();
         // The name was checked, so this ends; the count is a second bound that costs nothing.
         std::iter::from_fn(move || next_label(octets, &mut at)).take(NAME_OCTETS_MAX)
     }
@@ -142,10 +255,14 @@ impl<'a> NameRef<'a> {
     /// Appends the name in lower-case uncompressed wire form, root included.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let from = out.len();
-        for stretch in self.stretches() {
-            out.extend_from_slice(stretch);
+        if let Some(whole) = self.whole() {
+            out.extend_from_slice(whole);
+        } else {
+            for stretch in self.stretches() {
+                out.extend_from_slice(stretch);
+            }
+            out.push(0);
         }
-        out.push(0);
         // Length bytes are below 64 and so are no letters.
         if let Some(copied) = out.get_mut(from..) {
             copied.make_ascii_lowercase();
@@ -157,6 +274,9 @@ impl<'a> NameRef<'a> {
     pub fn is_wire(&self, wire: &[u8]) -> bool {
         if self.wire_len() != wire.len() {
             return false;
+        }
+        if let Some(whole) = self.whole() {
+            return whole.eq_ignore_ascii_case(wire);
         }
         let mut rest = wire;
         for stretch in self.stretches() {
@@ -173,7 +293,7 @@ impl<'a> NameRef<'a> {
     /// one up to the first pointer, one behind each pointer.
     fn stretches(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let octets = self.octets;
-        let mut next = Some(usize::from(self.at));
+        let mut next = Some(self.position.at());
         let mut pieces = 0_u32;
         std::iter::from_fn(move || {
             loop {
@@ -217,11 +337,11 @@ impl<'a> NameRef<'a> {
 impl PartialEq for NameRef<'_> {
     /// Equality without regard to ASCII case (RFC 4343).
     fn eq(&self, other: &Self) -> bool {
-        if self.wire_len != other.wire_len {
+        if self.wire_len() != other.wire_len() {
             return false;
         }
         let is_one_message = std::ptr::eq(self.octets, other.octets);
-        let (mut mine, mut theirs) = (usize::from(self.at), usize::from(other.at));
+        let (mut mine, mut theirs) = (self.position.at(), other.position.at());
         // Both were checked, so this ends: each has at most 128 labels.
         for _ in 0..NAME_OCTETS_MAX {
             mine = behind_pointers(self.octets, mine);
@@ -519,7 +639,8 @@ mod tests {
     fn check_row(tail: &[u8], at: usize) -> Result<(usize, u8), Malformed> {
         let mut octets = vec![0; 12];
         octets.extend_from_slice(tail);
-        check(&octets, at, octets.len()).map(|c| (c.next, c.wire_len))
+        check(&octets, at, octets.len(), &mut Known::default())
+            .map(|c| (c.next, c.position.wire_len() as u8))
     }
 
     #[test]
@@ -579,7 +700,7 @@ mod tests {
                 octets.extend([0xc0 | (target >> 8) as u8, target as u8]);
             }
             let start = 13 + 2 * (n - 1);
-            check(&octets, start, octets.len()).map(|c| c.pointers)
+            check(&octets, start, octets.len(), &mut Known::default()).map(|c| c.pointers)
         };
         assert_eq!(chain(127), Ok(127));
         assert_eq!(chain(128), Err(Malformed::PointersTooMany));
@@ -589,9 +710,58 @@ mod tests {
     fn names_in_a_message_compare_without_case() {
         let mut octets = vec![0; 12];
         octets.extend(b"\x03WwW\x04TeSt\x00\x03www\x04test\x00\x04TEST\x00");
-        let name = |at| NameRef::new(&octets, at, check(&octets, at, octets.len()).unwrap());
+        let name = |at| {
+            let checked = check(&octets, at, octets.len(), &mut Known::default()).unwrap();
+            NameRef::at(&octets, checked.position)
+        };
         assert_eq!(name(12), name(22));
         assert!(name(12) != name(32));
         assert_eq!(name(12).to_name().to_string(), "www.test");
+    }
+
+    #[test]
+    fn what_is_known_changes_no_verdict() {
+        // A fixed linear congruential generator: the messages are the same on every run.
+        let mut state = 0x1234_5678_u32;
+        let mut random = |bound: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % bound
+        };
+        let (mut good, mut bad, mut shared) = (0, 0, 0);
+        for _ in 0..20_000 {
+            let mut octets = vec![0; 12];
+            let mut known = Known::default();
+            let mut starts: Vec<usize> = Vec::new();
+            for _ in 0..12 {
+                let start = octets.len();
+                for _ in 0..random(3) {
+                    let len = 1 + random(3) as usize;
+                    octets.push(len as u8);
+                    // Bytes that are lengths and pointers too, for pointers into labels.
+                    octets.extend((0..len).map(|_| [1, b'a', 0xc0, 13][random(4) as usize]));
+                }
+                match starts.get(random(24) as usize) {
+                    Some(&at) => octets.extend([0xc0, (at as u32 + random(3)) as u8]),
+                    None => octets.push(0),
+                }
+                let with = match known.pointed_to(&octets, start, octets.len()) {
+                    Some(checked) => Ok(checked),
+                    None => check(&octets, start, octets.len(), &mut known),
+                };
+                let without = check(&octets, start, octets.len(), &mut Known::default());
+                assert_eq!(with, without, "{octets:?} at {start}");
+                starts.push(start);
+                match with {
+                    Ok(checked) if checked.pointers > 0 => shared += 1,
+                    Ok(_) => good += 1,
+                    // A walk is over after a malformed name.
+                    Err(_) => {
+                        bad += 1;
+                        break;
+                    }
+                }
+            }
+        }
+        assert!(good > 10_000 && bad > 10_000 && shared > 10_000, "{good} {bad} {shared}");
     }
 }
