@@ -110,6 +110,12 @@ pub struct Batch {
 #[derive(Clone, Copy)]
 pub(crate) struct Mark([usize; 5]);
 
+impl Mark {
+    pub(crate) const fn items(self) -> usize {
+        self.0[0]
+    }
+}
+
 impl Batch {
     /// The observations.
     #[must_use]

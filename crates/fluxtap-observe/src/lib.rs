@@ -143,56 +143,49 @@ impl Observer {
             };
         }
         let mark = batch.mark();
-        // Taken out while it is read, so that the counters can be written meanwhile.
-        let mut facts = std::mem::take(&mut self.facts);
-        let end = self.response(at, datagram, &message, &mut facts, intel, batch);
-        self.facts = facts;
-        if !matches!(end, Ok((_, true))) {
+        let end = self.response(at, datagram, &message, intel, batch);
+        if batch.items.len() == mark.items() {
             batch.rewind(mark);
         }
-        end.map_or_else(MessageEnd::Malformed, |(end, _)| end)
+        end.unwrap_or_else(MessageEnd::Malformed)
     }
 
-    /// The end of a response, and whether it gave an observation.
+    /// The end of a response; its observation, if it gives one, is the batch's last.
     fn response(
         &mut self,
         at: Timestamp,
         datagram: &Datagram<'_>,
         message: &Message<'_>,
-        facts: &mut Facts,
         intel: &Intel,
         batch: &mut Batch,
-    ) -> Result<(MessageEnd, bool), Malformed> {
-        facts.collect(message, batch, &mut self.counts)?;
-        let is_cut = datagram.is_cut || facts.is_cut;
-        let observation = self.observation(at, datagram, message, facts, intel, batch);
-        let is_used = observation.is_some();
-        batch.items.extend(observation);
-        self.counts.responses_with_trailing_bytes += u64::from(facts.has_trailing_bytes);
+    ) -> Result<MessageEnd, Malformed> {
+        self.facts.collect(message, batch, &mut self.counts)?;
+        let is_cut = datagram.is_cut || self.facts.is_cut;
+        let is_used = self.take_observation(at, datagram, message, intel, batch).is_some();
+        self.counts.responses_with_trailing_bytes += u64::from(self.facts.has_trailing_bytes);
         self.counts.responses_cut_used += u64::from(is_used && is_cut);
         self.counts.responses_truncated_used +=
             u64::from(is_used && message.header().is_truncated());
-        let end = match (is_cut, is_used) {
+        Ok(match (is_cut, is_used) {
             (true, _) => MessageEnd::Cut,
             (_, true) => MessageEnd::Used,
-            _ if facts.is_standard(message) => MessageEnd::NoAddressEvidence,
+            _ if self.facts.is_standard(message) => MessageEnd::NoAddressEvidence,
             _ => MessageEnd::Refused,
-        };
-        Ok((end, is_used))
+        })
     }
 
-    /// The observation the collected facts amount to, if they are evidence of anything.
-    fn observation(
+    /// Pushes the observation the collected facts amount to; `None` if they are evidence of nothing.
+    fn take_observation(
         &mut self,
         at: Timestamp,
         datagram: &Datagram<'_>,
         message: &Message<'_>,
-        facts: &Facts,
         intel: &Intel,
         batch: &mut Batch,
-    ) -> Option<Observation> {
+    ) -> Option<()> {
         let header = message.header();
-        if !facts.is_standard(message) || header.rcode() != 0 || facts.is_empty() {
+        let facts = &self.facts;
+        if facts.is_empty() || header.rcode() != 0 || !facts.is_standard(message) {
             return None;
         }
         let question = facts.asked?;
@@ -208,7 +201,8 @@ impl Observer {
         let terminal =
             if end == question.name { asked } else { batch.push_name_of(&message.name_at(end)) };
         let from = facts.keep_addresses(message, end, batch, &mut self.counts);
-        let special_use = self.drop_meaningless(asked, domain_at, terminal, from, batch);
+        let special_use =
+            drop_meaningless(asked, domain_at, terminal, from, batch, &mut self.counts);
         let addresses = Range { from, to: batch.addresses.len() as u32 };
         let servers = facts.keep_servers(message, asked, domain_len, batch);
         if addresses.from == addresses.to && servers.from == servers.to {
@@ -223,7 +217,7 @@ impl Observer {
             let is_above = vantage != Vantage::Cache && terminal != asked;
             is_above.then(|| zone_number(intel, batch.name(asked))).flatten()
         });
-        Some(Observation {
+        batch.items.push(Observation {
             at,
             domain_hash,
             asked,
@@ -240,48 +234,49 @@ impl Observer {
             special_use,
             addresses,
             servers,
-        })
+        });
+        Some(())
     }
+}
 
-    /// Drops special-use addresses and those that the asked name or the chain's end spells.
-    /// Returns how many were special-use.
-    fn drop_meaningless(
-        &mut self,
-        asked: NameSpan,
-        domain_at: usize,
-        terminal: NameSpan,
-        from: u32,
-        batch: &mut Batch,
-    ) -> u16 {
-        let from = from as usize;
-        if from == batch.addresses.len() {
-            return 0;
-        }
-        let spelling_of = |span| Some(batch.name(span)).filter(|n| may_spell(n)).map(Spelling::of);
-        let has_room = domain_at >= SPELLED_OCTETS_MIN;
-        let spellings = [
-            if has_room { spelling_of(asked) } else { None },
-            if terminal == asked { None } else { spelling_of(terminal) },
-        ];
-        let mut special_use = 0_u16;
-        let mut spelled = 0;
-        let mut kept = from;
-        for i in from..batch.addresses.len() {
-            let address = batch.addresses[i];
-            if special::is_special_use(address.ip) {
-                special_use = special_use.saturating_add(1);
-            } else if spellings.iter().flatten().any(|s| s.spells(address.ip)) {
-                spelled += 1;
-            } else {
-                batch.addresses[kept] = address;
-                kept += 1;
-            }
-        }
-        batch.addresses.truncate(kept);
-        self.counts.addresses_special_use += u64::from(special_use);
-        self.counts.addresses_spelled_by_name += spelled;
-        special_use
+/// Drops special-use addresses and those that the asked name or the chain's end spells.
+/// Returns how many were special-use.
+fn drop_meaningless(
+    asked: NameSpan,
+    domain_at: usize,
+    terminal: NameSpan,
+    from: u32,
+    batch: &mut Batch,
+    counts: &mut ObserveCounts,
+) -> u16 {
+    let from = from as usize;
+    if from == batch.addresses.len() {
+        return 0;
     }
+    let spelling_of = |span| Some(batch.name(span)).filter(|n| may_spell(n)).map(Spelling::of);
+    let has_room = domain_at >= SPELLED_OCTETS_MIN;
+    let spellings = [
+        if has_room { spelling_of(asked) } else { None },
+        if terminal == asked { None } else { spelling_of(terminal) },
+    ];
+    let mut special_use = 0_u16;
+    let mut spelled = 0;
+    let mut kept = from;
+    for i in from..batch.addresses.len() {
+        let address = batch.addresses[i];
+        if special::is_special_use(address.ip) {
+            special_use = special_use.saturating_add(1);
+        } else if spellings.iter().flatten().any(|s| s.spells(address.ip)) {
+            spelled += 1;
+        } else {
+            batch.addresses[kept] = address;
+            kept += 1;
+        }
+    }
+    batch.addresses.truncate(kept);
+    counts.addresses_special_use += u64::from(special_use);
+    counts.addresses_spelled_by_name += spelled;
+    special_use
 }
 
 /// The curated zone a name lies in, as its position in [`Intel::zones`].

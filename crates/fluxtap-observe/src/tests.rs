@@ -1,8 +1,8 @@
 //! Tables of responses and what must come out of them.
 
 use super::*;
-use fluxtap_wire::{Datagram, Ends, Name};
 use fluxtap_wire::name::WireText;
+use fluxtap_wire::{Datagram, Ends, Name};
 use std::fmt::Write as _;
 
 /// A response in the making; names are not compressed.

@@ -29,11 +29,10 @@ pub(crate) struct Known([KnownName; 8]);
 
 /// All zero: none, for no name begins in the header.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct KnownName {
-    at: u16,
-    /// Behind the root or the pointer that ends the run of labels at `at`.
+struct KnownName {
+    position: NamePosition,
+    /// Behind the root or the pointer that ends the run of labels it begins with.
     run_end: u16,
-    wire_len: u8,
     /// Pointers behind that run.
     pointers: u8,
 }
@@ -41,12 +40,12 @@ pub(crate) struct KnownName {
 impl Known {
     #[inline]
     fn find(&self, at: usize) -> Option<KnownName> {
-        self.0.get(at & 7).copied().filter(|known| usize::from(known.at) == at)
+        self.0.get(at & 7).copied().filter(|known| known.position.at() == at)
     }
 
     #[inline]
     fn note(&mut self, name: KnownName) {
-        if let Some(slot) = self.0.get_mut(usize::from(name.at) & 7) {
+        if let Some(slot) = self.0.get_mut(name.position.at() & 7) {
             *slot = name;
         }
     }
@@ -63,18 +62,7 @@ impl Known {
         let known = self.find(usize::from(u16::from_be_bytes([high & 0x3f, low])))?;
         let pointers = u32::from(known.pointers).wrapping_add(1);
         let is_good = usize::from(known.run_end) <= start && pointers <= POINTERS_PER_NAME_MAX;
-        is_good.then(|| Checked { next, pointers, position: known.position() })
-    }
-}
-
-impl KnownName {
-    #[inline(always)]
-    fn position(self) -> NamePosition {
-        NamePosition(
-            u32::from(self.at)
-                | u32::from(self.wire_len) << 16
-                | if self.pointers == 0 { NamePosition::WHOLE } else { 0 },
-        )
+        is_good.then_some(Checked { next, pointers, position: known.position })
     }
 }
 
@@ -87,17 +75,49 @@ impl KnownName {
 /// * labels behind a pointer end before the run of labels that was left, so that no byte is read
 ///   twice for one name;
 /// * a pointer into the header is malformed: there is no name there.
+#[inline]
 pub(crate) fn check(
     octets: &[u8],
     start: usize,
     end: usize,
     known: &mut Known,
 ) -> Result<Checked, Malformed> {
+    // One bound for the end of the name and for its length. Offsets are far from wrapping.
+    let room = octets.get(..end.min(start.wrapping_add(NAME_OCTETS_MAX))).unwrap_or(octets);
     let mut at = start;
+    let last = loop {
+        match room.get(at) {
+            Some(&length @ 1..0x40) => at = at.wrapping_add(usize::from(length)).wrapping_add(1),
+            Some(&last) => break last,
+            None if at.wrapping_sub(start) >= NAME_OCTETS_MAX => {
+                return Err(Malformed::NameTooLong);
+            }
+            None => return Err(Malformed::Cut),
+        }
+    };
+    let labels = at.wrapping_sub(start);
+    if last == 0 {
+        let next = at.wrapping_add(1);
+        let position = NamePosition::new(start, labels.wrapping_add(1), 0);
+        known.note(KnownName { position, run_end: next as u16, pointers: 0 });
+        return Ok(Checked { next, pointers: 0, position });
+    }
+    follow(octets, start, labels, end, known)
+}
+
+/// The rest of [`check`] for a name with a pointer, behind the `labels` bytes in front of it.
+fn follow(
+    octets: &[u8],
+    start: usize,
+    labels: usize,
+    end: usize,
+    known: &mut Known,
+) -> Result<Checked, Malformed> {
+    let mut at = start.wrapping_add(labels);
     let mut limit = end;
     let mut lowest = start;
     let mut next = None;
-    let mut wire_len: usize = 0;
+    let mut wire_len = labels;
     let mut pointers: u32 = 0;
     // Where the name's own labels begin, end, and how many pointers lie in front of them.
     let mut begins = start;
@@ -110,74 +130,69 @@ pub(crate) fn check(
         let Some(&length) = octets.get(at) else { return Err(Malformed::Cut) };
         if length == 0 {
             // The sum below stops at 254, so the root label always fits.
-            wire_len = wire_len.saturating_add(1);
-            at = at.saturating_add(1);
+            wire_len = wire_len.wrapping_add(1);
+            at = at.wrapping_add(1);
             break;
         }
         if length < 0x40 {
-            // Offsets and lengths are far below where they would wrap.
             let step = usize::from(length).wrapping_add(1);
             at = at.wrapping_add(step);
             wire_len = wire_len.wrapping_add(step);
             if wire_len >= NAME_OCTETS_MAX {
                 return Err(Malformed::NameTooLong);
             }
-        } else if length >= 0xc0 {
-            let Some(&low) = octets.get(at.saturating_add(1)) else { return Err(Malformed::Cut) };
-            let behind = at.saturating_add(2);
-            if behind > limit {
-                return Err(if next.is_some() { Malformed::NameOverlap } else { Malformed::Cut });
-            }
-            let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
-            if target < crate::dns::HEADER_OCTETS {
-                return Err(Malformed::PointerIntoHeader);
-            }
-            if target >= lowest {
-                return Err(Malformed::PointerForward);
-            }
-            pointers = pointers.saturating_add(1);
-            next.get_or_insert(behind);
-            if wire_len == 0 {
-                begins = target;
-                leading = pointers;
-            } else if run_end == 0 {
-                run_end = behind;
-            }
-            if let Some(rest) = known.find(target).filter(|k| usize::from(k.run_end) <= lowest) {
-                pointers = pointers.saturating_add(u32::from(rest.pointers));
-                if wire_len == 0 {
-                    run_end = usize::from(rest.run_end);
-                }
-                wire_len = wire_len.saturating_add(usize::from(rest.wire_len));
-                if wire_len > NAME_OCTETS_MAX {
-                    return Err(Malformed::NameTooLong);
-                }
-                if pointers > POINTERS_PER_NAME_MAX {
-                    return Err(Malformed::PointersTooMany);
-                }
-                break;
-            }
-            if pointers > POINTERS_PER_NAME_MAX {
-                return Err(Malformed::PointersTooMany);
-            }
-            limit = lowest;
-            lowest = target;
-            at = target;
-        } else {
+            continue;
+        }
+        if length < 0xc0 {
             return Err(Malformed::LabelType);
         }
+        let Some(&low) = octets.get(at.wrapping_add(1)) else { return Err(Malformed::Cut) };
+        let behind = at.wrapping_add(2);
+        if behind > limit {
+            return Err(if next.is_some() { Malformed::NameOverlap } else { Malformed::Cut });
+        }
+        let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
+        if target < crate::dns::HEADER_OCTETS {
+            return Err(Malformed::PointerIntoHeader);
+        }
+        if target >= lowest {
+            return Err(Malformed::PointerForward);
+        }
+        pointers = pointers.wrapping_add(1);
+        next.get_or_insert(behind);
+        if wire_len == 0 {
+            begins = target;
+            leading = pointers;
+        } else if run_end == 0 {
+            run_end = behind;
+        }
+        let rest = known.find(target).filter(|rest| usize::from(rest.run_end) <= lowest);
+        if let Some(rest) = rest {
+            if wire_len == 0 {
+                run_end = usize::from(rest.run_end);
+            }
+            wire_len = wire_len.wrapping_add(rest.position.wire_len());
+            if wire_len > NAME_OCTETS_MAX {
+                return Err(Malformed::NameTooLong);
+            }
+            pointers = pointers.wrapping_add(u32::from(rest.pointers));
+        }
+        if pointers > POINTERS_PER_NAME_MAX {
+            return Err(Malformed::PointersTooMany);
+        }
+        if rest.is_some() {
+            break;
+        }
+        limit = lowest;
+        lowest = target;
+        at = target;
     }
     let run_end = if run_end == 0 { at } else { run_end };
-    let inner = pointers.saturating_sub(leading);
-    // A DNS message has at most 65,535 bytes, a name 255 and 127 pointers: all of it fits.
-    let name = KnownName {
-        at: begins as u16,
-        run_end: run_end as u16,
-        wire_len: wire_len as u8,
-        pointers: inner as u8,
-    };
-    known.note(name);
-    Ok(Checked { next: next.unwrap_or(at), pointers, position: name.position() })
+    let inner = pointers.wrapping_sub(leading);
+    let position = NamePosition::new(begins, wire_len, inner);
+    // A DNS message has at most 65,535 bytes and a name at most 127 pointers.
+    known.note(KnownName { position, run_end: run_end as u16, pointers: inner as u8 });
+    Ok(Checked { next: next.unwrap_or(at), pointers, position })
 }
 
 /// A name inside a message, already checked; copied out with [`NameRef::to_name`].
@@ -198,6 +213,12 @@ impl NamePosition {
     /// The labels lie in one piece, the root behind them. The lower bits are the offset (16) and
     /// the length in wire form (8).
     const WHOLE: u32 = 1 << 24;
+
+    /// `pointers` are those behind the first label.
+    #[inline(always)]
+    const fn new(at: usize, wire_len: usize, pointers: u32) -> Self {
+        Self(at as u32 | (wire_len as u32) << 16 | if pointers == 0 { Self::WHOLE } else { 0 })
+    }
 
     #[inline]
     const fn at(self) -> usize {
