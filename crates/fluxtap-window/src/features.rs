@@ -7,9 +7,10 @@
 
 use crate::domain::{DomainWindow, Servers};
 use crate::subjects::{self, Member};
-use crate::track::{Run, Track};
+use crate::track::{Entry, Run, Track, mix};
 use fluxtap_intel::{AddressClass, Country, Owner};
-use std::collections::{BTreeMap, BTreeSet};
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The windows in seconds: 15 min, 1 h, 24 h, 7 d.
@@ -337,7 +338,8 @@ fn ttl_quantiles(runs: &[&Run]) -> [u32; 3] {
     [lowest, median, highest.last().copied().unwrap_or(0)]
 }
 
-/// The networks of a track, numbered; an address outside the residual has none.
+/// The networks of a track, numbered in order of first sight; an address outside the residual has
+/// none.
 struct Networks {
     of_entry: Vec<Option<u16>>,
     keys: Vec<u64>,
@@ -345,52 +347,95 @@ struct Networks {
     owners: Vec<Owner>,
     /// Distinct units (addresses, /64) of the residual.
     units: usize,
+    /// The networks of every run, sorted, one run's behind the other's.
+    nets: Vec<u16>,
+    /// Where a run's begin; one more than there are runs.
+    of_run: Vec<u32>,
 }
 
 impl Networks {
     fn of(track: &Track) -> Self {
-        let mut numbers: BTreeMap<u64, u16> = BTreeMap::new();
-        let mut networks =
-            Self { of_entry: vec![], keys: vec![], prefixes: vec![], owners: vec![], units: 0 };
-        let mut units = BTreeSet::new();
+        let mut numbers: HashTable<u16> = HashTable::with_capacity(track.entries.len());
+        let mut networks = Self {
+            of_entry: Vec::with_capacity(track.entries.len()),
+            keys: vec![],
+            prefixes: vec![],
+            owners: vec![],
+            units: 0,
+            nets: vec![],
+            of_run: Vec::with_capacity(track.runs.len() + 1),
+        };
+        let keys = &mut networks.keys;
         for entry in &track.entries {
             if !entry.is_residual() {
                 networks.of_entry.push(None);
                 continue;
             }
-            units.insert(entry.unit());
-            let number = *numbers.entry(entry.network()).or_insert_with(|| {
-                networks.keys.push(entry.network());
+            let key = entry.network();
+            let known = numbers.find(mix(key), |&n| keys[usize::from(n)] == key).copied();
+            let number = known.unwrap_or_else(|| {
+                let number = keys.len() as u16;
+                keys.push(key);
                 networks.prefixes.push(entry.prefix());
                 networks.owners.push(entry.owner);
-                (networks.keys.len() - 1) as u16
+                numbers.insert_unique(mix(key), number, |&n| mix(keys[usize::from(n)]));
+                number
             });
             networks.of_entry.push(Some(number));
         }
-        networks.units = units.len();
+        let is_residual = |&(i, _): &(usize, &Entry)| networks.of_entry[i].is_some();
+        networks.units =
+            units(track.entries.iter().enumerate().filter(is_residual).map(|(_, e)| e));
+        networks.of_run.push(0);
+        for run in &track.runs {
+            networks.push_run(track.set(run));
+        }
         networks
+    }
+
+    fn push_run(&mut self, set: &[u16]) {
+        let from = self.nets.len();
+        self.nets.extend(set.iter().filter_map(|&e| self.of_entry[usize::from(e)]));
+        self.nets[from..].sort_unstable();
+        let mut kept = from;
+        for i in from..self.nets.len() {
+            if i == from || self.nets[i] != self.nets[kept - 1] {
+                self.nets[kept] = self.nets[i];
+                kept += 1;
+            }
+        }
+        self.nets.truncate(kept);
+        self.of_run.push(kept as u32);
+    }
+
+    /// The networks of the run at position `i`, sorted.
+    fn of_run(&self, i: u32) -> &[u16] {
+        let i = i as usize;
+        &self.nets[self.of_run[i] as usize..self.of_run[i + 1] as usize]
     }
 
     /// Density and spread over the whole history.
     fn whole(&self) -> (f64, Spread) {
         let density = self.units as f64 / self.keys.len().max(1) as f64;
-        (density, self.spread(&vec![true; self.keys.len()]))
+        (density, self.spread(0..self.keys.len()))
     }
 
-    fn spread(&self, is_in: &[bool]) -> Spread {
+    /// The spread of some networks, each given once.
+    fn spread(&self, networks: impl Iterator<Item = usize>) -> Spread {
         let mut spread = Spread::default();
-        let mut asns = BTreeSet::new();
-        let mut countries: BTreeSet<Country> = BTreeSet::new();
-        let mut prefixes: BTreeMap<u64, u32> = BTreeMap::new();
-        for (i, owner) in self.owners.iter().enumerate().filter(|&(i, _)| is_in[i]) {
+        let mut asns = Vec::new();
+        let mut countries: Vec<Country> = Vec::new();
+        let mut prefixes = Vec::new();
+        for i in networks {
+            let owner = &self.owners[i];
             spread.networks += 1;
-            *prefixes.entry(self.prefixes[i]).or_default() += 1;
+            prefixes.push(self.prefixes[i]);
             if owner.asn != 0 {
                 spread.owned += 1;
-                asns.insert(owner.asn);
+                asns.push(owner.asn);
             }
             if owner.country.as_str().is_some() {
-                countries.insert(owner.country);
+                countries.push(owner.country);
             }
             match owner.class {
                 AddressClass::Access => spread.access += 1,
@@ -400,12 +445,34 @@ impl Networks {
             }
             spread.hyperscaler += u32::from(owner.hyperscaler);
         }
-        spread.asns = asns.len() as u32;
-        spread.countries = countries.len() as u32;
-        spread.prefixes = prefixes.len() as u32;
-        spread.entropy = normalised_entropy(prefixes.values().copied(), spread.networks);
+        spread.asns = distinct(&mut asns);
+        spread.countries = distinct(&mut countries);
+        prefixes.sort_unstable();
+        let of_prefix = prefixes.chunk_by(|a, b| a == b).map(|same| same.len() as u32);
+        spread.prefixes = of_prefix.clone().count() as u32;
+        spread.entropy = normalised_entropy(of_prefix, spread.networks);
         spread
     }
+}
+
+fn distinct<T: Ord>(list: &mut Vec<T>) -> u32 {
+    list.sort_unstable();
+    list.dedup();
+    list.len() as u32
+}
+
+/// Distinct units among addresses that are all different: IPv4 addresses, and /64s of IPv6.
+fn units<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    let mut v4 = 0;
+    let mut v6 = Vec::new();
+    for entry in entries {
+        if entry.is_v6() {
+            v6.push(entry.unit());
+        } else {
+            v4 += 1;
+        }
+    }
+    v4 + distinct(&mut v6) as usize
 }
 
 /// Entropy of `counts` over `log2(total)`: 1 when all differ, 0 when all are one.
@@ -415,12 +482,13 @@ fn normalised_entropy(counts: impl Iterator<Item = u32>, total: u32) -> f64 {
     }
     let total = f64::from(total);
     // From libm, not from the platform: the last bit must not depend on the machine.
-    let bits: f64 = counts
-        .map(|count| {
-            let share = f64::from(count) / total;
-            -share * libm::log2(share)
-        })
-        .sum();
+    let bits_of = |count: u32| {
+        let share = f64::from(count) / total;
+        -share * libm::log2(share)
+    };
+    // Most prefixes hold one network.
+    let of_one = bits_of(1);
+    let bits: f64 = counts.map(|count| if count == 1 { of_one } else { bits_of(count) }).sum();
     bits / libm::log2(total)
 }
 
@@ -472,9 +540,10 @@ struct Measure<'a> {
 }
 
 /// A run with its residual networks.
+#[derive(Clone, Copy)]
 struct Step<'a> {
     run: &'a Run,
-    nets: Vec<u16>,
+    nets: &'a [u16],
 }
 
 impl Measure<'_> {
@@ -482,11 +551,11 @@ impl Measure<'_> {
         let steps = self.steps();
         let mut is_in = vec![false; self.networks.keys.len()];
         for step in &steps {
-            for &net in &step.nets {
+            for &net in step.nets {
                 is_in[usize::from(net)] = true;
             }
         }
-        let spread = self.networks.spread(&is_in);
+        let spread = self.networks.spread((0..is_in.len()).filter(|&net| is_in[net]));
         let (units, subtracted) = self.units(&steps);
         let refreshes: u32 = steps.iter().map(|s| s.run.refreshes).sum();
         let offered: f64 =
@@ -516,36 +585,23 @@ impl Measure<'_> {
     }
 
     fn steps(&self) -> Vec<Step<'_>> {
-        self.member
-            .runs
-            .iter()
-            .map(|&i| &self.track.runs[i as usize])
-            .filter(|run| run.seen_s >= self.from_s)
-            .map(|run| Step { run, nets: self.nets(run) })
+        let runs = self.member.runs.iter().map(|&i| (i, &self.track.runs[i as usize]));
+        runs.filter(|(_, run)| run.seen_s >= self.from_s)
+            .map(|(i, run)| Step { run, nets: self.networks.of_run(i) })
             .collect()
-    }
-
-    fn nets(&self, run: &Run) -> Vec<u16> {
-        let set = self.track.set(run);
-        let mut nets: Vec<u16> =
-            set.iter().filter_map(|&e| self.networks.of_entry[usize::from(e)]).collect();
-        nets.sort_unstable();
-        nets.dedup();
-        nets
     }
 
     /// Distinct units of the residual, and addresses that were subtracted.
     fn units(&self, steps: &[Step<'_>]) -> (u32, u32) {
-        let mut units = BTreeSet::new();
-        let mut subtracted = BTreeSet::new();
+        let mut is_in = vec![false; self.track.entries.len()];
         for &entry in steps.iter().flat_map(|step| self.track.set(step.run)) {
-            if self.networks.of_entry[usize::from(entry)].is_some() {
-                units.insert(self.track.entries[usize::from(entry)].unit());
-            } else {
-                subtracted.insert(entry);
-            }
+            is_in[usize::from(entry)] = true;
         }
-        (units.len() as u32, subtracted.len() as u32)
+        let of_entry = &self.networks.of_entry;
+        let chosen = self.track.entries.iter().enumerate().filter(|&(i, _)| is_in[i]);
+        let subtracted = chosen.clone().filter(|&(i, _)| of_entry[i].is_none()).count();
+        let units = units(chosen.filter(|&(i, _)| of_entry[i].is_some()).map(|(_, entry)| entry));
+        (units as u32, subtracted as u32)
     }
 
     /// Witnessed replacement: new networks in answers to somebody who had been answered before. A
@@ -557,7 +613,7 @@ impl Measure<'_> {
         for &i in &self.member.runs {
             let run = &self.track.runs[i as usize];
             if run.seen_s < self.from_s {
-                for net in self.nets(run) {
+                for &net in self.networks.of_run(i) {
                     is_known[usize::from(net)] = true;
                 }
             }
@@ -573,7 +629,7 @@ impl Measure<'_> {
             // A run that began before the window, or whose beginnings were forgotten, shows
             // nothing new in it.
             let is_new = step.run.first_s >= self.from_s;
-            for &net in &step.nets {
+            for &net in step.nets {
                 if std::mem::replace(&mut is_known[usize::from(net)], true) {
                     continue;
                 }
@@ -615,11 +671,11 @@ impl Measure<'_> {
                 let both = step.nets.iter().filter(|n| previous.binary_search(n).is_ok()).count();
                 adjacent += f64::from(within) * step.nets.len() as f64 + both as f64;
                 overlaps += within + u32::from(both > 0);
-                for &net in &step.nets {
+                for &net in step.nets {
                     offers[usize::from(net)] += step.run.refreshes;
                 }
                 returns.note(step);
-                previous = &step.nets;
+                previous = step.nets;
             }
             recurring += returns.count();
             let pairs: f64 =
@@ -642,14 +698,12 @@ impl Measure<'_> {
     /// One set of at least 4 addresses in 4 /16 and 3 autonomous systems, 30 % or more of them in
     /// access networks and at most 15 % in hosting or education.
     fn is_snapshot(&self, step: &Step<'_>) -> bool {
-        let mut is_in = vec![false; self.networks.keys.len()];
-        for &net in &step.nets {
-            is_in[usize::from(net)] = true;
+        if step.nets.len() < 4 {
+            return false;
         }
-        let spread = self.networks.spread(&is_in);
+        let spread = self.networks.spread(step.nets.iter().map(|&net| usize::from(net)));
         let networks = f64::from(spread.networks);
-        spread.networks >= 4
-            && spread.prefixes >= 4
+        spread.prefixes >= 4
             && spread.asns >= 3
             && f64::from(spread.access) >= 0.3 * networks
             && f64::from(spread.hosting + spread.education) <= 0.15 * networks
@@ -663,7 +717,7 @@ impl Measure<'_> {
         let yesterday = self.now_s.saturating_sub(WINDOWS_S[2]);
         let mut is_old = vec![None; self.networks.keys.len()];
         for step in steps {
-            for &net in &step.nets {
+            for &net in step.nets {
                 let slot = &mut is_old[usize::from(net)];
                 *slot = Some(slot.unwrap_or(false) || step.run.first_s < yesterday);
             }
@@ -703,9 +757,9 @@ impl Measure<'_> {
 }
 
 fn distinct_sets(steps: &[Step<'_>]) -> u32 {
-    let sets: BTreeSet<&[u16]> =
-        steps.iter().map(|s| s.nets.as_slice()).filter(|nets| !nets.is_empty()).collect();
-    sets.len() as u32
+    let mut sets: Vec<&[u16]> =
+        steps.iter().map(|s| s.nets).filter(|nets| !nets.is_empty()).collect();
+    distinct(&mut sets)
 }
 
 /// Steps from one residual set to a different one, the families apart.
@@ -713,7 +767,7 @@ fn changes(steps: &[Step<'_>]) -> u32 {
     let mut changes = 0;
     for is_v6 in [false, true] {
         let family = steps.iter().filter(|s| s.run.is_v6 == is_v6 && !s.run.is_partial);
-        let nets: Vec<&[u16]> = family.map(|s| s.nets.as_slice()).collect();
+        let nets: Vec<&[u16]> = family.map(|s| s.nets).collect();
         changes += nets.windows(2).filter(|pair| pair[0] != pair[1]).count();
     }
     changes as u32
@@ -739,7 +793,7 @@ impl Returns {
 
     fn note(&mut self, step: &Step<'_>) {
         let end = self.refreshes + step.run.refreshes;
-        for &net in &step.nets {
+        for &net in step.nets {
             let net = usize::from(net);
             if let Some((refresh, seen_s)) = self.last[net]
                 && self.refreshes - refresh > 4
