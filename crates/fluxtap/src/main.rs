@@ -12,7 +12,13 @@ mod replay;
 mod sensor;
 mod summary;
 
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+/// Asks the system for pages of 2 MiB: the windows are looked up at random, and on pages of 4 KiB
+/// nearly every look-up misses the address translation as well.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     cli::run().into()
