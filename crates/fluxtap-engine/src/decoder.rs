@@ -165,9 +165,12 @@ impl Decoder {
 
     fn note_span(&mut self) {
         if let Some(now) = self.clock.watermark() {
-            let first = self.counts.span.map_or(now, |(first, _)| first.min(now));
-            let last = self.counts.span.map_or(now, |(_, last)| last.max(now));
-            self.counts.span = Some((first, last));
+            let (first, last) = self.counts.span.get_or_insert((now, now));
+            if now > *last {
+                *last = now;
+            } else if now < *first {
+                *first = now;
+            }
         }
     }
 

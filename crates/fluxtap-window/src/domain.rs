@@ -232,12 +232,19 @@ impl DomainWindow {
         ips: &mut Vec<IpAddr>,
     ) -> Outcome {
         let addresses = batch.addresses(observation);
+        let observer = hash_ip(observation.observer(), key) as u32;
+        let of_v6 = addresses.iter().filter(|a| a.ip.is_ipv6()).count();
         let mut strongest = Outcome::Known;
-        for is_v6 in [false, true] {
-            let mut of_family = addresses.iter().filter(|a| a.ip.is_ipv6() == is_v6);
-            let Some(ttl_s) = of_family.clone().map(|a| a.ttl_s).min() else { continue };
+        for (is_v6, count) in [(false, addresses.len() - of_v6), (true, of_v6)] {
+            if count == 0 {
+                continue;
+            }
+            let mut ttl_s = u32::MAX;
             ips.clear();
-            ips.extend(of_family.by_ref().map(|a| a.ip));
+            for address in addresses.iter().filter(|a| a.ip.is_ipv6() == is_v6) {
+                ips.push(address.ip);
+                ttl_s = ttl_s.min(address.ttl_s);
+            }
             let fill = Fill {
                 host,
                 host_hash: host_hash as u32,
@@ -247,7 +254,7 @@ impl DomainWindow {
                 is_authoritative: observation.vantage == Vantage::Authoritative,
                 ttl_s,
                 at_ms: observation.at.millis(),
-                observer: hash_ip(observation.observer(), key) as u32,
+                observer,
                 zone: observation.zone.unwrap_or(ZONE_NONE),
                 key,
             };
@@ -344,8 +351,10 @@ impl Servers {
 
 /// Sorts and removes repetitions, which some servers put into one answer.
 fn unique(ips: &mut Vec<IpAddr>) -> &[IpAddr] {
-    ips.sort_unstable();
-    ips.dedup();
+    if ips.len() > 1 {
+        ips.sort_unstable();
+        ips.dedup();
+    }
     ips
 }
 

@@ -465,10 +465,7 @@ impl<'a> Walk<'a> {
 
     #[inline(always)]
     fn name(&mut self, at: usize, end: usize) -> Result<(NamePosition, usize), Malformed> {
-        let checked = match self.known.pointed_to(self.octets, at, end) {
-            Some(checked) => checked,
-            None => name::check(self.octets, at, end, &mut self.known)?,
-        };
+        let checked = name::check(self.octets, at, end, &mut self.known)?;
         self.pointers = self.pointers.saturating_add(checked.pointers);
         if self.pointers > POINTERS_PER_MESSAGE_MAX {
             return Err(Malformed::WorkLimit);
@@ -483,6 +480,9 @@ impl<'a> Walk<'a> {
             return Err(Malformed::Cut);
         };
         self.at = at.saturating_add(4);
+        if self.left > 0 || self.later[0] > 0 {
+            self.known.note_parents(self.octets, qname);
+        }
         Ok(Question {
             qname: NameRef::at(self.octets, qname),
             qtype: Rtype(u16::from_be_bytes([*t0, *t1])),

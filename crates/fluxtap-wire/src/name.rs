@@ -25,7 +25,7 @@ pub(crate) struct Checked {
 /// Names of one message that were checked lately, by where their labels begin: nearly every name of
 /// an answer ends in a pointer to one of them, and need not be walked again.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known([KnownName; 8]);
+pub(crate) struct Known([KnownName; 16]);
 
 /// All zero: none, for no name begins in the header.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,29 +40,35 @@ struct KnownName {
 impl Known {
     #[inline]
     fn find(&self, at: usize) -> Option<KnownName> {
-        self.0.get(at & 7).copied().filter(|known| known.position.at() == at)
+        self.0.get(at & 15).copied().filter(|known| known.position.at() == at)
     }
 
     #[inline]
     fn note(&mut self, name: KnownName) {
-        if let Some(slot) = self.0.get_mut(name.position.at() & 7) {
+        if let Some(slot) = self.0.get_mut(name.position.at() & 15) {
             *slot = name;
         }
     }
 
-    /// The verdict of [`check`] on a name that is nothing but a pointer to a known one; `None` for
-    /// any other.
-    #[inline(always)]
-    pub(crate) fn pointed_to(&self, octets: &[u8], start: usize, end: usize) -> Option<Checked> {
-        let &[high, low] = octets.get(start..)?.first_chunk::<2>()?;
-        let next = start.wrapping_add(2);
-        if high < 0xc0 || next > end {
-            return None;
+    /// Notes the names behind the first label of one that was checked and lies in one piece: the
+    /// domain above the name that was asked for is what the rest of an answer points to.
+    #[inline]
+    pub(crate) fn note_parents(&mut self, octets: &[u8], name: NamePosition) {
+        let run_end = name.at().wrapping_add(name.wire_len());
+        let Some(whole) = octets.get(..run_end).filter(|_| name.0 & NamePosition::WHOLE != 0)
+        else {
+            return;
+        };
+        let mut at = name.at();
+        while let Some(&length) = whole.get(at) {
+            at = at.wrapping_add(usize::from(length)).wrapping_add(1);
+            // The root needs no pointer.
+            if at.wrapping_add(1) >= run_end {
+                return;
+            }
+            let position = NamePosition::new(at, run_end.wrapping_sub(at), 0);
+            self.note(KnownName { position, run_end: run_end as u16, pointers: 0 });
         }
-        let known = self.find(usize::from(u16::from_be_bytes([high & 0x3f, low])))?;
-        let pointers = u32::from(known.pointers).wrapping_add(1);
-        let is_good = usize::from(known.run_end) <= start && pointers <= POINTERS_PER_NAME_MAX;
-        is_good.then_some(Checked { next, pointers, position: known.position })
     }
 }
 
@@ -101,6 +107,26 @@ pub(crate) fn check(
         let position = NamePosition::new(start, labels.wrapping_add(1), 0);
         known.note(KnownName { position, run_end: next as u16, pointers: 0 });
         return Ok(Checked { next, pointers: 0, position });
+    }
+    // A pointer to a known name, as nearly all are.
+    let next = at.wrapping_add(2);
+    if last >= 0xc0
+        && next <= end
+        && let Some(&low) = octets.get(at.wrapping_add(1))
+        && let Some(rest) = known.find(usize::from(u16::from_be_bytes([last & 0x3f, low])))
+        && usize::from(rest.run_end) <= start
+        && u32::from(rest.pointers) < POINTERS_PER_NAME_MAX
+    {
+        let pointers = u32::from(rest.pointers).wrapping_add(1);
+        if labels == 0 {
+            return Ok(Checked { next, pointers, position: rest.position });
+        }
+        let wire_len = labels.wrapping_add(rest.position.wire_len());
+        if wire_len <= NAME_OCTETS_MAX {
+            let position = NamePosition::new(start, wire_len, pointers);
+            known.note(KnownName { position, run_end: next as u16, pointers: pointers as u8 });
+            return Ok(Checked { next, pointers, position });
+        }
     }
     follow(octets, start, labels, end, known)
 }
@@ -765,13 +791,13 @@ mod tests {
                     Some(&at) => octets.extend([0xc0, (at as u32 + random(3)) as u8]),
                     None => octets.push(0),
                 }
-                let with = match known.pointed_to(&octets, start, octets.len()) {
-                    Some(checked) => Ok(checked),
-                    None => check(&octets, start, octets.len(), &mut known),
-                };
+                let with = check(&octets, start, octets.len(), &mut known);
                 let without = check(&octets, start, octets.len(), &mut Known::default());
                 assert_eq!(with, without, "{octets:?} at {start}");
                 starts.push(start);
+                if let Ok(checked) = with {
+                    known.note_parents(&octets, checked.position);
+                }
                 match with {
                     Ok(checked) if checked.pointers > 0 => shared += 1,
                     Ok(_) => good += 1,
