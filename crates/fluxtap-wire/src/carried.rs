@@ -29,7 +29,7 @@ pub struct Tunnel {
 /// What wraps packets, and what tells one such tunnel from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TunnelKind {
-    /// IPv4 or IPv6 in IPv4 or IPv6 (RFC 2003, 2473, 4213); without an id.
+    /// IPv4, IPv6 or Ethernet straight in IP (RFC 2003, 2473, 4213, 3378); without an id.
     Ip,
     /// GRE (RFC 2784); the id is the key, or the call id of version 1 (RFC 2637), if there is one.
     Gre,
@@ -47,13 +47,15 @@ pub enum TunnelKind {
     Teredo,
     /// PPPoE (RFC 2516); the id is the session's.
     Pppoe,
-    /// MPLS (RFC 3032); the id is the label at the bottom of the stack.
+    /// MPLS (RFC 3032); the id is the label at the bottom of the stack, which names the service.
     Mpls,
+    /// Provider backbone bridge (IEEE 802.1ah); the id is the service's.
+    Backbone,
 }
 
 impl TunnelKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ip,
         Self::Gre,
         Self::Erspan,
@@ -64,6 +66,7 @@ impl TunnelKind {
         Self::Teredo,
         Self::Pppoe,
         Self::Mpls,
+        Self::Backbone,
     ];
 
     /// The kind as alerts spell it.
@@ -80,6 +83,7 @@ impl TunnelKind {
             Self::Teredo => "teredo",
             Self::Pppoe => "pppoe",
             Self::Mpls => "mpls",
+            Self::Backbone => "backbone_bridge",
         }
     }
 }

@@ -5,19 +5,29 @@
 //! A packet cut by the capture is not an error: what is there is decoded, and marked.
 
 mod end;
+mod ether;
+mod gre;
 mod ip;
 mod link;
+mod mpls;
 mod ports;
+mod ppp;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod udp_tunnels;
+mod wireless;
 
-use crate::carried::{Carried, Fragment, Tunnel};
+use crate::carried::{Carried, Ends, Fragment, Tunnel, TunnelKind};
 use crate::packet::{LinkType, Packet};
 pub use end::PacketEnd;
 pub use ip::EXTENSION_HEADERS_MAX;
 pub use link::LINK_TYPES_READ;
-pub use ports::{Layers, PORTS_MAX, Ports, TunnelPorts};
+pub use ports::{Layers, PORTS_MAX, Ports, TUNNEL_PORTS_MAX, TunnelPorts};
+
+/// Most packets and frames around the innermost one; a packet that has more ends as
+/// [`PacketEnd::TooDeep`]. Mirrors of cloud networks make three.
+pub const DEPTH_MAX: u8 = 8;
 
 /// Takes the layers around a datagram, segment or fragment off.
 ///
@@ -26,8 +36,8 @@ pub use ports::{Layers, PORTS_MAX, Ports, TunnelPorts};
 #[inline]
 pub fn decode<'a>(packet: &Packet<'a>, layers: &Layers) -> Result<Carried<'a>, PacketEnd> {
     match packet.link {
-        LinkType::ETHERNET => link::ethernet(packet.bytes, Way::default(), layers),
-        link => link::other(link, packet.bytes, layers),
+        LinkType::ETHERNET => ether::frame(packet.bytes, Way::default(), layers),
+        link => link::packet(link, packet.bytes, Way::default(), layers),
     }
 }
 
@@ -58,6 +68,36 @@ struct Way {
     depth: u8,
 }
 
+impl Way {
+    /// The way of a packet with these ends inside `depth` others.
+    const fn to(ends: &Ends, depth: u8) -> Self {
+        Self { vlan: ends.vlan, tunnel: ends.tunnel, depth }
+    }
+
+    /// Notes a VLAN tag: the outermost that has an id counts.
+    const fn note_vlan(&mut self, tag: u16) {
+        if self.vlan == 0 {
+            self.vlan = tag & 0x0fff;
+        }
+    }
+
+    /// The way one packet or frame further in.
+    fn deeper(self) -> Result<Self, PacketEnd> {
+        let depth = self.depth.saturating_add(1);
+        if depth > DEPTH_MAX { Err(PacketEnd::TooDeep) } else { Ok(Self { depth, ..self }) }
+    }
+
+    /// The way into a tunnel.
+    fn into_tunnel(self, kind: TunnelKind, id: Option<u32>) -> Result<Self, PacketEnd> {
+        let tunnel = self.tunnel.or(Some(Tunnel { kind, id }));
+        Self { tunnel, ..self }.deeper()
+    }
+}
+
 fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b))
+}
+
+fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|b| u32::from_be_bytes(*b))
 }

@@ -11,13 +11,21 @@ pub const EXTENSION_HEADERS_MAX: u32 = 16;
 /// Protocol numbers that mean something here (<https://www.iana.org/assignments/protocol-numbers>).
 pub(super) mod protocol {
     pub(crate) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const ICMP: u8 = 1;
+    pub(crate) const IPV4: u8 = 4;
     pub(crate) const TCP: u8 = 6;
     pub(crate) const UDP: u8 = 17;
+    pub(crate) const IPV6: u8 = 41;
     pub(crate) const ROUTING: u8 = 43;
     pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const GRE: u8 = 47;
+    pub(crate) const ENCRYPTED: u8 = 50;
     pub(crate) const AUTHENTICATION: u8 = 51;
+    pub(crate) const ICMP_V6: u8 = 58;
     pub(crate) const DESTINATION_OPTIONS: u8 = 60;
+    pub(crate) const ETHER_IP: u8 = 97;
     pub(crate) const MOBILITY: u8 = 135;
+    pub(crate) const MPLS: u8 = 137;
     pub(crate) const HIP: u8 = 139;
     pub(crate) const SHIM6: u8 = 140;
 }
@@ -36,6 +44,17 @@ pub(super) fn packet<'a>(
     }
 }
 
+/// An IP packet behind anything else than plain Ethernet; apart from [`packet`], so that its code
+/// stays out of the way of most packets.
+#[inline(never)]
+pub(super) fn inner<'a>(
+    bytes: &'a [u8],
+    way: Way,
+    layers: &Layers,
+) -> Result<Carried<'a>, PacketEnd> {
+    packet(bytes, way, layers)
+}
+
 /// See [`super::resume`].
 pub(super) fn resume<'a>(
     head: &Fragment<'_>,
@@ -46,7 +65,7 @@ pub(super) fn resume<'a>(
     let inside = Inside { bytes: whole, wire_len, is_rerouted: false };
     match head.ends.source {
         IpAddr::V4(_) => transport::inside(head.protocol, inside, head.ends, head.depth, layers),
-        IpAddr::V6(_) => behind_ipv6(head.protocol, inside, head.ends, head.depth, layers),
+        IpAddr::V6(_) => behind_headers(head.protocol, inside, head.ends, head.depth, layers),
     }
 }
 
@@ -125,11 +144,13 @@ fn ipv6<'a>(bytes: &'a [u8], way: Way, layers: &Layers) -> Result<Carried<'a>, P
     if next == protocol::UDP {
         return transport::inside(next, inside, ends, way.depth, layers);
     }
-    behind_ipv6(next, inside, ends, way.depth, layers)
+    behind_headers(next, inside, ends, way.depth, layers)
 }
 
-/// Walks IPv6 extension headers (RFC 8200 section 4, RFC 4302) to what they stand before.
-fn behind_ipv6<'a>(
+/// Walks IPv6 extension headers (RFC 8200 section 4, RFC 4302) to what they stand before; of IPv4
+/// the authentication header, which may stand there as well.
+#[inline(never)]
+pub(super) fn behind_headers<'a>(
     first: u8,
     inside: Inside<'a>,
     ends: Ends,

@@ -1,3 +1,6 @@
+mod ends;
+mod stacks;
+
 use super::*;
 use crate::carried::{Datagram, Segment};
 use crate::packet::Timestamp;

@@ -1,8 +1,8 @@
-//! What IP packets carry: UDP and TCP headers.
+//! What IP packets carry: UDP and TCP headers, and other packets.
 
-use super::ip::protocol;
-use super::{Layers, PacketEnd, read_u16};
-use crate::carried::{Carried, Datagram, Ends, Segment};
+use super::ip::{self, protocol};
+use super::{Layers, PacketEnd, Way, ether, gre, mpls, read_u16, udp_tunnels};
+use crate::carried::{Carried, Datagram, Ends, Segment, TunnelKind};
 use std::net::IpAddr;
 
 /// What an IP header stands before.
@@ -32,7 +32,8 @@ impl Inside<'_> {
 
 /// Whether packets of this protocol can carry something.
 pub(super) const fn is_read(protocol: u8) -> bool {
-    matches!(protocol, protocol::UDP | protocol::TCP)
+    use protocol::*;
+    matches!(protocol, UDP | TCP | IPV4 | IPV6 | GRE | ETHER_IP | MPLS | AUTHENTICATION)
 }
 
 /// What an IP packet of this protocol carries.
@@ -47,7 +48,56 @@ pub(super) fn inside<'a>(
     match protocol {
         protocol::UDP => udp(inside, ends, depth, layers),
         protocol::TCP => tcp(inside, ends, layers),
+        _ => other(protocol, inside, ends, depth, layers),
+    }
+}
+
+/// What an IP packet carries that is neither UDP nor TCP: other packets, or nothing.
+#[inline(never)]
+fn other<'a>(
+    protocol: u8,
+    inside: Inside<'a>,
+    ends: Ends,
+    depth: u8,
+    layers: &Layers,
+) -> Result<Carried<'a>, PacketEnd> {
+    let way = Way::to(&ends, depth);
+    let bytes = inside.bytes;
+    match protocol {
+        protocol::IPV4 | protocol::IPV6 => {
+            ip::inner(bytes, way.into_tunnel(TunnelKind::Ip, None)?, layers)
+        }
+        protocol::GRE => gre::packet(bytes, way, layers),
+        // EtherIP (RFC 3378): two bytes, then a frame.
+        protocol::ETHER_IP => {
+            let frame = bytes.get(2..).ok_or(PacketEnd::TunnelHeader)?;
+            ether::inner_frame(frame, way.into_tunnel(TunnelKind::Ip, None)?, layers)
+        }
+        protocol::MPLS => mpls::stack(bytes, way, layers),
+        protocol::AUTHENTICATION => ip::behind_headers(protocol, inside, ends, depth, layers),
+        protocol::ENCRYPTED => Err(PacketEnd::Encrypted),
+        protocol::ICMP | protocol::ICMP_V6 => Err(icmp(protocol, bytes, way, layers)),
         _ => Err(PacketEnd::NotUdpOrTcp),
+    }
+}
+
+/// The end of an ICMP message: an error that quotes a packet on a DNS port is told apart.
+fn icmp(protocol: u8, bytes: &[u8], way: Way, layers: &Layers) -> PacketEnd {
+    let is_error = match (protocol, bytes.first()) {
+        // RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem.
+        (protocol::ICMP, Some(3 | 4 | 5 | 11 | 12)) => true,
+        // RFC 4443: unreachable, too big, time exceeded, parameter problem.
+        (protocol::ICMP_V6, Some(1..=4)) => true,
+        _ => false,
+    };
+    let quoted = bytes.get(8..).filter(|_| is_error);
+    let (Some(quoted), Ok(way)) = (quoted, way.deeper()) else { return PacketEnd::NotUdpOrTcp };
+    match ip::inner(quoted, way, layers) {
+        // Quotes are short: of TCP often nothing but the ports is there.
+        Ok(Carried::Datagram(_) | Carried::Segment(_)) | Err(PacketEnd::TransportHeader) => {
+            PacketEnd::IcmpQuote
+        }
+        Ok(Carried::Fragment(_)) | Err(_) => PacketEnd::NotUdpOrTcp,
     }
 }
 
@@ -56,13 +106,13 @@ pub(super) fn inside<'a>(
 fn udp<'a>(
     inside: Inside<'a>,
     ends: Ends,
-    _depth: u8,
+    depth: u8,
     layers: &Layers,
 ) -> Result<Carried<'a>, PacketEnd> {
     let bytes = inside.bytes;
     let (source_port, destination_port) = ports(bytes)?;
     if !layers.ports.contains(source_port) && !layers.ports.contains(destination_port) {
-        return Err(PacketEnd::OtherPort);
+        return off_port(source_port, destination_port, inside, &ends, depth, layers);
     }
     let stated = match usize::from(read_u16(bytes, 4).ok_or(PacketEnd::TransportHeader)?) {
         // A jumbo datagram (RFC 2675 section 4).
@@ -84,12 +134,34 @@ fn udp<'a>(
     }))
 }
 
+/// A datagram on no DNS port: a tunnel, or nothing.
+#[inline(never)]
+fn off_port<'a>(
+    source_port: u16,
+    destination_port: u16,
+    inside: Inside<'a>,
+    ends: &Ends,
+    depth: u8,
+    layers: &Layers,
+) -> Result<Carried<'a>, PacketEnd> {
+    let kind = layers.tunnels.kind(destination_port).or_else(|| layers.tunnels.kind(source_port));
+    let Some(kind) = kind else { return Err(PacketEnd::of_ports(source_port, destination_port)) };
+    let stated = usize::from(read_u16(inside.bytes, 4).ok_or(PacketEnd::TransportHeader)?);
+    let stated = if stated == 0 { inside.wire_len } else { stated };
+    let payload = inside.bytes.get(8..stated.min(inside.bytes.len()));
+    let payload = payload.ok_or(PacketEnd::TransportHeader)?;
+    if layers.is_checksum_verified && !is_sound(protocol::UDP, 6, stated, inside, ends) {
+        return Err(PacketEnd::Checksum);
+    }
+    udp_tunnels::payload(kind, payload, Way::to(ends, depth), layers)
+}
+
 /// A TCP segment (RFC 9293 section 3.1). Options that the capture cut are not missed.
 #[inline(never)]
 fn tcp<'a>(inside: Inside<'a>, ends: Ends, layers: &Layers) -> Result<Carried<'a>, PacketEnd> {
     let (source_port, destination_port) = ports(inside.bytes)?;
     if !layers.ports.contains(source_port) && !layers.ports.contains(destination_port) {
-        return Err(PacketEnd::OtherPort);
+        return Err(PacketEnd::of_ports(source_port, destination_port));
     }
     let head = inside.bytes.first_chunk::<20>().ok_or(PacketEnd::TransportHeader)?;
     let [_, _, _, _, q0, q1, q2, q3, _, _, _, _, offset, flags, ..] = *head;
