@@ -115,7 +115,9 @@ impl Decoder {
             Timing::AheadRefuted => self.drop_ahead(),
             Timing::InTime | Timing::Late | Timing::Ahead => {}
         }
-        let datagram = match layers::decode(packet, &self.layers) {
+        let carried = layers::decode(packet, &self.layers);
+        // By reference: what is carried is too large to be moved once more for every packet.
+        let datagram = match &carried {
             Ok(Carried::Datagram(datagram)) => datagram,
             Ok(Carried::Segment(_)) => {
                 self.counts.unread[TCP_SEGMENT] += 1;
@@ -136,9 +138,9 @@ impl Decoder {
         let end = match timing {
             Timing::Late | Timing::Ahead => {
                 self.scratch.clear();
-                self.observer.observe(packet.at, &datagram, intel, &mut self.scratch)
+                self.observer.observe(packet.at, datagram, intel, &mut self.scratch)
             }
-            _ => self.observer.observe(packet.at, &datagram, intel, batch),
+            _ => self.observer.observe(packet.at, datagram, intel, batch),
         };
         if self.scratch.observations().is_empty() {
             self.count_end(end);

@@ -32,8 +32,16 @@ pub(super) fn frame<'a>(
     way: Way,
     layers: &Layers,
 ) -> Result<Carried<'a>, PacketEnd> {
-    let kind = read_u16(bytes, 12).ok_or(PacketEnd::LinkCut)?;
-    let inside = bytes.get(14..).unwrap_or(&[]);
+    let mut kind = read_u16(bytes, 12).ok_or(PacketEnd::LinkCut)?;
+    let mut inside = bytes.get(14..).unwrap_or(&[]);
+    let mut way = way;
+    // One tag is as common as none on a trunk.
+    if kind == kind::VLAN {
+        let (tag, behind) = inside.split_first_chunk::<4>().ok_or(PacketEnd::LinkCut)?;
+        let [t0, t1, k0, k1] = *tag;
+        way.note_vlan(u16::from_be_bytes([t0, t1]));
+        (kind, inside) = (u16::from_be_bytes([k0, k1]), behind);
+    }
     match kind {
         kind::IPV4 | kind::IPV6 => ip::packet(inside, way, layers),
         _ => payload(kind, inside, way, layers),
