@@ -8,7 +8,7 @@ use crate::shape::{
     Address, Answer, AsnShare, Asns, Compare, Countries, CountryShare, Decimal, Dns, Event, Flux,
     Fluxtap, Hosts, Indicator, Ingress, Interface, IpCounts, Life, Line, Network, Observer,
     Quality, Question, Related, Rule, Schema, Servers, Source, Suppression, Tactic, Technique,
-    Term, Threat, Ttl, Version, Vlan, Window,
+    Term, Threat, Ttl, Tunnel, Version, Vlan, Window,
 };
 use crate::shares::{Shares, judged};
 use crate::words::{self, bounded, rfc3339};
@@ -409,6 +409,10 @@ impl<'a> View<'a> {
                     SourceKind::Live => "live",
                     SourceKind::Replay => "replay",
                 },
+                tunnel: self.alert.evidence.tunnel.map(|tunnel| Tunnel {
+                    kind: tunnel.kind.as_str(),
+                    id: tunnel.id.map(|id| id.to_string()),
+                }),
                 pcap: None,
             },
         }

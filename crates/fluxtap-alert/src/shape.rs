@@ -369,5 +369,12 @@ pub(crate) struct Suppression<'a> {
 #[derive(Serialize)]
 pub(crate) struct Source<'a> {
     pub(crate) kind: &'a str,
+    pub(crate) tunnel: Option<Tunnel<'a>>,
     pub(crate) pcap: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Tunnel<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) id: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Observations in flat, recycled buffers: no allocation per response once they have grown.
 
 use crate::Vantage;
-use fluxtap_wire::{NameRef, Rtype, Timestamp};
+use fluxtap_wire::{NameRef, Rtype, Timestamp, Tunnel};
 use std::net::IpAddr;
 
 /// A name's bytes inside [`Batch::name`]: lower-case uncompressed wire form.
@@ -72,6 +72,8 @@ pub struct Observation {
     pub client: IpAddr,
     /// Outermost VLAN id, 0 for none.
     pub vlan: u16,
+    /// Outermost tunnel, if the packet travelled in any.
+    pub tunnel: Option<Tunnel>,
     /// What was asked for.
     pub qtype: Rtype,
     /// From an authority or from a cache.

@@ -228,6 +228,7 @@ impl Observer {
             responder: datagram.ends.source,
             client: datagram.ends.destination,
             vlan: datagram.ends.vlan,
+            tunnel: datagram.ends.tunnel,
             qtype: question.qtype,
             vantage,
             is_truncated: header.is_truncated(),

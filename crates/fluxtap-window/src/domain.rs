@@ -3,6 +3,7 @@
 use crate::track::{Fill, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
+use fluxtap_wire::Tunnel;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 
@@ -23,6 +24,7 @@ pub struct DomainWindow {
     pub(crate) special_use: u32,
     pub(crate) authoritative: u32,
     pub(crate) vlan: u16,
+    pub(crate) tunnel: Option<Tunnel>,
     pub(crate) qtype: u16,
     /// The end of the last chain that led outside this domain, kept once addresses change.
     pub(crate) terminal: Box<[u8]>,
@@ -82,6 +84,7 @@ impl DomainWindow {
             special_use: 0,
             authoritative: 0,
             vlan: 0,
+            tunnel: None,
             qtype: 0,
             terminal: Box::default(),
             servers_hash: 0,
@@ -200,7 +203,7 @@ impl DomainWindow {
         self.last_ms = self.last_ms.max(at_ms);
         self.responses = self.responses.saturating_add(1);
         self.special_use = self.special_use.saturating_add(u32::from(observation.special_use));
-        self.vlan = observation.vlan;
+        (self.vlan, self.tunnel) = (observation.vlan, observation.tunnel);
         let is_authoritative = observation.vantage == Vantage::Authoritative;
         self.authoritative = self.authoritative.saturating_add(u32::from(is_authoritative));
         self.clients |= 1 << (hash_ip(observation.client, key) % 128);

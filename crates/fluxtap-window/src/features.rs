@@ -9,6 +9,7 @@ use crate::domain::{DomainWindow, Servers};
 use crate::subjects::{self, Member};
 use crate::track::{Entry, Run, Track, mix};
 use fluxtap_intel::{AddressClass, Country, Owner};
+use fluxtap_wire::Tunnel;
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -170,6 +171,8 @@ pub struct Evidence {
     pub authoritative: u32,
     /// Outermost VLAN id of the last response, 0 for none.
     pub vlan: u16,
+    /// Outermost tunnel of the last response.
+    pub tunnel: Option<Tunnel>,
     /// Addresses of the subject in the window, newest first, then by address.
     pub addresses: Vec<AddressSeen>,
     /// Hosts of the domain in the subject, most changes first.
@@ -279,6 +282,7 @@ impl DomainWindow {
             special_use: self.special_use,
             authoritative: self.authoritative,
             vlan: self.vlan,
+            tunnel: self.tunnel,
             addresses: addresses_seen(track, &runs),
             hosts,
             server_names,

@@ -4,6 +4,7 @@ use crate::testing::{AT_MS, address, alert, all_terms, context, longest_name, se
 use fluxtap_flux::Score;
 use fluxtap_intel::{AddressClass, Country};
 use fluxtap_window::HostSeen;
+use fluxtap_wire::TunnelKind;
 use jsonschema::Validator;
 use serde_json::Value;
 use std::sync::OnceLock;
@@ -281,6 +282,20 @@ fn names_are_taken_apart_at_the_registrable_domain() {
 }
 
 #[test]
+fn the_outermost_tunnel_is_said() {
+    for kind in TunnelKind::ALL {
+        for id in [None, Some(0), Some(u32::MAX)] {
+            let mut alert = alert();
+            alert.evidence.tunnel = Some(fluxtap_wire::Tunnel { kind, id });
+            let line = check(&alert, &context(&Intel::without_table()));
+            let id = id.map_or(Value::Null, |id| id.to_string().into());
+            let expected = serde_json::json!({ "kind": kind.as_str(), "id": id });
+            assert_eq!(line["fluxtap"]["source"]["tunnel"], expected);
+        }
+    }
+}
+
+#[test]
 fn what_is_absent_is_null() {
     let intel = Intel::without_table();
     let mut alert = alert();
@@ -304,6 +319,7 @@ fn what_is_absent_is_null() {
         "/fluxtap/quality/observed_loss",
         "/fluxtap/campaign",
         "/fluxtap/suppression/zone",
+        "/fluxtap/source/tunnel",
         "/fluxtap/source/pcap",
     ] {
         assert_eq!(line.pointer(path), Some(&Value::Null), "{path}");
@@ -597,6 +613,8 @@ fn the_longest_line_there_can_be_fits() {
         let evidence = &mut alert.evidence;
         (evidence.responses, evidence.clients, evidence.names) = (u32::MAX, u32::MAX, u32::MAX);
         (evidence.ttl_s, evidence.vlan, evidence.qtype) = ([u32::MAX; 3], 4_095, u16::MAX);
+        evidence.tunnel =
+            Some(fluxtap_wire::Tunnel { kind: TunnelKind::Backbone, id: Some(u32::MAX) });
         (evidence.first_ms, evidence.special_use) = (u64::MAX, u32::MAX);
         evidence.is_history_cut = true;
         (evidence.domain, evidence.host) = (name.clone(), name.clone());
@@ -750,6 +768,7 @@ fn the_schema_refuses_what_is_wrong() {
         ("/dns/resolved_ip/0", Value::from("evil.test")),
         ("/fluxtap/terms/0/points", Value::from("5.7")),
         ("/network/vlan", Value::from("210")),
+        ("/fluxtap/source/tunnel", Value::from("vxlan")),
     ] {
         let mut line = good.clone();
         let place = line.pointer_mut(path).unwrap_or_else(|| panic!("{path} is there"));
