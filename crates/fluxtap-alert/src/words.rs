@@ -3,13 +3,11 @@
 use crate::{Action, Alert, CloseReason};
 use fluxtap_flux::{FluxKind, Term, TermId};
 use fluxtap_window::Subject;
+use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown};
 use std::fmt::Write as _;
 
 /// Last millisecond whose year has four digits (9999-12-31T23:59:59.999Z).
 const MILLIS_MAX: u64 = 253_402_300_799_999;
-
-/// Columns of a name inside a sentence; the fields have it whole.
-pub(crate) const NAME_COLUMNS_MAX: usize = 80;
 
 /// A time in milliseconds since the epoch as RFC 3339, UTC, three digits of a second.
 pub fn rfc3339(millis: u64) -> String {
@@ -54,14 +52,6 @@ pub(crate) fn bounded(text: &str, octets_max: usize) -> &str {
     text
 }
 
-/// A name that is already escaped, cut to `columns_max` columns; three dots say that it was.
-pub(crate) fn shortened(name: &str, columns_max: usize) -> String {
-    if name.len() <= columns_max {
-        return name.to_owned();
-    }
-    format!("{}...", name.get(..columns_max.saturating_sub(3)).unwrap_or_default())
-}
-
 /// `1 network`, `2 networks`.
 pub(crate) fn counted(count: u32, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
@@ -88,9 +78,9 @@ pub(crate) const fn kind(kind: FluxKind) -> &'static str {
     }
 }
 
-/// The one sentence that the alert comes down to; the caller escapes and bounds the name.
+/// The one sentence that the alert comes down to; `domain` is its name as text, of any length.
 pub(crate) fn message(alert: &Alert, domain: &str) -> String {
-    let name = shortened(domain, NAME_COLUMNS_MAX);
+    let name = shown(domain, NAME_COLUMNS_MAX);
     let (kind, seen, score) = (kind(alert.verdict.kind), seen(alert), alert.verdict.score.points());
     let severity = alert.severity.as_str();
     match alert.action {

@@ -7,9 +7,10 @@ use fluxtap_engine::{ClockCounts, DecodeCounts, MESSAGE_ENDS, OpenAlert, ShardCo
 use fluxtap_intel::Intel;
 use fluxtap_observe::ObserveCounts;
 use fluxtap_window::TableCounts;
-use fluxtap_wire::name::WireText;
+use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown_name};
 use fluxtap_wire::{Malformed, PacketEnd, Timestamp};
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -164,7 +165,7 @@ pub(crate) fn check_stats(path: Option<&Path>) -> Result<(), Exit> {
 /// Writes the counters to `path`, `-` being standard error; nowhere without one.
 pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[FileReport]) -> Exit {
     let Some(path) = path else { return Exit::Done };
-    let mut text = counters.to_json(files).to_string();
+    let mut text = ascii(&counters.to_json(files).to_string());
     text.push('\n');
     if path == Path::new("-") {
         console::put(&text);
@@ -181,6 +182,22 @@ pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[Fil
             Exit::Failed
         }
     }
+}
+
+/// JSON whose strings are ASCII: it may go to a terminal, and file names are chosen by others.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if matches!(c, ' '..='~') {
+            text.push(c);
+        } else {
+            // Outside strings JSON is ASCII, so this is in one.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 /// The summary of a replay.
@@ -295,7 +312,7 @@ fn print_alerts(counters: &Counters, open: &[OpenAlert]) {
         console::say(&format!(
             "    {:6} {} since {}",
             alert.severity.as_str(),
-            WireText(&alert.domain),
+            shown_name(&alert.domain, NAME_COLUMNS_MAX),
             fluxtap_alert::rfc3339(alert.opened.millis()),
         ));
     }
