@@ -13,7 +13,7 @@ use crate::shape::{
 use crate::shares::{Shares, judged};
 use crate::words::{self, bounded, rfc3339};
 use crate::{Action, Alert, shape};
-use fluxtap_flux::{FluxKind, MODEL, Severity, TermId};
+use fluxtap_flux::{FluxKind, Severity, TermId};
 use fluxtap_intel::{Intel, suffix};
 use fluxtap_window::{AddressSeen, Evidence};
 use fluxtap_wire::Timestamp;
@@ -66,6 +66,8 @@ pub struct Context<'a> {
     pub sequence: u64,
     /// Version of the program.
     pub version: &'a str,
+    /// Name of the model with its changed settings: see [`fluxtap_flux::model_id`].
+    pub model: &'a str,
     /// When the line is written: the time of the packet in replay, the clock's on a mirror port.
     pub created: Timestamp,
     /// Whether queries were seen beside the responses; `None` if nobody looked.
@@ -440,7 +442,7 @@ impl<'a> View<'a> {
             threshold: Decimal(self.alert.threshold.points()),
             ownership_factor: Decimal(verdict.ownership_factor),
             openness_gate: Decimal(verdict.openness_gate),
-            model: MODEL,
+            model: self.context.model,
         }
     }
 

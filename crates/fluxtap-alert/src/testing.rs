@@ -39,6 +39,7 @@ pub(crate) fn context(intel: &Intel) -> Context<'_> {
         source: SourceKind::Live,
         sequence: 1_042,
         version: "0.1.0",
+        model: fluxtap_flux::MODEL,
         created: Timestamp((AT_MS + 594) * 1_000_000),
         queries_visible: Some(true),
     }
