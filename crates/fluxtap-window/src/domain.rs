@@ -1,9 +1,10 @@
 //! The state of one registrable domain.
 
-use crate::track::{Fill, Outcome, Track, ZONE_NONE, mix};
+use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The state of one registrable domain: the history of its addresses, and of its name servers'.
@@ -119,11 +120,12 @@ impl DomainWindow {
         could_change && self.answers.entries.len() >= addresses_min
     }
 
-    /// Looks up who owns the addresses, as far as that was not done before.
-    pub fn look_up_owners(&mut self, intel: &Intel) {
-        self.answers.look_up_owners(intel);
+    /// Looks up who owns the addresses, as far as that was not done before. Addresses of content
+    /// networks among them are added to `edges`, by autonomous system.
+    pub fn look_up_owners(&mut self, intel: &Intel, edges: &mut BTreeMap<u32, u64>) {
+        self.answers.look_up_owners(intel, edges);
         if let Some(servers) = &mut self.servers {
-            servers.track.look_up_owners(intel);
+            servers.track.look_up_owners(intel, edges);
         }
     }
 
@@ -249,6 +251,7 @@ impl DomainWindow {
                 at_ms: observation.at.millis(),
                 observer: hash_ip(observation.observer(), key) as u32,
                 zone: observation.zone.unwrap_or(ZONE_NONE),
+                mark: observation.allow_mark.unwrap_or(MARK_NONE),
                 key,
             };
             let outcome = self.answers.apply(&fill);
@@ -315,6 +318,7 @@ impl DomainWindow {
                     // Glue comes by way of many servers; whoever asks, it is one story.
                     observer: 0,
                     zone: ZONE_NONE,
+                    mark: MARK_NONE,
                     key,
                 };
                 strongest = strongest.max(servers.track.apply(&fill));

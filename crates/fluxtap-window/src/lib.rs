@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod domain;
+mod evidence;
 mod features;
 pub mod limits;
 mod subjects;
@@ -18,8 +19,6 @@ mod table;
 mod track;
 
 pub use domain::{DomainWindow, Rank};
-pub use features::{
-    AddressSeen, Comparators, Evidence, Features, HostSeen, ServerEvidence, Spread, Subject,
-    WINDOWS_S,
-};
+pub use evidence::{AddressSeen, Evidence, HostSeen, LeftOut};
+pub use features::{Comparators, Features, ServerEvidence, Spread, Subject, WINDOWS_S};
 pub use table::{Applied, DomainRef, Table, TableCounts};
