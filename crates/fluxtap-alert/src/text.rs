@@ -47,6 +47,8 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     if evidence.first_ms > 0 {
         page.prose(&sights(evidence));
     }
+    let clients = evidence.client_list.iter().filter_map(|&ip| context.clients.shown(ip));
+    page.list("clients", clients, LISTED_MAX);
     page.list("left out", left_out(alert).into_iter(), usize::MAX);
     let degraded = degraded(alert, context);
     page.list("degraded", degraded.iter().map(|word| word.replace('_', " ")), usize::MAX);
@@ -109,6 +111,10 @@ fn left_out(alert: &Alert) -> Vec<String> {
     if subtracted > 0 {
         let many = "addresses of content networks";
         parts.push(counted(subtracted, "address of a content network", many));
+    }
+    if alert.subject.allowed > 0 {
+        let many = "addresses on the allow list";
+        parts.push(counted(alert.subject.allowed, "address on the allow list", many));
     }
     if special > 0 {
         parts.push(counted(special, "special-use address", "special-use addresses"));

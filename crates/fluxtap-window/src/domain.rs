@@ -1,5 +1,6 @@
 //! The state of one registrable domain.
 
+use crate::clients::Clients;
 use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
@@ -20,6 +21,8 @@ pub struct DomainWindow {
     clients: u128,
     /// The same of the names asked.
     names: u128,
+    /// The clients that asked last, once the domain changes and if they are wanted.
+    pub(crate) listed: Option<Box<Clients>>,
     pub(crate) responses: u32,
     pub(crate) special_use: u32,
     pub(crate) authoritative: u32,
@@ -79,6 +82,7 @@ impl DomainWindow {
             servers: None,
             clients: 0,
             names: 0,
+            listed: None,
             responses: 0,
             special_use: 0,
             authoritative: 0,
@@ -115,9 +119,11 @@ impl DomainWindow {
     /// few hosts none of which ever changed, are not worth a judgement.
     #[must_use]
     pub fn is_worth_judging(&self, addresses_min: usize) -> bool {
-        let could_change =
-            self.answers.is_changing || self.answers.hosts.len() >= HOSTS_WORTH_JUDGING;
-        could_change && self.answers.entries.len() >= addresses_min
+        self.could_change() && self.answers.entries.len() >= addresses_min
+    }
+
+    fn could_change(&self) -> bool {
+        self.answers.is_changing || self.answers.hosts.len() >= HOSTS_WORTH_JUDGING
     }
 
     /// Looks up who owns the addresses, as far as that was not done before. Addresses of content
@@ -184,6 +190,7 @@ impl DomainWindow {
         size_of::<Self>()
             + if self.name.spilled() { self.name.capacity() } else { 0 }
             + self.terminal.len()
+            + self.listed.as_ref().map_or(0, |_| size_of::<Clients>())
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {
                 size_of::<Servers>() + s.track.heap_bytes() + s.sets.capacity() * size_of::<u64>()
@@ -191,11 +198,13 @@ impl DomainWindow {
     }
 
     /// Takes an observation in; `ips` is scratch. Returns the strongest outcome of its parts.
+    /// With `lists_clients` the clients are kept as soon as the domain could have evidence.
     pub(crate) fn apply(
         &mut self,
         observation: &Observation,
         batch: &Batch,
         key: u64,
+        lists_clients: bool,
         ips: &mut Vec<IpAddr>,
     ) -> Outcome {
         let at_ms = observation.at.millis();
@@ -221,6 +230,9 @@ impl DomainWindow {
         if !batch.servers(observation).is_empty() && self.are_servers_kept(observation, batch, key)
         {
             strongest = strongest.max(self.apply_servers(observation, batch, key, ips));
+        }
+        if lists_clients && (self.listed.is_some() || self.could_change()) {
+            self.listed.get_or_insert_with(|| Box::new(Clients::new())).note(observation.client);
         }
         strongest
     }

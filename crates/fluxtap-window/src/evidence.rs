@@ -27,6 +27,8 @@ pub struct Evidence {
     pub responses: u32,
     /// Distinct clients, estimated.
     pub clients: u32,
+    /// The clients that asked last, the last one first; empty unless they are kept.
+    pub client_list: Vec<IpAddr>,
     /// Distinct names asked, estimated.
     pub names: u32,
     /// Special-use addresses that were answered and left out.
@@ -130,6 +132,7 @@ impl DomainWindow {
             last_ms: self.last_ms,
             responses: self.responses,
             clients: self.clients(),
+            client_list: self.listed.as_ref().map_or_else(Vec::new, |c| c.as_slice().to_vec()),
             names: self.names(),
             special_use: self.special_use,
             authoritative: self.authoritative,

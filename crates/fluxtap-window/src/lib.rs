@@ -10,6 +10,7 @@
 //! Limits: [`limits`]; what goes over them is dropped by a stated rule and counted.
 #![forbid(unsafe_code)]
 
+mod clients;
 mod domain;
 mod evidence;
 mod features;
