@@ -52,7 +52,7 @@ pub fn relieve(
     }
     let features = window.features(now_s, policy.addresses_min, has_table, Some(&exempt));
     let rest = judge(&features, policy);
-    if rest.as_ref().is_some_and(|rest| rest.score >= finding.score) {
+    if rest.as_ref().is_some_and(|rest| rest.score > finding.score) {
         return None;
     }
     Some(Relief { entries, rest: rest.map(|verdict| (features, verdict)) })
@@ -63,7 +63,7 @@ pub fn relieve(
 pub struct AllowUse {
     /// Domains whose alert it kept back or ended.
     pub suppressed: u64,
-    /// Domains that alerted all the same, with a lower score.
+    /// Domains that alerted all the same, by what is left.
     pub reduced: u64,
     /// When it last did either.
     pub last: Option<Timestamp>,
