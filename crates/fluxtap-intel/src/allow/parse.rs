@@ -336,6 +336,18 @@ network 0.0.0.0/0 force=true a lab
         assert!(AllowList::parse("", &KINDS).expect("a list").is_empty());
     }
 
+    /// The list to begin with says nothing as it is; its examples are good entries.
+    #[test]
+    fn the_list_to_begin_with_is_good() {
+        let text = include_str!("../../../../sensor-config/allow.txt");
+        assert!(AllowList::parse(text, &KINDS).expect("a list").is_empty());
+        let lines = text.lines().filter_map(|line| line.strip_prefix("# "));
+        let is_example = |line: &&str| WHATS.iter().any(|what| line.starts_with(what));
+        let examples: Vec<&str> = lines.filter(is_example).collect();
+        assert_eq!(examples.len(), 4);
+        assert!(AllowList::parse(&examples.join("\n"), &KINDS).is_ok());
+    }
+
     /// A line and what must be said of it.
     const BAD: [(&str, &[&str]); 33] = [
         ("domain cdn.example", &["reason: got none", "'domain cdn.example'"]),
