@@ -186,6 +186,13 @@ impl Score {
         });
         libm::round(risk * 10.0) / 10.0
     }
+
+    /// The lowest score whose risk is at least `risk`; 30 points for 100 and beyond.
+    #[must_use]
+    pub fn of_risk(risk: f64) -> Self {
+        let scores = (0..300).map(Self);
+        scores.into_iter().find(|score| score.risk() >= risk).unwrap_or(Self(300))
+    }
 }
 
 /// How sure the finding is meant to make an operator; not how bad it would be.
@@ -325,6 +332,17 @@ mod tests {
             (400, 100.0),
         ] {
             assert!((Score(tenths).risk() - risk).abs() < 1e-9, "{tenths}");
+        }
+        for (risk, tenths) in [
+            (0.0, 0),
+            (40.0, 110),
+            (40.1, 111),
+            (60.0, 140),
+            (80.0, 180),
+            (100.0, 300),
+            (200.0, 300),
+        ] {
+            assert_eq!(Score::of_risk(risk), Score(tenths), "{risk}");
         }
     }
 }
