@@ -4,6 +4,7 @@
 //! flux, or write anywhere but into the buffer it is given.
 #![forbid(unsafe_code)]
 
+mod clients;
 mod lifecycle;
 mod line;
 mod shape;
@@ -13,6 +14,7 @@ mod testing;
 mod text;
 mod words;
 
+pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
 pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
 pub use text::write_text;
@@ -49,4 +51,6 @@ pub struct Alert {
     pub servers: Option<ServerEvidence>,
     /// What is shown beside the numbers.
     pub evidence: Evidence,
+    /// Whether entries of the operator's allow list ended it, or lowered its score.
+    pub is_allowlisted: bool,
 }

@@ -4,18 +4,6 @@ use fluxtap_flux::{Policy, Score, Severity, Verdict};
 use fluxtap_wire::Timestamp;
 use sha2::{Digest, Sha256};
 
-/// A score this far above a threshold opens at once, in tenths of a point.
-const SURE_MARGIN: i32 = 40;
-
-/// A score this far below the threshold takes a pending opening back.
-const DOUBT_MARGIN: i32 = 20;
-
-/// Two judgements that open together lie at least this far apart, in seconds.
-const CONFIRM_S: u64 = 60;
-
-/// Least time between two `flux-ongoing` lines of one alert, in seconds.
-const UPDATE_S: u64 = 900;
-
 /// An alert whose domain was not seen in flux for this long has ended, in seconds.
 pub(crate) const QUIET_S: u64 = 86_400;
 
@@ -64,6 +52,8 @@ impl Action {
 pub enum CloseReason {
     /// No flux for a day.
     Quiet,
+    /// The operator's allow list covers what was found.
+    Allowlisted,
     /// The domain's state had to make room.
     Evicted,
 }
@@ -74,6 +64,7 @@ impl CloseReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Quiet => "quiet",
+            Self::Allowlisted => "allowlisted",
             Self::Evicted => "evicted",
         }
     }
@@ -92,7 +83,7 @@ enum Stage {
     Closed { at: Timestamp },
 }
 
-/// A line to be written.
+/// A step in the life of an alert, and whether there is a line about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// What happened.
@@ -101,6 +92,9 @@ pub struct Step {
     pub severity: Severity,
     /// The score from which on it has that severity.
     pub threshold: Score,
+    /// Whether the policy lets it be written; else it is only counted. An alert whose opening was
+    /// written is written to its end.
+    pub is_written: bool,
 }
 
 /// The alert of one domain.
@@ -115,6 +109,8 @@ pub struct Lifecycle {
     revision: u32,
     opened: Timestamp,
     told: Told,
+    /// How the open alert opened, until that is written.
+    untold: Option<Action>,
     /// When a judgement last reached the lowest threshold.
     fluxed: Timestamp,
 }
@@ -144,16 +140,19 @@ impl Default for Lifecycle {
                 kind: fluxtap_flux::FluxKind::Single,
                 networks: 0.0,
             },
+            untold: None,
             fluxed: Timestamp::default(),
         }
     }
 }
 
 impl Lifecycle {
-    /// Takes a judgement at event time `at`; a line to be written, if there is one.
+    /// Takes a judgement at event time `at`; what happens then, if anything does.
     ///
-    /// An alert opens at once at a threshold plus 4 points, or when two judgements a minute apart
-    /// reach the threshold with none more than 2 points below it between them.
+    /// An alert opens at once at the lowest threshold plus [`Policy::sure_margin`], or when two
+    /// judgements [`Policy::confirm_s`] apart reach the threshold with none more than
+    /// [`Policy::doubt_margin`] below it between them. What the policy does not let be written
+    /// opens all the same; it is written as opened when it comes to be.
     pub fn judged(
         &mut self,
         at: Timestamp,
@@ -170,19 +169,19 @@ impl Lifecycle {
             (Stage::Open, Some(severity)) => self.ongoing(at, severity, verdict, policy),
             (Stage::Open, None) => None,
             (_, None) => {
-                let is_doubt = verdict.score.0 < lowest.0 - DOUBT_MARGIN;
+                let is_doubt = verdict.score.0 < lowest.0 - policy.doubt_margin.0;
                 if matches!(self.stage, Stage::Pending { .. }) && is_doubt {
                     self.stage = self.before_pending();
                 }
                 None
             }
             (stage, Some(severity)) => {
-                let is_sure = verdict.score.0 >= lowest.0 + SURE_MARGIN;
+                let is_sure = verdict.score.0 >= lowest.0 + policy.sure_margin.0;
                 let since = match stage {
                     Stage::Pending { since } => since,
                     _ => at,
                 };
-                if is_sure || at.since(since) >= CONFIRM_S * Timestamp::SECOND {
+                if is_sure || at.since(since) >= policy.confirm_s * Timestamp::SECOND {
                     Some(self.open(at, domain, severity, verdict, policy))
                 } else {
                     self.stage = Stage::Pending { since };
@@ -198,6 +197,15 @@ impl Lifecycle {
         (self.is_open() && is_quiet).then(|| self.end(at, CloseReason::Quiet, policy))
     }
 
+    /// What was found is covered by an allow list: ends the alert if it is open, and takes a pending
+    /// opening back.
+    pub fn allowlisted(&mut self, at: Timestamp, policy: &Policy) -> Option<Step> {
+        if matches!(self.stage, Stage::Pending { .. }) {
+            self.stage = self.before_pending();
+        }
+        self.is_open().then(|| self.end(at, CloseReason::Allowlisted, policy))
+    }
+
     /// Ends the alert because its state was evicted.
     pub fn evicted(&mut self, at: Timestamp, policy: &Policy) -> Option<Step> {
         self.is_open().then(|| self.end(at, CloseReason::Evicted, policy))
@@ -207,6 +215,12 @@ impl Lifecycle {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open)
+    }
+
+    /// Whether an alert is open of which there is no line.
+    #[must_use]
+    pub const fn is_untold(&self) -> bool {
+        self.is_open() && self.untold.is_some()
     }
 
     /// Whether there is nothing left to remember at `at`: no open alert, none that could reopen,
@@ -285,12 +299,12 @@ impl Lifecycle {
         }
         self.stage = Stage::Open;
         let action = if is_again { Action::Reopened } else { Action::New };
-        self.tell(at, severity, verdict);
-        step(action, severity, policy)
+        self.untold = Some(action);
+        self.tell(at, severity, verdict, policy, action)
     }
 
-    /// A line when something material changed: a higher severity at once; a worse kind or twice the
-    /// networks no sooner than a quarter of an hour after the last line.
+    /// A step when something material changed: a higher severity at once; a worse kind or twice the
+    /// networks no sooner than [`Policy::update_s`] after the last line.
     fn ongoing(
         &mut self,
         at: Timestamp,
@@ -299,42 +313,58 @@ impl Lifecycle {
         policy: &Policy,
     ) -> Option<Step> {
         let severity = severity.max(self.told.severity);
-        let is_due = at.since(self.told.at) >= UPDATE_S * Timestamp::SECOND;
+        let is_due = at.since(self.told.at) >= policy.update_s * Timestamp::SECOND;
         let has_risen = severity > self.told.severity;
         let has_turned = verdict.kind > self.told.kind;
         let networks = networks(verdict);
         let has_grown = networks > 0.0 && networks >= 2.0 * self.told.networks;
-        if !has_risen && !(is_due && (has_turned || has_grown)) {
+        // An opening that was not written waits for nothing but to be one that is.
+        let is_opening = self.untold.is_some() && policy.is_written(verdict.kind, severity);
+        if !is_opening && !has_risen && !(is_due && (has_turned || has_grown)) {
             return None;
         }
         // What was said once stays said: another window or subject with fewer networks, or without
         // that term, must not make the same news again.
         let said = self.told;
-        self.tell(at, severity, verdict);
+        let step = self.tell(at, severity, verdict, policy, Action::Ongoing);
         self.told.kind = self.told.kind.max(said.kind);
         self.told.networks = self.told.networks.max(said.networks);
-        Some(step(Action::Ongoing, severity, policy))
+        Some(step)
     }
 
     fn end(&mut self, at: Timestamp, reason: CloseReason, policy: &Policy) -> Step {
         self.stage = Stage::Closed { at };
-        self.revision += 1;
+        // The end of what nobody was told of is no news.
+        let is_written = self.untold.take().is_none();
+        self.revision += u32::from(is_written);
         self.told.at = at;
-        step(Action::Ended(reason), self.told.severity, policy)
+        let severity = self.told.severity;
+        let threshold = policy.thresholds[severity as usize];
+        Step { action: Action::Ended(reason), severity, threshold, is_written }
     }
 
-    fn tell(&mut self, at: Timestamp, severity: Severity, verdict: &Verdict) {
-        self.revision += 1;
+    /// Notes what a line says, or would say.
+    fn tell(
+        &mut self,
+        at: Timestamp,
+        severity: Severity,
+        verdict: &Verdict,
+        policy: &Policy,
+        action: Action,
+    ) -> Step {
         self.told = Told { at, severity, kind: verdict.kind, networks: networks(verdict) };
+        let is_written = policy.is_written(verdict.kind, severity);
+        let mut action = action;
+        if is_written {
+            self.revision += 1;
+            action = self.untold.take().unwrap_or(action);
+        }
+        Step { action, severity, threshold: policy.thresholds[severity as usize], is_written }
     }
 
     fn before_pending(&self) -> Stage {
         if self.revision > 0 { Stage::Closed { at: self.told.at } } else { Stage::Quiet }
     }
-}
-
-const fn step(action: Action, severity: Severity, policy: &Policy) -> Step {
-    Step { action, severity, threshold: policy.thresholds[severity as usize] }
 }
 
 /// Networks that score; 0 where they give no points, for then the term is not there.
@@ -372,8 +402,10 @@ mod tests {
         Tick,
         /// The domain's state makes room.
         Evict,
+        /// An allow list covers what was found.
+        Allow,
     }
-    use Do::{Evict, Judge, Score as Scored, Tick};
+    use Do::{Allow, Evict, Judge, Score as Scored, Tick};
 
     fn verdict(score: i32, kind: FluxKind, networks: f64) -> Verdict {
         let networks_term = Term {
@@ -394,32 +426,38 @@ mod tests {
         }
     }
 
-    fn apply(life: &mut Lifecycle, at: Timestamp, what: &Do) -> Option<Step> {
-        let policy = Policy::default();
+    fn apply(life: &mut Lifecycle, at: Timestamp, what: &Do, policy: &Policy) -> Option<Step> {
         let (score, kind, networks) = match *what {
-            Tick => return life.ticked(at, &policy),
-            Evict => return life.evicted(at, &policy),
+            Tick => return life.ticked(at, policy),
+            Evict => return life.evicted(at, policy),
+            Allow => return life.allowlisted(at, policy),
             Scored(score) => (score, FluxKind::Single, 10.0),
             Judge(score, kind, networks) => (score, kind, networks),
         };
-        life.judged(at, DOMAIN, &verdict(score, kind, networks), &policy)
+        life.judged(at, DOMAIN, &verdict(score, kind, networks), policy)
     }
 
-    /// Runs a script and compares what happened, as `action severity` or an empty text.
     fn check(name: &str, script: &[(u64, Do, &str)]) -> Lifecycle {
+        check_by(&Policy::default(), name, script)
+    }
+
+    /// Runs a script and compares what happened, as `action severity`, in brackets if it is not
+    /// written, or an empty text.
+    fn check_by(policy: &Policy, name: &str, script: &[(u64, Do, &str)]) -> Lifecycle {
         let mut life = Lifecycle::default();
         let mut revision = 0;
         for (index, (at_s, what, expect)) in script.iter().enumerate() {
             let at = Timestamp::from_secs(1_000_000 + at_s);
-            let step = apply(&mut life, at, what);
+            let step = apply(&mut life, at, what, policy);
             let got = step.map_or_else(String::new, |step| {
-                let threshold = Policy::default().thresholds[step.severity as usize];
+                let threshold = policy.thresholds[step.severity as usize];
                 assert_eq!(step.threshold, threshold, "{name}, row {index}: threshold");
                 assert_eq!(life.severity(), step.severity, "{name}, row {index}: severity");
-                format!("{} {}", step.action.as_str(), step.severity.as_str())
+                let words = format!("{} {}", step.action.as_str(), step.severity.as_str());
+                if step.is_written { words } else { format!("({words})") }
             });
             assert_eq!(got, *expect, "{name}, row {index}");
-            match step.map(|s| s.action) {
+            match step.filter(|s| s.is_written).map(|s| s.action) {
                 None => {}
                 Some(Action::New) => revision = 1,
                 Some(_) => revision += 1,
@@ -545,8 +583,113 @@ mod tests {
         assert!(!life.is_open());
         assert_eq!(life.quiet_at(), None);
         check("evicted", &[(0, Scored(200), "flux-new high"), (7, Evict, "flux-ended high")]);
-        let reasons = [CloseReason::Quiet, CloseReason::Evicted].map(CloseReason::as_str);
-        assert_eq!(reasons, ["quiet", "evicted"]);
+        let reasons = [CloseReason::Quiet, CloseReason::Allowlisted, CloseReason::Evicted];
+        assert_eq!(reasons.map(CloseReason::as_str), ["quiet", "allowlisted", "evicted"]);
+    }
+
+    #[test]
+    fn what_an_allow_list_covers_ends_and_opens_nothing() {
+        check(
+            "open",
+            &[
+                (0, Scored(200), "flux-new high"),
+                (100, Allow, "flux-ended high"),
+                (200, Allow, ""),
+                // The entry has expired.
+                (300, Scored(200), "flux-reopened high"),
+            ],
+        );
+        check(
+            "pending",
+            &[
+                (0, Scored(110), ""),
+                (30, Allow, ""),
+                (60, Scored(110), ""),
+                (119, Scored(110), ""),
+                (120, Scored(110), "flux-new low"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_below_the_written_severity_is_followed_and_told_when_it_rises() {
+        let policy = Policy { severity_min: Severity::Medium, ..Policy::default() };
+        let life = check_by(
+            &policy,
+            "rises",
+            &[
+                (0, Scored(110), ""),
+                (60, Scored(110), "(flux-new low)"),
+                (100, Scored(150), "flux-new medium"),
+                (200, Scored(110), ""),
+                (300, Scored(200), "flux-ongoing high"),
+                (DAY_S + 300, Tick, "flux-ended high"),
+                // Reopened below, and risen later.
+                (DAY_S + 400, Scored(110), ""),
+                (DAY_S + 460, Scored(110), "(flux-reopened low)"),
+                (DAY_S + 500, Scored(180), "flux-reopened high"),
+            ],
+        );
+        assert_eq!(life.opened().secs(), 1_000_060, "opened when it was found, not when told");
+        let life = check_by(
+            &policy,
+            "ends without a word",
+            &[
+                (0, Scored(110), ""),
+                (60, Scored(110), "(flux-new low)"),
+                (DAY_S + 60, Tick, "(flux-ended low)"),
+                (DAY_S + 100, Scored(150), "flux-new medium"),
+            ],
+        );
+        assert_eq!(life.opened().secs(), 1_000_100 + DAY_S, "nobody was told of the first");
+    }
+
+    #[test]
+    fn a_kind_that_is_off_is_followed_and_told_when_it_turns() {
+        use FluxKind::{Double, Single};
+        check_by(
+            &Policy { kinds: [false, true], ..Policy::default() },
+            "single flux off",
+            &[
+                (0, Judge(200, Single, 10.0), "(flux-new high)"),
+                (900, Judge(200, Single, 20.0), "(flux-ongoing high)"),
+                (1_000, Judge(200, Double, 20.0), "flux-new high"),
+                (1_100, Evict, "flux-ended high"),
+            ],
+        );
+        check_by(
+            &Policy { kinds: [true, false], ..Policy::default() },
+            "double flux off: what was told is told to its end",
+            &[
+                (0, Judge(150, Single, 10.0), "flux-new medium"),
+                (900, Judge(200, Double, 10.0), "(flux-ongoing high)"),
+                (1_000, Evict, "flux-ended high"),
+            ],
+        );
+    }
+
+    #[test]
+    fn hysteresis_and_the_pause_between_lines_are_the_policys() {
+        let policy = Policy {
+            sure_margin: Score(100),
+            doubt_margin: Score(0),
+            confirm_s: 10,
+            update_s: 60,
+            ..Policy::default()
+        };
+        check_by(
+            &policy,
+            "own margins",
+            &[
+                (0, Scored(200), ""),
+                (5, Scored(109), ""),
+                (10, Scored(200), ""),
+                (20, Scored(200), "flux-new high"),
+                (79, Judge(200, FluxKind::Double, 10.0), ""),
+                (80, Judge(200, FluxKind::Double, 10.0), "flux-ongoing high"),
+            ],
+        );
+        check_by(&policy, "sure", &[(0, Scored(210), "flux-new high")]);
     }
 
     #[test]

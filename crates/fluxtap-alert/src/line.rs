@@ -5,16 +5,17 @@
 //! the counts beside them stay true.
 
 use crate::shape::{
-    Address, Answer, AsnShare, Asns, Compare, Countries, CountryShare, Decimal, Dns, Event, Flux,
-    Fluxtap, Hosts, Indicator, Ingress, Interface, IpCounts, Life, Line, Network, Observer,
-    Quality, Question, Related, Rule, Schema, Servers, Source, Suppression, Tactic, Technique,
-    Term, Threat, Ttl, Tunnel, Version, Vlan, Window,
+    Address, Answer, AsnShare, Asns, ClientList, Compare, Countries, CountryShare, Decimal, Dns,
+    Event, Flux, Fluxtap, Hosts, Indicator, Ingress, Interface, IpCounts, Life, Line, Network,
+    Observer, Quality, Question, Related, Rule, Schema, Servers, Source, Suppression, Tactic,
+    Technique, Term, Threat, Ttl, Tunnel, Version, Vlan, Window,
 };
 use crate::shares::{Shares, judged};
 use crate::words::{self, bounded, rfc3339};
-use crate::{Action, Alert, shape};
-use fluxtap_flux::{FluxKind, MODEL, Severity, TermId};
+use crate::{Action, Alert, Clients, shape};
+use fluxtap_flux::{FluxKind, Severity, TermId};
 use fluxtap_intel::{Intel, suffix};
+use fluxtap_window::limits::CLIENTS_LISTED_MAX;
 use fluxtap_window::{AddressSeen, Evidence};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::{WireText, labels};
@@ -66,6 +67,10 @@ pub struct Context<'a> {
     pub sequence: u64,
     /// Version of the program.
     pub version: &'a str,
+    /// Name of the model with its changed settings: see [`fluxtap_flux::model_id`].
+    pub model: &'a str,
+    /// What is said about the clients that asked.
+    pub clients: Clients<'a>,
     /// When the line is written: the time of the packet in replay, the clock's on a mirror port.
     pub created: Timestamp,
     /// Whether queries were seen beside the responses; `None` if nobody looked.
@@ -122,6 +127,10 @@ enum Part {
     Texts,
     /// The domain as an indicator; it still stands in `dns.question.registered_domain`.
     Indicator,
+    /// Clients, where they are listed.
+    Clients,
+    /// The tunnel the packets came in.
+    Tunnel,
 }
 
 /// No entry of the address list is longer than this in bytes, so that leaving out one for every so
@@ -129,14 +138,15 @@ enum Part {
 const ADDRESS_OCTETS_MAX: usize = 240;
 
 /// How many entries of each [`Part`] are written at most.
-struct Room([usize; 12]);
+struct Room([usize; 14]);
 
 impl Room {
-    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1]);
+    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1, CLIENTS_LISTED_MAX, 1]);
 
     /// What gives way first, and how far; the rows from the second `Addresses` on are only reached
     /// by names of hundreds of escaped bytes.
-    const ORDER: [(Part, usize); 17] = [
+    const ORDER: [(Part, usize); 20] = [
+        (Part::Clients, 4),
         (Part::Addresses, 4),
         (Part::Orgs, 0),
         (Part::Hosts, 1),
@@ -144,6 +154,7 @@ impl Room {
         (Part::Related, 2),
         (Part::Answers, 1),
         (Part::Addresses, 0),
+        (Part::Clients, 0),
         (Part::Alias, 0),
         (Part::Servers, 0),
         (Part::Hosts, 0),
@@ -154,6 +165,7 @@ impl Room {
         (Part::Tops, 0),
         (Part::Resolved, 0),
         (Part::Indicator, 0),
+        (Part::Tunnel, 0),
     ];
 
     const fn of(&self, part: Part) -> usize {
@@ -362,7 +374,24 @@ impl<'a> View<'a> {
                 hosts.push(name);
             }
         }
-        Related { hosts, ip: self.resolved() }
+        let mut ip = self.resolved();
+        if matches!(self.context.clients, Clients::List) {
+            let listed = self.clients().map_or_else(Vec::new, |clients| clients.ids);
+            ip.extend(listed);
+        }
+        Related { hosts, ip }
+    }
+
+    /// The clients that asked last, as far as the setting lets them be listed.
+    fn clients(&self) -> Option<ClientList<'a>> {
+        let mode = self.context.clients.mode()?;
+        let evidence = &self.alert.evidence;
+        let listed = evidence.client_list.iter().take(self.room.of(Part::Clients));
+        let ids: Vec<String> =
+            listed.filter_map(|&client| self.context.clients.shown(client)).collect();
+        // Clients are counted by estimate, which may be below what is listed.
+        let known = evidence.clients.max(evidence.client_list.len() as u32);
+        Some(ClientList { mode, more: known.saturating_sub(ids.len() as u32), ids })
     }
 
     fn observer(&self) -> Observer<'a> {
@@ -379,6 +408,8 @@ impl<'a> View<'a> {
     }
 
     fn fluxtap(&self) -> Fluxtap<'a> {
+        let is_tunnel_told = self.room.of(Part::Tunnel) > 0;
+        let tunnel = self.alert.evidence.tunnel.filter(|_| is_tunnel_told);
         let compare = &self.alert.subject.compare;
         Fluxtap {
             schema: Schema { name: "fluxtap.alert", version: SCHEMA_VERSION },
@@ -409,7 +440,7 @@ impl<'a> View<'a> {
                     SourceKind::Live => "live",
                     SourceKind::Replay => "replay",
                 },
-                tunnel: self.alert.evidence.tunnel.map(|tunnel| Tunnel {
+                tunnel: tunnel.map(|tunnel| Tunnel {
                     kind: tunnel.kind.as_str(),
                     id: tunnel.id.map(|id| id.to_string()),
                 }),
@@ -444,7 +475,7 @@ impl<'a> View<'a> {
             threshold: Decimal(self.alert.threshold.points()),
             ownership_factor: Decimal(verdict.ownership_factor),
             openness_gate: Decimal(verdict.openness_gate),
-            model: MODEL,
+            model: self.context.model,
         }
     }
 
@@ -488,7 +519,8 @@ impl<'a> View<'a> {
             refreshes: subject.refreshes,
             replaced: subject.replaced,
             special_use: evidence.special_use,
-            subtracted: subject.subtracted,
+            subtracted: subject.subtracted.saturating_add(subject.allowed),
+            client_list: self.clients(),
         }
     }
 
@@ -569,7 +601,7 @@ impl<'a> View<'a> {
         let (intel, evidence) = (self.context.intel, &self.alert.evidence);
         let zone = intel.zone(&evidence.terminal).or_else(|| intel.zone(&evidence.host));
         Suppression {
-            allowlisted: false,
+            allowlisted: self.alert.is_allowlisted,
             cdn_addresses_subtracted: self.alert.subject.subtracted,
             zone: zone.map(|zone| bounded(&zone.name, LABEL_OCTETS_MAX)),
         }

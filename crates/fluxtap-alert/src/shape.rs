@@ -264,6 +264,17 @@ pub(crate) struct Evidence<'a> {
     pub(crate) replaced: u32,
     pub(crate) special_use: u32,
     pub(crate) subtracted: u32,
+    /// The one field that is left out where no setting asks for it: who does not list clients
+    /// should see in the schema of his lines that there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_list: Option<ClientList<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ClientList<'a> {
+    pub(crate) mode: &'a str,
+    pub(crate) ids: Vec<String>,
+    pub(crate) more: u32,
 }
 
 #[derive(Serialize)]

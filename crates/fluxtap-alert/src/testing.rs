@@ -1,6 +1,6 @@
 //! Alerts built by hand for the tests.
 
-use crate::{Action, Alert, Context, SourceKind};
+use crate::{Action, Alert, Clients, Context, SourceKind};
 use fluxtap_flux::{FluxKind, Score, Severity, Term, TermId, Verdict};
 use fluxtap_intel::{AddressClass, Country, Intel, Owner};
 use fluxtap_window::{
@@ -39,6 +39,8 @@ pub(crate) fn context(intel: &Intel) -> Context<'_> {
         source: SourceKind::Live,
         sequence: 1_042,
         version: "0.1.0",
+        model: fluxtap_flux::MODEL,
+        clients: Clients::Count,
         created: Timestamp((AT_MS + 594) * 1_000_000),
         queries_visible: Some(true),
     }
@@ -150,6 +152,7 @@ pub(crate) fn alert() -> Alert {
             ttl_s: [30, 60, 60],
             ..Evidence::default()
         },
+        is_allowlisted: false,
     };
     let terms = vec![
         term(TermId::Networks, 46.0, 4.0, 57),

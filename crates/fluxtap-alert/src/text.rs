@@ -2,15 +2,15 @@
 
 use crate::line::{ORG_CHARS_MAX, degraded};
 use crate::shares::judged;
-use crate::words::{self, counted, rfc3339, shortened};
+use crate::words::{self, counted, rfc3339};
 use crate::{Action, Alert, Context};
 use fluxtap_window::{AddressSeen, Evidence};
-use fluxtap_wire::name::WireText;
+use fluxtap_wire::shown::{columns, shown, shown_name};
 
 /// Widest line in columns.
 const COLUMNS_MAX: usize = 100;
 
-/// Widest name in columns; a longer one is cut and ends in three dots.
+/// Widest name in columns.
 const NAME_COLUMNS_MAX: usize = 50;
 
 /// Most addresses, hosts or name servers that are listed.
@@ -18,8 +18,9 @@ const LISTED_MAX: usize = 8;
 
 /// Appends the alert to `out` as a headline and a few indented lines of at most 100 columns.
 ///
-/// Plain printable ASCII without colour codes: every name from the wire is escaped, so that no
-/// name can move the cursor or forge a line.
+/// Without colour codes, and with everything from outside as [`fluxtap_wire::shown`] shows it, so
+/// that no name can move the cursor or forge a line: names from the wire are printable ASCII,
+/// holders of address space keep the letters of their language.
 pub fn write_text(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     let (verdict, evidence) = (&alert.verdict, &alert.evidence);
     let mut page = Page { out };
@@ -46,6 +47,8 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     if evidence.first_ms > 0 {
         page.prose(&sights(evidence));
     }
+    let clients = evidence.client_list.iter().filter_map(|&ip| context.clients.shown(ip));
+    page.list("clients", clients, LISTED_MAX);
     page.list("left out", left_out(alert).into_iter(), usize::MAX);
     let degraded = degraded(alert, context);
     page.list("degraded", degraded.iter().map(|word| word.replace('_', " ")), usize::MAX);
@@ -77,8 +80,7 @@ fn address(seen: &AddressSeen, context: &Context<'_>) -> String {
     if owner.asn != 0 {
         let org = context.intel.org(owner.asn).unwrap_or_default();
         // A holder's name comes from a registry, where anyone can write what he likes.
-        let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-        let org: String = org.chars().take(ORG_CHARS_MAX).map(plain).collect();
+        let org = shown(org, ORG_CHARS_MAX);
         facts.push(format!("AS{} {org}", owner.asn).trim_end().to_owned());
     }
     facts.extend(owner.country.as_str().map(str::to_owned));
@@ -110,6 +112,10 @@ fn left_out(alert: &Alert) -> Vec<String> {
         let many = "addresses of content networks";
         parts.push(counted(subtracted, "address of a content network", many));
     }
+    if alert.subject.allowed > 0 {
+        let many = "addresses on the allow list";
+        parts.push(counted(alert.subject.allowed, "address on the allow list", many));
+    }
     if special > 0 {
         parts.push(counted(special, "special-use address", "special-use addresses"));
     }
@@ -117,7 +123,7 @@ fn left_out(alert: &Alert) -> Vec<String> {
 }
 
 fn name(wire: &[u8]) -> String {
-    shortened(&WireText(wire).to_string(), NAME_COLUMNS_MAX)
+    shown_name(wire, NAME_COLUMNS_MAX)
 }
 
 /// `2026-11-22 13:05:10Z`: a person needs no milliseconds.
@@ -136,8 +142,8 @@ impl Page<'_> {
         let severity = alert.severity.as_str().to_uppercase();
         let action = alert.action.as_str();
         let front = format!("{} {severity} {action} ", time(alert.at.millis()));
-        let domain = WireText(&alert.evidence.domain).to_string();
-        self.line(&format!("{front}{}", shortened(&domain, COLUMNS_MAX - front.len())));
+        let domain = shown_name(&alert.evidence.domain, COLUMNS_MAX - front.len());
+        self.line(&format!("{front}{domain}"));
     }
 
     /// An indented sentence, broken between words.
@@ -165,7 +171,8 @@ impl Page<'_> {
         for item in items {
             if !is_first {
                 line.push_str(between);
-                if line.trim_end().len() + item.len() + between.len() > COLUMNS_MAX {
+                let between = columns(between);
+                if columns(line.trim_end()) + columns(item) + between > COLUMNS_MAX {
                     self.line(line.trim_end());
                     line = String::from("    ");
                 }
@@ -198,8 +205,8 @@ mod tests {
         let text = String::from_utf8(out).expect("ASCII");
         assert!(text.ends_with('\n'));
         for (index, line) in text.lines().enumerate() {
-            assert!(line.len() <= COLUMNS_MAX, "{} columns: {line}", line.len());
-            assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line:?}");
+            assert!(columns(line) <= COLUMNS_MAX, "{} columns: {line}", columns(line));
+            assert_eq!(fluxtap_wire::shown::escaped(line), line);
             assert_eq!(line.starts_with("  "), index > 0, "one headline: {line}");
             assert_eq!(line.trim_end(), line);
         }
@@ -295,7 +302,7 @@ mod tests {
             alert.evidence.server_names = vec![name; 64];
             set_terms(&mut alert, all_terms());
             let text = text(&alert, &context(&intel));
-            assert!(text.lines().count() < 40, "{text}");
+            assert!(text.is_ascii() && text.lines().count() < 40, "{text}");
             assert!(text.contains("and 56 more"), "{text}");
         }
     }

@@ -2,39 +2,22 @@
 
 use crate::{Action, Alert, CloseReason};
 use fluxtap_flux::{FluxKind, Term, TermId};
+use fluxtap_intel::Day;
 use fluxtap_window::Subject;
+use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown};
 use std::fmt::Write as _;
 
 /// Last millisecond whose year has four digits (9999-12-31T23:59:59.999Z).
 const MILLIS_MAX: u64 = 253_402_300_799_999;
 
-/// Columns of a name inside a sentence; the fields have it whole.
-pub(crate) const NAME_COLUMNS_MAX: usize = 80;
-
 /// A time in milliseconds since the epoch as RFC 3339, UTC, three digits of a second.
 pub fn rfc3339(millis: u64) -> String {
     let millis = millis.min(MILLIS_MAX);
     let (second, of_second) = (millis / 1_000, millis % 1_000);
-    let (year, month, day) = civil(second / 86_400);
+    let day = Day::of(second);
     let of_day = second % 86_400;
     let (hours, minutes, seconds) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{of_second:03}Z")
-}
-
-/// Year, month and day of a day since 1970-01-01 in the Gregorian calendar.
-///
-/// Counted from 1 March of the year 0, so that the leap day is the last of its year and the months
-/// before it repeat with 153 days in five (31, 30, 31, 30, 31).
-fn civil(day_of_epoch: u64) -> (u64, u64, u64) {
-    let day = day_of_epoch + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    // Leap days are taken out of the count: one in 4 years, none in 100, one in 400.
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (400 * era + year_of_era + u64::from(month <= 2), month, day_of_month)
+    format!("{day}T{hours:02}:{minutes:02}:{seconds:02}.{of_second:03}Z")
 }
 
 /// The first characters of `text`, as many as take at most `octets_max` bytes in a JSON string
@@ -52,14 +35,6 @@ pub(crate) fn bounded(text: &str, octets_max: usize) -> &str {
         }
     }
     text
-}
-
-/// A name that is already escaped, cut to `columns_max` columns; three dots say that it was.
-pub(crate) fn shortened(name: &str, columns_max: usize) -> String {
-    if name.len() <= columns_max {
-        return name.to_owned();
-    }
-    format!("{}...", name.get(..columns_max.saturating_sub(3)).unwrap_or_default())
 }
 
 /// `1 network`, `2 networks`.
@@ -88,9 +63,9 @@ pub(crate) const fn kind(kind: FluxKind) -> &'static str {
     }
 }
 
-/// The one sentence that the alert comes down to; the caller escapes and bounds the name.
+/// The one sentence that the alert comes down to; `domain` is its name as text, of any length.
 pub(crate) fn message(alert: &Alert, domain: &str) -> String {
-    let name = shortened(domain, NAME_COLUMNS_MAX);
+    let name = shown(domain, NAME_COLUMNS_MAX);
     let (kind, seen, score) = (kind(alert.verdict.kind), seen(alert), alert.verdict.score.points());
     let severity = alert.severity.as_str();
     match alert.action {
@@ -117,6 +92,7 @@ pub(crate) fn message(alert: &Alert, domain: &str) -> String {
 pub(crate) const fn why_ended(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Quiet => "ended because a day went by without flux",
+        CloseReason::Allowlisted => "ended because the allow list covers it",
         CloseReason::Evicted => "ended because its history had to make room",
     }
 }

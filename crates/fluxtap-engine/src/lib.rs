@@ -11,8 +11,10 @@
 
 mod clock;
 mod decoder;
+mod relief;
 mod shard;
 
 pub use clock::{ClockCounts, LATENESS_LIVE_S, LATENESS_REPLAY_S};
 pub use decoder::{DecodeCounts, Decoder, MESSAGE_ENDS};
-pub use shard::{ALERTS_TRACKED_MAX, OpenAlert, Shard, ShardCounts};
+pub use relief::{AllowUse, Relief, relieve};
+pub use shard::{ALERTS_TRACKED_MAX, Explained, OpenAlert, Shard, ShardCounts};

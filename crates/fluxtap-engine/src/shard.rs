@@ -1,11 +1,12 @@
 //! Windows, judgement and the life of alerts, in event time.
 
-use fluxtap_alert::{Action, Alert, Lifecycle, Step};
-use fluxtap_flux::{Policy, Severity, Verdict, judge};
+use crate::relief::{AllowUse, Noted, Relief, relieve};
+use fluxtap_alert::{Action, Alert, CloseReason, Lifecycle, Step};
+use fluxtap_flux::{FluxKind, Policy, Severity, Verdict, judge};
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
 use fluxtap_window::{
-    DomainRef, DomainWindow, Evidence, Rank, ServerEvidence, Subject, Table, TableCounts,
+    DomainRef, DomainWindow, Evidence, Features, Rank, ServerEvidence, Subject, Table, TableCounts,
     WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
@@ -49,6 +50,20 @@ pub struct ShardCounts {
     pub pools: u64,
     /// Findings that could not be followed because of [`ALERTS_TRACKED_MAX`].
     pub alerts_refused: u64,
+    /// Alerts that opened and were not written, because the policy says so, by severity.
+    pub unwritten: [u64; 3],
+    /// Domains whose alert the operator's allow list kept back or ended, each once a day, UTC.
+    pub suppressed: u64,
+}
+
+/// What the curated lists explained away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explained {
+    /// Answers with addresses behind a curated zone, by its number in [`Intel::zones`].
+    pub zones: Vec<u64>,
+    /// Addresses of content networks at domains that were judged, by autonomous system. There are
+    /// as many as the address table has of that kind at most.
+    pub edges: BTreeMap<u32, u64>,
 }
 
 /// A domain whose alert is open at the end.
@@ -69,7 +84,27 @@ pub struct OpenAlert {
 struct Record {
     lifecycle: Lifecycle,
     domain: Option<DomainRef>,
-    basis: Option<(Verdict, Subject, Option<ServerEvidence>)>,
+    basis: Option<Basis>,
+    noted: Noted,
+}
+
+/// What a judgement rested on.
+#[derive(Clone, Debug)]
+struct Basis {
+    verdict: Verdict,
+    subject: Subject,
+    servers: Option<ServerEvidence>,
+    /// The kind of the finding of which entries of the allow list took a part away.
+    relieved: Option<FluxKind>,
+}
+
+impl Basis {
+    fn of(verdict: Verdict, features: Features, relieved: Option<FluxKind>) -> Self {
+        let subject = features.subjects[verdict.subject].clone();
+        // What was measured of the servers went into the verdict; an alert shows their counts.
+        let servers = features.servers.map(|s| ServerEvidence { subjects: Vec::new(), ..s });
+        Self { verdict, subject, servers, relieved }
+    }
 }
 
 /// See the crate's head.
@@ -86,6 +121,9 @@ pub struct Shard {
     swept: Timestamp,
     sweep_partition: u8,
     counts: ShardCounts,
+    explained: Explained,
+    /// By position in the allow list.
+    allow_uses: Vec<AllowUse>,
 }
 
 impl Shard {
@@ -102,7 +140,16 @@ impl Shard {
             swept: Timestamp::default(),
             sweep_partition: 0,
             counts: ShardCounts::default(),
+            explained: Explained::default(),
+            allow_uses: Vec::new(),
         }
+    }
+
+    /// The same, which keeps the clients that asked last: see [`Table::list_clients`].
+    #[must_use]
+    pub fn with_client_lists(mut self) -> Self {
+        self.table.list_clients();
+        self
     }
 
     /// Takes a batch in; alerts that fall due are appended to `out` in order of (time, domain).
@@ -111,6 +158,14 @@ impl Shard {
         for observation in batch.observations() {
             self.tick(observation.at, intel, out);
             self.counts.observations += 1;
+            if let Some(zone) = observation.zone
+                && !batch.addresses(observation).is_empty()
+            {
+                let zone = usize::from(zone);
+                let zones = &mut self.explained.zones;
+                zones.resize(zones.len().max(zone + 1), 0);
+                zones[zone] += 1;
+            }
             let Some(applied) = self.table.apply(observation, batch) else { continue };
             if !applied.is_refreshed {
                 continue;
@@ -138,7 +193,7 @@ impl Shard {
         }
         self.now = now;
         self.run_until(now, intel, out);
-        self.sweep(now, out);
+        self.sweep(now, intel, out);
     }
 
     /// The end of input: judges everything that waits, at the time it would have been.
@@ -146,7 +201,7 @@ impl Shard {
         while let Some((&last_s, _)) = self.due.last_key_value() {
             self.run_until(Timestamp::from_secs(u64::from(last_s)), intel, out);
         }
-        self.collect_evicted(out);
+        self.collect_evicted(intel, out);
     }
 
     /// The counters.
@@ -155,18 +210,31 @@ impl Shard {
         self.counts
     }
 
+    /// What the curated lists explained away.
+    #[must_use]
+    pub const fn explained(&self) -> &Explained {
+        &self.explained
+    }
+
+    /// How often entries of the allow list mattered, by position in it; those behind the last that
+    /// did are not there.
+    #[must_use]
+    pub fn allow_uses(&self) -> &[AllowUse] {
+        &self.allow_uses
+    }
+
     /// The counters of the windows.
     #[must_use]
     pub fn table_counts(&self) -> TableCounts {
         self.table.counts()
     }
 
-    /// Alerts that are open, in order of their domains.
+    /// Alerts that are open and were written, in order of their domains.
     #[must_use]
     pub fn open_alerts(&self) -> Vec<OpenAlert> {
         self.records
             .iter()
-            .filter(|(_, record)| record.lifecycle.is_open())
+            .filter(|(_, r)| r.lifecycle.is_open() && !r.lifecycle.is_untold())
             .map(|(domain, record)| OpenAlert {
                 domain: domain.to_vec(),
                 id: record.lifecycle.id().to_owned(),
@@ -193,7 +261,7 @@ impl Shard {
                     let Some((_, domains)) = self.due.pop_first() else { return };
                     self.judge_all(due, domains, intel, out);
                 }
-                (_, Some(end)) => self.end_quiet(end, out),
+                (_, Some(end)) => self.end_quiet(end, intel, out),
                 _ => return,
             }
         }
@@ -207,7 +275,7 @@ impl Shard {
         intel: &Intel,
         out: &mut Vec<Alert>,
     ) {
-        self.collect_evicted(out);
+        self.collect_evicted(intel, out);
         let mut named: Vec<(Box<[u8]>, DomainRef)> = domains
             .into_iter()
             .filter_map(|d| self.table.get(d).map(|window| (window.name().into(), d)))
@@ -228,23 +296,40 @@ impl Shard {
         out: &mut Vec<Alert>,
     ) {
         let Some(window) = self.table.get_mut(domain) else { return };
-        window.look_up_owners(intel);
+        window.look_up_owners(intel, &mut self.explained.edges);
         self.counts.judgements += 1;
         let now_s = seconds(at);
-        let features = window.features(now_s, self.policy.addresses_min, intel.has_table());
+        let (policy, has_table) = (self.policy, intel.has_table());
+        let features = window.features(now_s, policy.addresses_min, has_table, None);
         let history_len = window.history_len();
-        let verdict = judge(&features, &self.policy);
         let mut rank = Rank::Plain;
         let mut is_pool = false;
-        if let Some(verdict) = verdict {
+        let verdict = judge(&features, &policy);
+        if let Some(verdict) = &verdict {
             is_pool = verdict.is_pool;
-            if verdict.score.0 * 2 >= self.policy.thresholds[0].0 {
+            // What an allow list suppresses is followed like any other suspicion.
+            if verdict.score.0 * 2 >= policy.thresholds[0].0 {
                 rank = Rank::Suspect;
             }
-            let subject = features.subjects[verdict.subject].clone();
-            if self.follow(at, name, domain, verdict, subject, features.servers, out) {
-                rank = Rank::Alerted;
+        }
+        let finding = verdict.as_ref().filter(|verdict| verdict.severity(&policy).is_some());
+        let relief = match finding {
+            Some(it) => relieve(window, it, now_s, has_table, &policy, intel.allow()),
+            None => self.covered(at, name, intel),
+        };
+        let is_open = match (relief, verdict) {
+            (Some(relief), verdict) => {
+                let kind = verdict.map(|verdict| verdict.kind);
+                self.follow_rest(at, name, domain, kind, relief, intel, out)
             }
+            (None, Some(verdict)) => {
+                let basis = Basis::of(verdict, features, None);
+                self.follow(at, name, domain, basis, intel, out)
+            }
+            (None, None) => false,
+        };
+        if is_open {
+            rank = Rank::Alerted;
         }
         let pause_s = match rank {
             Rank::Alerted => JUDGE_ALERTED_S,
@@ -256,35 +341,77 @@ impl Shard {
         }
     }
 
-    /// Lets the domain's alert follow the verdict; whether an alert is open then.
+    /// The entry of the allow list that covers a domain with an open alert, though nothing is found
+    /// now: it need not stay open for a day because the entry came when the flux was over.
+    fn covered(&self, at: Timestamp, name: &[u8], intel: &Intel) -> Option<Relief> {
+        let record = self.records.get(name).filter(|record| record.lifecycle.is_open())?;
+        let kind = record.basis.as_ref()?.verdict.kind;
+        let entry = intel.allow().in_force(at.secs(), kind as usize).name(name)?;
+        Some(Relief { entries: [entry].into(), rest: None })
+    }
+
+    /// Lets the domain's alert follow what an allow list leaves of a finding of a kind; whether an
+    /// alert is open then.
     #[expect(clippy::too_many_arguments, reason = "the parts of one judgement, used once")]
+    fn follow_rest(
+        &mut self,
+        at: Timestamp,
+        name: &[u8],
+        domain: DomainRef,
+        kind: Option<FluxKind>,
+        relief: Relief,
+        intel: &Intel,
+        out: &mut Vec<Alert>,
+    ) -> bool {
+        if !self.has_record(name) {
+            return false;
+        }
+        let is_suppressed = relief.is_suppressed(&self.policy);
+        let record = self.records.entry(name.into()).or_default();
+        record.domain = Some(domain);
+        let is_new = record.noted.note(at, &relief.entries, is_suppressed, &mut self.allow_uses);
+        self.counts.suppressed += u64::from(is_new);
+        if let Some((features, verdict)) = relief.rest
+            && !is_suppressed
+        {
+            let basis = Basis::of(verdict, features, kind);
+            return self.follow(at, name, domain, basis, intel, out);
+        }
+        if let Some(step) = record.lifecycle.allowlisted(at, &self.policy) {
+            let window = self.table.get(domain);
+            let alert = alert_of(step, record, window, name, at, &self.policy, intel);
+            self.tell(step, alert, out);
+        }
+        false
+    }
+
+    /// Whether there is a record of the domain, or room for one; if not, that is counted.
+    fn has_record(&mut self, name: &[u8]) -> bool {
+        let has = self.records.contains_key(name) || self.records.len() < ALERTS_TRACKED_MAX;
+        self.counts.alerts_refused += u64::from(!has);
+        has
+    }
+
+    /// Lets the domain's alert follow a judgement; whether an alert is open then.
     fn follow(
         &mut self,
         at: Timestamp,
         name: &[u8],
         domain: DomainRef,
-        verdict: Verdict,
-        subject: Subject,
-        servers: Option<ServerEvidence>,
+        basis: Basis,
+        intel: &Intel,
         out: &mut Vec<Alert>,
     ) -> bool {
-        let is_finding = verdict.severity(&self.policy).is_some();
-        if !self.records.contains_key(name) {
-            if !is_finding {
-                return false;
-            }
-            if self.records.len() >= ALERTS_TRACKED_MAX {
-                self.counts.alerts_refused += 1;
-                return false;
-            }
+        let is_finding = basis.verdict.severity(&self.policy).is_some();
+        let is_known = self.records.contains_key(name);
+        if !is_known && (!is_finding || !self.has_record(name)) {
+            return false;
         }
         let record = self.records.entry(name.into()).or_default();
-        let step = record.lifecycle.judged(at, name, &verdict, &self.policy);
+        let step = record.lifecycle.judged(at, name, &basis.verdict, &self.policy);
         record.domain = Some(domain);
         if is_finding || record.basis.is_none() {
-            // What was measured of the servers went into the verdict; an alert shows their counts.
-            let servers = servers.map(|s| ServerEvidence { subjects: Vec::new(), ..s });
-            record.basis = Some((verdict, subject, servers));
+            record.basis = Some(basis);
         }
         let is_open = record.lifecycle.is_open();
         if let Some(quiet_at) = record.lifecycle.quiet_at() {
@@ -292,23 +419,22 @@ impl Shard {
             self.next_end = Some(self.next_end.map_or(end, |next| next.min(end)));
         }
         if let Some(step) = step {
-            let evidence = evidence_of(self.table.get(domain), record, name, &self.policy);
-            let alert = alert_of(step, record, evidence, at);
-            self.count(&alert);
-            out.extend(alert);
+            let window = self.table.get(domain);
+            let alert = alert_of(step, record, window, name, at, &self.policy, intel);
+            self.tell(step, alert, out);
         }
         is_open
     }
 
     /// Ends the alerts that are quiet at `at`, in the order of their domains.
-    fn end_quiet(&mut self, at: Timestamp, out: &mut Vec<Alert>) {
+    fn end_quiet(&mut self, at: Timestamp, intel: &Intel, out: &mut Vec<Alert>) {
         let mut next: Option<Timestamp> = None;
         let mut ended = Vec::new();
         for (name, record) in &mut self.records {
             if let Some(step) = record.lifecycle.ticked(at, &self.policy) {
                 let window = record.domain.and_then(|d| self.table.get(d));
-                let evidence = evidence_of(window, record, name, &self.policy);
-                ended.extend(alert_of(step, record, evidence, at));
+                let alert = alert_of(step, record, window, name, at, &self.policy, intel);
+                ended.push((step, alert));
                 if let Some(window) = record.domain.and_then(|d| self.table.get_mut(d)) {
                     let next_judged_s = window.next_judged_s();
                     window.set_judged(next_judged_s, Rank::Suspect, false);
@@ -319,31 +445,29 @@ impl Shard {
             }
         }
         self.next_end = next;
-        for alert in ended {
-            self.count(&Some(alert.clone()));
-            out.push(alert);
+        for (step, alert) in ended {
+            self.tell(step, alert, out);
         }
     }
 
     /// Ends the alerts of domains whose state had to make room.
-    fn collect_evicted(&mut self, out: &mut Vec<Alert>) {
+    fn collect_evicted(&mut self, intel: &Intel, out: &mut Vec<Alert>) {
         let at = self.now;
         let mut gone = self.table.take_evicted();
         gone.sort_by(|a, b| a.name().cmp(b.name()));
         for window in gone {
-            let Some(record) = self.records.get_mut(window.name()) else { continue };
+            let name = window.name();
+            let Some(record) = self.records.get_mut(name) else { continue };
             if let Some(step) = record.lifecycle.evicted(at, &self.policy) {
-                let evidence = evidence_of(Some(&window), record, window.name(), &self.policy);
-                let alert = alert_of(step, record, evidence, at);
-                self.count(&alert);
-                out.extend(alert);
+                let alert = alert_of(step, record, Some(&window), name, at, &self.policy, intel);
+                self.tell(step, alert, out);
             }
         }
     }
 
     /// Once a minute drops what was not seen for the longest window, a partition at a time; after
     /// a longer gap all of them.
-    fn sweep(&mut self, now: Timestamp, out: &mut Vec<Alert>) {
+    fn sweep(&mut self, now: Timestamp, intel: &Intel, out: &mut Vec<Alert>) {
         if self.swept == Timestamp::default() {
             self.swept = now;
         }
@@ -352,7 +476,7 @@ impl Shard {
             return;
         }
         self.swept = now;
-        self.collect_evicted(out);
+        self.collect_evicted(intel, out);
         let longest_ms = u64::from(WINDOWS_S[3]) * 1_000;
         let before_ms = now.millis().saturating_sub(longest_ms);
         for _ in 0..minutes.min(limits::PARTITIONS as u64) {
@@ -360,20 +484,23 @@ impl Shard {
             self.sweep_partition = (self.sweep_partition + 1) % limits::PARTITIONS as u8;
         }
         if self.sweep_partition == 0 || minutes > limits::PARTITIONS as u64 {
-            self.records.retain(|_, record| !record.lifecycle.is_forgettable(now));
+            self.records.retain(|_, record| {
+                !record.lifecycle.is_forgettable(now) || !record.noted.is_forgettable(now)
+            });
         }
     }
 
-    fn count(&mut self, alert: &Option<Alert>) {
-        let Some(alert) = alert else { return };
-        self.counts.alerts += 1;
-        match alert.action {
-            Action::New | Action::Reopened => {
-                self.counts.opened[alert.severity as usize] += 1;
-            }
-            Action::Ended(_) => self.counts.ended += 1,
-            Action::Ongoing => {}
+    /// Counts a step, and hands on its alert if it is written.
+    fn tell(&mut self, step: Step, alert: Option<Alert>, out: &mut Vec<Alert>) {
+        let severity = step.severity as usize;
+        match (step.action, &alert) {
+            (Action::New | Action::Reopened, Some(_)) => self.counts.opened[severity] += 1,
+            (Action::New | Action::Reopened, None) => self.counts.unwritten[severity] += 1,
+            (Action::Ended(_), Some(_)) => self.counts.ended += 1,
+            (Action::Ended(_) | Action::Ongoing, _) => {}
         }
+        self.counts.alerts += u64::from(alert.is_some());
+        out.extend(alert);
     }
 }
 
@@ -387,26 +514,18 @@ fn seconds(at: Timestamp) -> u32 {
     u32::try_from(at.secs()).unwrap_or(u32::MAX - 1)
 }
 
-fn evidence_of(
-    window: Option<&DomainWindow>,
+/// The alert of a step, if it is written.
+fn alert_of(
+    step: Step,
     record: &Record,
+    window: Option<&DomainWindow>,
     name: &[u8],
+    at: Timestamp,
     policy: &Policy,
-) -> Evidence {
-    let (index, window_s) =
-        record.basis.as_ref().map_or((0, WINDOWS_S[3]), |(_, s, _)| (s.index, s.window_s));
-    match window {
-        // As of the last finding: a line that says the flux ended still shows what it was.
-        Some(window) => {
-            let fluxed_s = seconds(record.lifecycle.fluxed());
-            window.evidence(index, window_s, fluxed_s, policy.addresses_min)
-        }
-        None => Evidence { domain: name.to_vec(), host: name.to_vec(), ..Evidence::default() },
-    }
-}
-
-fn alert_of(step: Step, record: &Record, evidence: Evidence, at: Timestamp) -> Option<Alert> {
-    let (verdict, subject, servers) = record.basis.clone()?;
+    intel: &Intel,
+) -> Option<Alert> {
+    let basis = record.basis.as_ref().filter(|_| step.is_written)?;
+    let is_covered = matches!(step.action, Action::Ended(CloseReason::Allowlisted));
     Some(Alert {
         action: step.action,
         at,
@@ -416,9 +535,28 @@ fn alert_of(step: Step, record: &Record, evidence: Evidence, at: Timestamp) -> O
         closed: record.lifecycle.closed(),
         severity: step.severity,
         threshold: step.threshold,
-        verdict,
-        subject,
-        servers,
-        evidence,
+        verdict: basis.verdict.clone(),
+        subject: basis.subject.clone(),
+        servers: basis.servers.clone(),
+        evidence: evidence_of(basis, record.lifecycle.fluxed(), window, name, policy, intel),
+        is_allowlisted: is_covered || basis.relieved.is_some(),
     })
+}
+
+/// What was seen as of the last finding, at `fluxed`: a line that says the flux ended still shows
+/// what it was.
+fn evidence_of(
+    basis: &Basis,
+    fluxed: Timestamp,
+    window: Option<&DomainWindow>,
+    name: &[u8],
+    policy: &Policy,
+    intel: &Intel,
+) -> Evidence {
+    let Some(window) = window else {
+        return Evidence { domain: name.to_vec(), host: name.to_vec(), ..Evidence::default() };
+    };
+    let exempt = basis.relieved.map(|kind| intel.allow().in_force(fluxed.secs(), kind as usize));
+    let (index, window_s) = (basis.subject.index, basis.subject.window_s);
+    window.evidence(index, window_s, seconds(fluxed), policy.addresses_min, exempt.as_ref())
 }

@@ -14,115 +14,11 @@
 //! What it does not do: remember. Hysteresis and the life of an alert are the next crate's.
 #![forbid(unsafe_code)]
 
+mod policy;
+
+pub use policy::{FluxKind, MODEL, Policy, Score, Severity, model_id};
+
 use fluxtap_window::{Features, ServerEvidence, Subject};
-
-/// Thresholds and floors of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Scores that open an alert of low, medium and high severity.
-    pub thresholds: [Score; 3],
-    /// Fewest addresses of a subject that is judged.
-    pub addresses_min: usize,
-    /// Fewest cache fills of a subject that is judged.
-    pub refreshes_min: u32,
-    /// Fewest different address sets of a subject that is judged.
-    pub sets_min: u32,
-}
-
-/// Name of the model and its constants; changes whenever a verdict could.
-pub const MODEL: &str = "fluxtap-1.0";
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            thresholds: [Score(110), Score(140), Score(180)],
-            addresses_min: 5,
-            refreshes_min: 3,
-            sets_min: 2,
-        }
-    }
-}
-
-/// Points in tenths: sums are exact, so what is printed adds up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Score(pub i32);
-
-impl Score {
-    /// Rounds to tenths, halves away from zero.
-    #[must_use]
-    pub fn of(points: f64) -> Self {
-        Self(libm::round(points * 10.0) as i32)
-    }
-
-    /// The value in points.
-    #[must_use]
-    pub fn points(self) -> f64 {
-        f64::from(self.0) / 10.0
-    }
-
-    /// The score on the fixed scale from 0 to 100 that alerts carry as risk: 11, 14 and 18 points
-    /// are 40, 60 and 80; linear between them, from 0 and up to 100 at 30 points.
-    #[must_use]
-    pub fn risk(self) -> f64 {
-        const KNOTS: [(f64, f64); 5] =
-            [(0.0, 0.0), (11.0, 40.0), (14.0, 60.0), (18.0, 80.0), (30.0, 100.0)];
-        let points = self.points().clamp(0.0, 30.0);
-        let risk = KNOTS.windows(2).find(|pair| points <= pair[1].0).map_or(100.0, |pair| {
-            let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
-            y0 + (points - x0) / (x1 - x0) * (y1 - y0)
-        });
-        libm::round(risk * 10.0) / 10.0
-    }
-}
-
-/// How sure the finding is meant to make an operator; not how bad it would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Worth a look.
-    Low,
-    /// Likely.
-    Medium,
-    /// Hardly anything else.
-    High,
-}
-
-impl Severity {
-    /// 1 low, 2 medium, 3 high.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self as u8 + 1
-    }
-
-    /// The word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
-}
-
-/// What fluxes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FluxKind {
-    /// The addresses of the domain.
-    Single,
-    /// The addresses of the domain and of its name servers.
-    Double,
-}
-
-impl FluxKind {
-    /// The kind as alerts name it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Single => "single_flux",
-            Self::Double => "double_flux",
-        }
-    }
-}
 
 /// A term of the score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,7 +114,7 @@ pub struct Verdict {
     pub score: Score,
     /// What fluxes, if anything does.
     pub kind: FluxKind,
-    /// The terms that are not zero, in a fixed order.
+    /// The terms in a fixed order; those of [`judge`] are the ones that are not zero.
     pub terms: Vec<Term>,
     /// The gate g on diversity.
     pub openness_gate: f64,
@@ -254,59 +150,150 @@ pub fn judge(features: &Features, policy: &Policy) -> Option<Verdict> {
     let servers = features.servers.as_ref().map_or(0.0, |s| servers_points(s, features));
     let mut best: Option<Verdict> = None;
     for (index, subject) in features.subjects.iter().enumerate() {
-        if (subject.addresses as usize) < policy.addresses_min
-            || subject.refreshes < policy.refreshes_min
-            || subject.sets < policy.sets_min
-        {
+        if !floors(subject, policy).iter().all(Floor::is_met) {
             continue;
         }
-        let verdict = judge_subject(subject, index, servers, features, policy);
+        let verdict = reckon(subject, index, servers, features, policy).verdict;
         if best.as_ref().is_none_or(|b| verdict.score > b.score) {
             best = Some(verdict);
         }
     }
+    if let Some(best) = &mut best {
+        best.terms.retain(|term| term.points.0 != 0);
+    }
     best
 }
 
-fn judge_subject(
+/// How every subject in every window was reckoned, in the order of [`Features::subjects`]: also
+/// those that lack the evidence to be judged, and with the terms that gave nothing.
+///
+/// [`judge`] is the first of the highest scores among those that are judged.
+#[must_use]
+pub fn explain(features: &Features, policy: &Policy) -> Vec<Reckoning> {
+    let servers = features.servers.as_ref().map_or(0.0, |s| servers_points(s, features));
+    let subjects = features.subjects.iter().enumerate();
+    subjects.map(|(index, s)| reckon(s, index, servers, features, policy)).collect()
+}
+
+/// The score of one subject in one window with all its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reckoning {
+    /// What comes out. Its terms are all there are, in a fixed order; those that do not apply have
+    /// 0 points.
+    pub verdict: Verdict,
+    /// What there must be at least for the subject to be judged: addresses, refreshes, sets.
+    pub floors: [Floor; 3],
+    /// The gate on diversity and what set it.
+    pub gate: Gate,
+    /// The ownership factor and what set it.
+    pub ownership: Ownership,
+}
+
+impl Reckoning {
+    /// Whether there is the evidence to judge it.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.floors.iter().all(Floor::is_met)
+    }
+}
+
+/// Least evidence of one sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Floor {
+    /// Of what, as the field of [`Subject`].
+    pub name: &'static str,
+    /// How much there is.
+    pub value: u64,
+    /// How much there must be.
+    pub minimum: u64,
+}
+
+impl Floor {
+    /// Whether there is enough.
+    #[must_use]
+    pub const fn is_met(&self) -> bool {
+        self.value >= self.minimum
+    }
+}
+
+/// The gate g on diversity and its parts, in the order in which they act.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// The gate, 0 to 1, not rounded.
+    pub value: f64,
+    /// Too few refreshes to tell openness: 0.7 instead.
+    pub is_undecided: bool,
+    /// Openness o, which otherwise makes `0.25 + 0.75 o`.
+    pub openness: f64,
+    /// Nobody was seen to be given something new: at most 0.3.
+    pub is_unwitnessed: bool,
+    /// A snapshot that no operator owns holds it open: at least 0.6.
+    pub is_held_open: bool,
+}
+
+/// The ownership factor q and its parts: `(1 - pool) (1 - blocks)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ownership {
+    /// The factor, 0.0225 to 1, not rounded.
+    pub value: f64,
+    /// Mixed ownership m, the larger of the subject's and the whole history's.
+    pub mixed: f64,
+    /// What mixed ownership takes, less where sets follow each other.
+    pub pool: f64,
+    /// Density d, the larger of the subject's and the whole history's.
+    pub density: f64,
+    /// What density takes.
+    pub blocks: f64,
+}
+
+/// What a subject must have at least to be judged.
+fn floors(subject: &Subject, policy: &Policy) -> [Floor; 3] {
+    let floor = |name, value: u32, minimum: u64| Floor { name, value: value.into(), minimum };
+    [
+        floor("addresses", subject.addresses, policy.addresses_min as u64),
+        floor("refreshes", subject.refreshes, policy.refreshes_min.into()),
+        floor("sets", subject.sets, policy.sets_min.into()),
+    ]
+}
+
+fn reckon(
     subject: &Subject,
     index: usize,
     servers: f64,
     features: &Features,
     policy: &Policy,
-) -> Verdict {
+) -> Reckoning {
     let mixed = match features.history_mixed {
         _ if !features.has_table => 0.0,
         Some(whole) => subject.mixed.max(whole),
         None => subject.mixed,
     };
     let density = subject.density.max(features.history_density);
-    let ownership = ownership_factor(subject, mixed, density);
-    let gate = openness_gate(subject, mixed);
-    let mut terms = subject_terms(subject, features, gate, ownership);
+    let ownership = ownership(subject, mixed, density);
+    let gate = gate(subject, mixed);
+    let mut terms = subject_terms(subject, features, gate.value, ownership.value);
     let mut push = |id, value, reference, points| {
         terms.push(Term { id, value, reference, points: Score::of(points) });
     };
-    if let Some(server) = &features.servers {
-        push(TermId::Servers, f64::from(server.addresses), 6.0, servers);
-    }
+    let server_addresses = features.servers.as_ref().map_or(0, |s| s.addresses);
+    push(TermId::Servers, f64::from(server_addresses), 6.0, servers);
     push_counter_evidence(subject, features, &mut push);
-    terms.retain(|term| term.points.0 != 0);
     let score = Score(terms.iter().map(|t| t.points.0).sum());
     let without_ownership: f64 =
-        subject_terms(subject, features, gate, 1.0).iter().map(|t| t.points.points()).sum();
-    Verdict {
+        subject_terms(subject, features, gate.value, 1.0).iter().map(|t| t.points.points()).sum();
+    let verdict = Verdict {
         score,
         kind: if servers >= DOUBLE_FLUX_POINTS { FluxKind::Double } else { FluxKind::Single },
-        openness_gate: round2(gate),
-        ownership_factor: round2(ownership),
+        openness_gate: round2(gate.value),
+        ownership_factor: round2(ownership.value),
         is_pool: score < policy.thresholds[0]
             && mixed >= POOL_MIXED_MIN
             && without_ownership >= policy.thresholds[0].points(),
         subject: index,
         confidence: confidence(score, subject),
         terms,
-    }
+    };
+    Reckoning { verdict, floors: floors(subject, policy), gate, ownership }
 }
 
 /// Points of the name-server term from which on the flux is double.
@@ -318,25 +305,31 @@ const POOL_MIXED_MIN: f64 = 0.2;
 /// The factor q: falls to 0.15 as hosting and education take a quarter of the known owners (a
 /// volunteer pool), unless sets follow each other as flux does; and likewise as addresses lie in
 /// blocks, which operators own and botnets do not.
-fn ownership_factor(subject: &Subject, mixed: f64, density: f64) -> f64 {
+fn ownership(subject: &Subject, mixed: f64, density: f64) -> Ownership {
     let pool = 0.85 * ((mixed - 0.10) / 0.14).clamp(0.0, 1.0) * (1.0 - subject.succession);
     let blocks =
         if subject.addresses >= 6 { 0.85 * ((density - 1.25) / 0.75).clamp(0.0, 1.0) } else { 0.0 };
-    (1.0 - pool) * (1.0 - blocks)
+    Ownership { value: (1.0 - pool) * (1.0 - blocks), mixed, pool, density, blocks }
 }
+
+/// Refreshes below which openness cannot be told.
+const REFRESHES_OPEN_MIN: u32 = 5;
 
 /// The gate g: how far the set is open. Undecided while there are few refreshes; nearly shut when
 /// nobody was seen to be given something new; held open by a snapshot that no operator owns.
-fn openness_gate(subject: &Subject, mixed: f64) -> f64 {
-    let mut gate =
-        if subject.refreshes < 5 { 0.7 } else { (0.25 + 0.75 * subject.openness).clamp(0.25, 1.0) };
-    if subject.replaced < 2 {
-        gate = gate.min(0.3);
+fn gate(subject: &Subject, mixed: f64) -> Gate {
+    let openness = subject.openness;
+    let is_undecided = subject.refreshes < REFRESHES_OPEN_MIN;
+    let is_unwitnessed = subject.replaced < 2;
+    let is_held_open = subject.has_snapshot && mixed < 0.12;
+    let mut value = if is_undecided { 0.7 } else { (0.25 + 0.75 * openness).clamp(0.25, 1.0) };
+    if is_unwitnessed {
+        value = value.min(0.3);
     }
-    if subject.has_snapshot && mixed < 0.12 {
-        gate = gate.max(0.6);
+    if is_held_open {
+        value = value.max(0.6);
     }
-    gate
+    Gate { value, is_undecided, openness, is_unwitnessed, is_held_open }
 }
 
 /// The terms that rest on the subject's addresses.
@@ -361,18 +354,16 @@ fn subject_terms(subject: &Subject, features: &Features, gate: f64, ownership: f
     push(TermId::Spread, spread.entropy, 0.33, open * of_spread);
     let countries = f64::from(spread.countries);
     push(TermId::Countries, countries, 2.0, open * (0.7 * (countries - 2.0)).clamp(0.0, 3.0));
-    if subject.refreshes >= 5 {
-        push(TermId::Replacement, subject.openness, 0.0, ownership * 4.0 * subject.openness);
-    }
-    if subject.has_snapshot {
-        push(TermId::Snapshot, 1.0, 0.0, ownership * 3.0);
-    }
+    let of_openness =
+        if subject.refreshes >= REFRESHES_OPEN_MIN { 4.0 * subject.openness } else { 0.0 };
+    push(TermId::Replacement, subject.openness, 0.0, ownership * of_openness);
+    let snapshot = f64::from(u8::from(subject.has_snapshot));
+    push(TermId::Snapshot, snapshot, 0.0, ownership * 3.0 * snapshot);
     let known = f64::from(spread.access + spread.hosting + spread.education);
-    if known > 0.0 {
-        let share = f64::from(spread.access) / known;
-        let weight = (1.2 * known / networks.max(1.0)).min(1.0);
-        push(TermId::AccessShare, share, 0.5, (8.0 * (share - 0.5)).clamp(-4.0, 4.0) * weight);
-    }
+    // Without a known owner the share says nothing, and its weight is 0.
+    let share = f64::from(spread.access) / known.max(1.0);
+    let weight = (1.2 * known / networks.max(1.0)).min(1.0);
+    push(TermId::AccessShare, share, 0.5, (8.0 * (share - 0.5)).clamp(-4.0, 4.0) * weight);
     let of_ttl = match subject.ttl_s {
         0..=60 => 1.5,
         61..=300 => 1.0,
@@ -388,23 +379,24 @@ fn push_counter_evidence(
     push: &mut impl FnMut(TermId, f64, f64, f64),
 ) {
     let spread = &subject.spread;
-    if spread.asns == 1 && spread.owned == spread.networks && spread.access == 0 {
-        push(TermId::OneOwner, 1.0, 1.0, -4.0);
-    }
-    if let Some(old_share) = subject.old_share {
-        push(TermId::Longevity, round2(old_share), 0.0, -4.0 * old_share);
-    }
+    let has_one_owner = spread.asns == 1 && spread.owned == spread.networks && spread.access == 0;
+    push(TermId::OneOwner, f64::from(spread.asns), 1.0, if has_one_owner { -4.0 } else { 0.0 });
+    let old_share = subject.old_share.unwrap_or(0.0);
+    push(TermId::Longevity, round2(old_share), 0.0, -4.0 * old_share);
     let networks_in = |window_s: u32| {
         let of_subject = features.subjects.iter().filter(|s| s.index == subject.index);
         of_subject.filter(|s| s.window_s <= window_s).map(|s| s.spread.networks).max()
     };
-    if features.age_s >= 3 * 86_400
+    let (week, day) = (networks_in(604_800).unwrap_or(0), networks_in(86_400).unwrap_or(0));
+    let has_stopped = features.age_s >= 3 * 86_400
         && !features.is_history_cut
-        && let (Some(week), Some(day)) = (networks_in(604_800), networks_in(86_400))
-        && f64::from(week) < 1.3 * f64::from(day)
-    {
-        push(TermId::StaticPool, f64::from(week) / f64::from(day.max(1)), 1.3, -4.0);
-    }
+        && f64::from(week) < 1.3 * f64::from(day);
+    push(
+        TermId::StaticPool,
+        f64::from(week) / f64::from(day.max(1)),
+        1.3,
+        if has_stopped { -4.0 } else { 0.0 },
+    );
 }
 
 /// The name-server term: the servers' addresses are scored by the same formula, and what is above
@@ -422,8 +414,8 @@ fn servers_points(servers: &ServerEvidence, features: &Features) -> f64 {
         .map(|subject| {
             let mixed = if features.has_table { subject.mixed } else { 0.0 };
             let density = subject.density.max(servers.history_density);
-            let ownership = ownership_factor(subject, mixed, density);
-            let gate = openness_gate(subject, mixed);
+            let ownership = ownership(subject, mixed, density).value;
+            let gate = gate(subject, mixed).value;
             let terms = subject_terms(subject, &of_servers, gate, ownership);
             terms.iter().filter(|t| t.id != TermId::Ttl).map(|t| t.points.points()).sum::<f64>()
         })
@@ -441,4 +433,100 @@ fn confidence(score: Score, subject: &Subject) -> f64 {
 
 fn round2(value: f64) -> f64 {
     libm::round(value * 100.0) / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fluxtap_window::Spread;
+
+    /// A subject in flux: many networks in as many hands, and replacement goes on.
+    fn fluxing() -> Subject {
+        Subject {
+            window_s: 900,
+            refreshes: 8,
+            sets: 6,
+            changes: 6,
+            addresses: 30,
+            spread: Spread {
+                networks: 30,
+                prefixes: 30,
+                asns: 12,
+                countries: 6,
+                entropy: 1.0,
+                access: 28,
+                hosting: 2,
+                owned: 30,
+                ..Spread::default()
+            },
+            replaced: 20,
+            replaced_late: 10,
+            openness: 0.9,
+            ttl_s: 120,
+            mixed: 0.1,
+            density: 1.0,
+            ..Subject::default()
+        }
+    }
+
+    fn features(subjects: Vec<Subject>) -> Features {
+        Features { subjects, has_table: true, history_density: 1.0, ..Features::default() }
+    }
+
+    #[test]
+    fn what_is_explained_is_what_is_judged() {
+        let policy = Policy::default();
+        let quiet = Subject { refreshes: 2, addresses: 3, ..fluxing() };
+        let closed = Subject { openness: 0.1, replaced: 1, ..fluxing() };
+        let features = features(vec![quiet, closed, fluxing()]);
+        let reckonings = explain(&features, &policy);
+        let verdict = judge(&features, &policy).expect("a verdict");
+        assert_eq!((verdict.subject, verdict.severity(&policy)), (2, Some(Severity::High)));
+        assert!(verdict.terms.iter().all(|t| t.points != Score(0)));
+        let mut explained = reckonings[2].verdict.clone();
+        explained.terms.retain(|t| t.points != Score(0));
+        assert_eq!(explained, verdict);
+        for reckoning in &reckonings {
+            let sum: i32 = reckoning.verdict.terms.iter().map(|t| t.points.0).sum();
+            assert_eq!(sum, reckoning.verdict.score.0);
+            let mut ids: Vec<TermId> = reckoning.verdict.terms.iter().map(|t| t.id).collect();
+            // All there are, save that prefixes stand in for autonomous systems without a table.
+            assert_eq!(ids.len(), 12, "{ids:?}");
+            ids.dedup();
+            assert_eq!(ids.len(), 12, "{ids:?}");
+        }
+        assert_eq!(
+            reckonings.iter().map(Reckoning::is_judged).collect::<Vec<_>>(),
+            [false, true, true]
+        );
+        let missing: Vec<&str> =
+            reckonings[0].floors.iter().filter(|f| !f.is_met()).map(|f| f.name).collect();
+        assert_eq!(missing, ["addresses", "refreshes"]);
+    }
+
+    #[test]
+    fn the_gate_says_what_set_it() {
+        for (subject, value, undecided, unwitnessed, held_open) in [
+            (fluxing(), 0.925, false, false, false),
+            (Subject { refreshes: 4, ..fluxing() }, 0.7, true, false, false),
+            (Subject { refreshes: 4, replaced: 1, ..fluxing() }, 0.3, true, true, false),
+            (Subject { replaced: 0, openness: 0.0, ..fluxing() }, 0.25, false, true, false),
+            (Subject { replaced: 0, has_snapshot: true, ..fluxing() }, 0.6, false, true, true),
+        ] {
+            let gate = gate(&subject, subject.mixed);
+            assert!((gate.value - value).abs() < 1e-9, "{gate:?}");
+            let parts = (gate.is_undecided, gate.is_unwitnessed, gate.is_held_open);
+            assert_eq!(parts, (undecided, unwitnessed, held_open), "{gate:?}");
+        }
+    }
+
+    #[test]
+    fn ownership_says_what_it_took_and_for_what() {
+        let pool = ownership(&fluxing(), 0.24, 1.0);
+        assert!((pool.pool - 0.85).abs() < 1e-9 && pool.blocks == 0.0, "{pool:?}");
+        let moving = Subject { succession: 1.0, ..fluxing() };
+        assert!((ownership(&moving, 0.5, 1.0).value - 1.0).abs() < 1e-9);
+        let blocks = ownership(&fluxing(), 0.0, 2.0);
+        assert!((blocks.value - 0.15).abs() < 1e-9 && blocks.pool == 0.0, "{blocks:?}");
+    }
 }

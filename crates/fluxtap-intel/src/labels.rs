@@ -72,3 +72,19 @@ impl<'a> Labels<'a> {
         starts.get(self.count.checked_sub(count)?).map(|&start| usize::from(start))
     }
 }
+
+/// Host-name text to wire form; lower-case letters, digits, hyphen and underscore only.
+pub(crate) fn wire_form(name: &str) -> Option<Box<[u8]>> {
+    let mut wire = Vec::with_capacity(name.len() + 2);
+    for label in name.split('.') {
+        let is_plain =
+            label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+        if !is_plain || label.is_empty() || label.len() > 63 {
+            return None;
+        }
+        wire.push(u8::try_from(label.len()).ok()?);
+        wire.extend_from_slice(label.as_bytes());
+    }
+    wire.push(0);
+    (wire.len() <= NAME_LEN_MAX).then(|| wire.into())
+}

@@ -12,7 +12,11 @@
 
 #![forbid(unsafe_code)]
 
+mod allow;
+mod curated;
+mod day;
 mod labels;
+pub mod nearest;
 mod owner;
 pub mod special;
 pub mod suffix;
@@ -20,8 +24,13 @@ pub mod table;
 mod zones;
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+pub use allow::{
+    ALLOW_ENTRIES_MAX, ALLOW_LINE_OCTETS_MAX, AllowEntry, AllowList, AllowMistake, Covers, InForce,
+};
+pub use curated::Curated;
+pub use day::Day;
 pub use owner::{AddressClass, Country, Owner};
 use table::format::TableError;
 use table::{Names, Table};
@@ -32,20 +41,46 @@ static EMBEDDED_NAMES: &[u8] = include_bytes!("../data/as-names.fxtb");
 static EMBEDDED_ZONES: &str = include_str!("../../../sensor-config/curated-zones.tsv");
 
 /// All look-ups behind one handle: cheap to build, free to share between threads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Intel {
     has_table: bool,
+    curated: Curated,
+    allow: Arc<AllowList>,
 }
 
 impl Intel {
     /// Look-ups with the table that is compiled in.
     pub fn embedded() -> Self {
-        Self { has_table: true }
+        Self { has_table: true, curated: Curated::default(), allow: Arc::default() }
     }
 
     /// Look-ups without any address table: every owner is [`Owner::UNKNOWN`].
     pub fn without_table() -> Self {
-        Self { has_table: false }
+        Self { has_table: false, ..Self::embedded() }
+    }
+
+    /// The same with other use of the curated lists.
+    #[must_use]
+    pub fn with_curated(self, curated: Curated) -> Self {
+        Self { curated, ..self }
+    }
+
+    /// The same with the operator's allow list.
+    #[must_use]
+    pub fn with_allow(self, allow: AllowList) -> Self {
+        Self { allow: Arc::new(allow), ..self }
+    }
+
+    /// How the curated lists are used.
+    #[must_use]
+    pub const fn curated(&self) -> &Curated {
+        &self.curated
+    }
+
+    /// The operator's allow list; empty without one.
+    #[must_use]
+    pub fn allow(&self) -> &AllowList {
+        &self.allow
     }
 
     /// Whether owners can be told; an alert made without says so.
@@ -59,7 +94,7 @@ impl Intel {
     /// down to /64; special-use addresses are not looked up differently, ask
     /// [`special::is_special_use`] first.
     pub fn owner(&self, ip: IpAddr) -> Owner {
-        self.table().map_or(Owner::UNKNOWN, |table| table.owner(ip))
+        self.table().map_or(Owner::UNKNOWN, |table| self.curated.owner(table.owner(ip)))
     }
 
     /// The name of an autonomous system, for alerts; unpacked on the first call.
@@ -83,13 +118,18 @@ impl Intel {
         })
     }
 
-    /// The curated zone that a name in lower-case wire form is equal to or below.
+    /// The curated zone that a name in lower-case wire form is equal to or below, of those that are
+    /// used.
     pub fn zone(&self, wire_name: &[u8]) -> Option<&Zone> {
-        embedded_zones().as_ref().ok()?.find(wire_name)
+        embedded_zones().as_ref().ok()?.find(wire_name, |zone| self.curated.has_zone(zone))
     }
 
-    /// All curated zones, sorted by wire form.
+    /// All curated zones, used or not, sorted by wire form.
     pub fn zones(&self) -> &[Zone] {
+        Self::zones_listed()
+    }
+
+    fn zones_listed() -> &'static [Zone] {
         embedded_zones().as_ref().map_or(&[], Zones::as_slice)
     }
 

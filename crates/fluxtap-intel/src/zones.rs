@@ -8,7 +8,8 @@
 
 use std::fmt;
 
-use crate::labels::{Labels, NAME_LEN_MAX};
+use crate::day::Day;
+use crate::labels::{Labels, wire_form};
 use crate::suffix::{Section, public_suffix};
 
 /// Zones in one list; more is refused, not cut off.
@@ -139,12 +140,13 @@ impl Zones {
         Ok(Self { zones, bases: bases.into(), depth_max, tails })
     }
 
-    /// The most specific zone that the name is equal to or below.
+    /// The most specific zone that the name is equal to or below, of those that `is_used` says yes
+    /// to.
     ///
     /// `wire_name` is lower-case uncompressed wire form; anything else finds nothing. Costs a
     /// multiplication for nearly every name outside all zones, and at most a binary search for each
     /// label of the deepest zone besides.
-    pub fn find(&self, wire_name: &[u8]) -> Option<&Zone> {
+    pub fn find(&self, wire_name: &[u8], is_used: impl Fn(&Zone) -> bool) -> Option<&Zone> {
         if !self.tails.may_hold(wire_name) {
             return None;
         }
@@ -153,7 +155,7 @@ impl Zones {
         labels.offsets(self.depth_max).find_map(|offset| {
             let suffix = &wire_name[offset..];
             let place = self.zones.binary_search_by(|zone| (*zone.suffix).cmp(suffix)).ok()?;
-            self.zones.get(place)
+            self.zones.get(place).filter(|zone| is_used(zone))
         })
     }
 
@@ -194,7 +196,7 @@ fn parse_line(line: &str) -> Result<Zone, Mistake> {
             return Err(Mistake::Empty(column));
         }
     }
-    if !is_date(added) {
+    if Day::parse(added).is_none() {
         return Err(Mistake::Date(added.into()));
     }
     match (public_suffix(&suffix), mark) {
@@ -211,29 +213,6 @@ fn parse_line(line: &str) -> Result<Zone, Mistake> {
         source: source.into(),
         added: added.into(),
     })
-}
-
-/// Host-name text to wire form; lower-case letters, digits, hyphen and underscore only.
-fn wire_form(name: &str) -> Option<Box<[u8]>> {
-    let mut wire = Vec::with_capacity(name.len() + 2);
-    for label in name.split('.') {
-        let is_plain =
-            label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-        if !is_plain || label.is_empty() || label.len() > 63 {
-            return None;
-        }
-        wire.push(u8::try_from(label.len()).ok()?);
-        wire.extend_from_slice(label.as_bytes());
-    }
-    wire.push(0);
-    (wire.len() <= NAME_LEN_MAX).then(|| wire.into())
-}
-
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let [_, _, _, _, b'-', m1, m2, b'-', d1, d2] = *bytes else { return false };
-    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-    digits == 8 && (*b"01"..=*b"12").contains(&[m1, m2]) && (*b"01"..=*b"31").contains(&[d1, d2])
 }
 
 /// A line of a zone list that was refused.
@@ -345,7 +324,7 @@ mod tests {
             ("notedge.example", None),
             ("edge.example.com", None),
         ] {
-            let found = zones.find(&wire_form(name).expect("a name"));
+            let found = zones.find(&wire_form(name).expect("a name"), |_| true);
             assert_eq!(found.map(|zone| &*zone.name), expect, "{name}");
         }
     }
@@ -363,7 +342,7 @@ mod tests {
             b"\xc0\x0c",
             b"\x3f",
         ] {
-            assert_eq!(zones.find(name), None, "{name:?}");
+            assert_eq!(zones.find(name, |_| true), None, "{name:?}");
         }
     }
 
@@ -417,6 +396,6 @@ mod tests {
     #[test]
     fn an_empty_list_covers_nothing() {
         let zones = Zones::parse("# nothing\n").expect("an empty list");
-        assert_eq!(zones.find(b"\x03www\x07example\x00"), None);
+        assert_eq!(zones.find(b"\x03www\x07example\x00", |_| true), None);
     }
 }

@@ -66,6 +66,9 @@ pub struct Observation {
     /// Curated zone the end of the chain (or the asked name) lies in, as a number from
     /// [`fluxtap_intel::Intel::zones`].
     pub zone: Option<u16>,
+    /// Entry of the operator's allow list that covers the asked name but not its registrable
+    /// domain: see [`fluxtap_intel::AllowList::mark`].
+    pub allow_mark: Option<u16>,
     /// Who sent the response.
     pub responder: IpAddr,
     /// Who it was sent to.

@@ -225,6 +225,7 @@ impl Observer {
             host: if is_inside { terminal } else { asked },
             terminal,
             zone,
+            allow_mark: intel.allow().mark(batch.name(asked), domain_at),
             responder: datagram.ends.source,
             client: datagram.ends.destination,
             vlan: datagram.ends.vlan,

@@ -1,10 +1,12 @@
 //! The state of one registrable domain.
 
-use crate::track::{Fill, Outcome, Track, ZONE_NONE, mix};
+use crate::clients::Clients;
+use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
 use fluxtap_wire::Tunnel;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The state of one registrable domain: the history of its addresses, and of its name servers'.
@@ -20,6 +22,8 @@ pub struct DomainWindow {
     clients: u128,
     /// The same of the names asked.
     names: u128,
+    /// The clients that asked last, once the domain changes and if they are wanted.
+    pub(crate) listed: Option<Box<Clients>>,
     pub(crate) responses: u32,
     pub(crate) special_use: u32,
     pub(crate) authoritative: u32,
@@ -80,6 +84,7 @@ impl DomainWindow {
             servers: None,
             clients: 0,
             names: 0,
+            listed: None,
             responses: 0,
             special_use: 0,
             authoritative: 0,
@@ -117,16 +122,19 @@ impl DomainWindow {
     /// few hosts none of which ever changed, are not worth a judgement.
     #[must_use]
     pub fn is_worth_judging(&self, addresses_min: usize) -> bool {
-        let could_change =
-            self.answers.is_changing || self.answers.hosts.len() >= HOSTS_WORTH_JUDGING;
-        could_change && self.answers.entries.len() >= addresses_min
+        self.could_change() && self.answers.entries.len() >= addresses_min
     }
 
-    /// Looks up who owns the addresses, as far as that was not done before.
-    pub fn look_up_owners(&mut self, intel: &Intel) {
-        self.answers.look_up_owners(intel);
+    fn could_change(&self) -> bool {
+        self.answers.is_changing || self.answers.hosts.len() >= HOSTS_WORTH_JUDGING
+    }
+
+    /// Looks up who owns the addresses, as far as that was not done before. Addresses of content
+    /// networks among them are added to `edges`, by autonomous system.
+    pub fn look_up_owners(&mut self, intel: &Intel, edges: &mut BTreeMap<u32, u64>) {
+        self.answers.look_up_owners(intel, edges);
         if let Some(servers) = &mut self.servers {
-            servers.track.look_up_owners(intel);
+            servers.track.look_up_owners(intel, edges);
         }
     }
 
@@ -185,6 +193,7 @@ impl DomainWindow {
         size_of::<Self>()
             + if self.name.spilled() { self.name.capacity() } else { 0 }
             + self.terminal.len()
+            + self.listed.as_ref().map_or(0, |_| size_of::<Clients>())
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {
                 size_of::<Servers>() + s.track.heap_bytes() + s.sets.capacity() * size_of::<u64>()
@@ -192,11 +201,13 @@ impl DomainWindow {
     }
 
     /// Takes an observation in; `ips` is scratch. Returns the strongest outcome of its parts.
+    /// With `lists_clients` the clients are kept as soon as the domain could have evidence.
     pub(crate) fn apply(
         &mut self,
         observation: &Observation,
         batch: &Batch,
         key: u64,
+        lists_clients: bool,
         ips: &mut Vec<IpAddr>,
     ) -> Outcome {
         let at_ms = observation.at.millis();
@@ -222,6 +233,9 @@ impl DomainWindow {
         if !batch.servers(observation).is_empty() && self.are_servers_kept(observation, batch, key)
         {
             strongest = strongest.max(self.apply_servers(observation, batch, key, ips));
+        }
+        if lists_clients && (self.listed.is_some() || self.could_change()) {
+            self.listed.get_or_insert_with(|| Box::new(Clients::new())).note(observation.client);
         }
         strongest
     }
@@ -259,6 +273,7 @@ impl DomainWindow {
                 at_ms: observation.at.millis(),
                 observer,
                 zone: observation.zone.unwrap_or(ZONE_NONE),
+                mark: observation.allow_mark.unwrap_or(MARK_NONE),
                 key,
             };
             let outcome = self.answers.apply(&fill);
@@ -325,6 +340,7 @@ impl DomainWindow {
                     // Glue comes by way of many servers; whoever asks, it is one story.
                     observer: 0,
                     zone: ZONE_NONE,
+                    mark: MARK_NONE,
                     key,
                 };
                 strongest = strongest.max(servers.track.apply(&fill));

@@ -8,11 +8,8 @@
 use crate::domain::{DomainWindow, Servers};
 use crate::subjects::{self, Member};
 use crate::track::{Entry, Run, Track, mix};
-use fluxtap_intel::{AddressClass, Country, Owner};
-use fluxtap_wire::Tunnel;
+use fluxtap_intel::{AddressClass, Country, InForce, Owner};
 use hashbrown::HashTable;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// The windows in seconds: 15 min, 1 h, 24 h, 7 d.
 pub const WINDOWS_S: [u32; 4] = [900, 3_600, 86_400, 604_800];
@@ -88,6 +85,8 @@ pub struct Subject {
     pub old_share: Option<f64>,
     /// Addresses left out because a content network or a provider-run zone owns them.
     pub subtracted: u32,
+    /// Addresses left out because the operator's allow list covers them.
+    pub allowed: u32,
     /// What older detectors would make of the same answers.
     pub compare: Comparators,
 }
@@ -143,88 +142,24 @@ pub struct ServerEvidence {
     pub history_density: f64,
 }
 
-/// What an alert shows beside the numbers.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    /// The domain, wire form.
-    pub domain: Vec<u8>,
-    /// The host with the most changes in the subject, wire form; the domain if there is none, as
-    /// with names that were seen once each.
-    pub host: Vec<u8>,
-    /// Registrable domain's alias target outside the domain, wire form, empty if none.
-    pub terminal: Vec<u8>,
-    /// Type of the last changed answer: 1 (A) or 28 (AAAA).
-    pub qtype: u16,
-    /// First and last sight of the domain in milliseconds since the epoch.
-    pub first_ms: u64,
-    /// See `first_ms`.
-    pub last_ms: u64,
-    /// Responses seen.
-    pub responses: u32,
-    /// Distinct clients, estimated.
-    pub clients: u32,
-    /// Distinct names asked, estimated.
-    pub names: u32,
-    /// Special-use addresses that were answered and left out.
-    pub special_use: u32,
-    /// Responses with AA=1 and RA=0.
-    pub authoritative: u32,
-    /// Outermost VLAN id of the last response, 0 for none.
-    pub vlan: u16,
-    /// Outermost tunnel of the last response.
-    pub tunnel: Option<Tunnel>,
-    /// Addresses of the subject in the window, newest first, then by address.
-    pub addresses: Vec<AddressSeen>,
-    /// Hosts of the domain in the subject, most changes first.
-    pub hosts: Vec<HostSeen>,
-    /// Name-server names, sorted.
-    pub server_names: Vec<Vec<u8>>,
-    /// Lowest, median and highest TTL in seconds over the refreshes.
-    pub ttl_s: [u32; 3],
-    /// Whether the history lost runs to a limit inside the window.
-    pub is_history_cut: bool,
-}
-
-/// One address of a subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressSeen {
-    /// The address.
-    pub ip: IpAddr,
-    /// Who announces it.
-    pub owner: Owner,
-    /// First and last sight in seconds since the epoch.
-    pub first_s: u32,
-    /// See `first_s`.
-    pub last_s: u32,
-    /// Responses that offered it.
-    pub responses: u32,
-    /// TTL in seconds with which it was offered last.
-    pub ttl_s: u32,
-}
-
-/// One host of a subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostSeen {
-    /// Its name, wire form.
-    pub name: Vec<u8>,
-    /// Runs of one address set.
-    pub runs: u16,
-}
-
 impl DomainWindow {
     /// Measures the domain at `now_s`. Subjects with fewer than `addresses_min` addresses are left
-    /// out.
+    /// out, and so is what entries in `exempt` cover: names below the domain, and addresses.
     #[must_use]
-    pub fn features(&self, now_s: u32, addresses_min: usize, has_table: bool) -> Features {
-        let networks = Networks::of(&self.answers);
-        let subjects = measure_all(&self.answers, &networks, now_s, self.first_s(), addresses_min);
+    pub fn features(
+        &self,
+        now_s: u32,
+        addresses_min: usize,
+        has_table: bool,
+        exempt: Option<&InForce<'_>>,
+    ) -> Features {
+        let networks = Networks::of(&self.answers, exempt);
+        let span = Span { now_s, first_s: self.first_s(), addresses_min };
+        let subjects = measure_all(&self.answers, &networks, span, exempt);
         let (history_density, history_spread) = networks.whole();
         let history_mixed = (self.names() < 64 && history_spread.networks >= 8)
             .then(|| smoothed_mixed(&history_spread));
-        let servers = self
-            .servers
-            .as_deref()
-            .map(|servers| servers.measure(now_s, self.first_s(), addresses_min));
+        let servers = self.servers.as_deref().map(|servers| servers.measure(span, exempt));
         Features {
             age_s: now_s.saturating_sub(self.first_s()),
             subjects,
@@ -236,71 +171,16 @@ impl DomainWindow {
         }
     }
 
-    /// What an alert about subject `index` in a window shows.
-    #[must_use]
-    pub fn evidence(
-        &self,
-        index: u16,
-        window_s: u32,
-        now_s: u32,
-        addresses_min: usize,
-    ) -> Evidence {
-        let from_s = now_s.saturating_sub(window_s);
-        let members = subjects::split(&self.answers, addresses_min);
-        let track = &self.answers;
-        let runs: Vec<&Run> = match members.get(usize::from(index)) {
-            Some(member) => member
-                .runs
-                .iter()
-                .map(|&i| &track.runs[i as usize])
-                .filter(|r| r.seen_s >= from_s)
-                .collect(),
-            None => Vec::new(),
-        };
-        let mut hosts: Vec<HostSeen> = runs
-            .iter()
-            .filter_map(|r| track.hosts.get(usize::from(r.host)))
-            .map(|h| HostSeen { name: [track.host_name(h), &self.name].concat(), runs: h.runs })
-            .collect();
-        hosts.sort_by(|a, b| b.runs.cmp(&a.runs).then_with(|| a.name.cmp(&b.name)));
-        hosts.dedup();
-        let host = hosts.first().map_or_else(|| self.name.to_vec(), |h| h.name.clone());
-        let mut server_names: Vec<Vec<u8>> = self.servers.as_deref().map_or_else(Vec::new, |s| {
-            s.track.hosts.iter().map(|h| s.track.host_name(h).to_vec()).collect()
-        });
-        server_names.sort();
-        Evidence {
-            domain: self.name.to_vec(),
-            host,
-            terminal: self.terminal.to_vec(),
-            qtype: self.qtype,
-            first_ms: self.first_ms,
-            last_ms: self.last_ms,
-            responses: self.responses,
-            clients: self.clients(),
-            names: self.names(),
-            special_use: self.special_use,
-            authoritative: self.authoritative,
-            vlan: self.vlan,
-            tunnel: self.tunnel,
-            addresses: addresses_seen(track, &runs),
-            hosts,
-            server_names,
-            ttl_s: ttl_quantiles(&runs),
-            is_history_cut: track.runs_forgotten > 0 && track.forgotten_until_s >= from_s,
-        }
-    }
-
     fn first_s(&self) -> u32 {
         (self.first_ms / 1_000) as u32
     }
 }
 
 impl Servers {
-    fn measure(&self, now_s: u32, first_s: u32, addresses_min: usize) -> ServerEvidence {
-        let networks = Networks::of(&self.track);
+    fn measure(&self, span: Span, exempt: Option<&InForce<'_>>) -> ServerEvidence {
+        let networks = Networks::of(&self.track, exempt);
         ServerEvidence {
-            subjects: measure_all(&self.track, &networks, now_s, first_s, addresses_min),
+            subjects: measure_all(&self.track, &networks, span, exempt),
             names: self.track.hosts.len() as u32,
             addresses: self.track.entries.len() as u32,
             set_changes: self.set_changes,
@@ -309,43 +189,12 @@ impl Servers {
     }
 }
 
-fn addresses_seen(track: &Track, runs: &[&Run]) -> Vec<AddressSeen> {
-    let mut seen: BTreeMap<u16, AddressSeen> = BTreeMap::new();
-    for run in runs {
-        for &index in track.set(run) {
-            let entry = &track.entries[usize::from(index)];
-            let address = seen.entry(index).or_insert(AddressSeen {
-                ip: entry.ip(),
-                owner: entry.owner,
-                first_s: entry.first_s,
-                last_s: run.seen_s,
-                responses: 0,
-                ttl_s: run.ttl_s,
-            });
-            address.responses = address.responses.saturating_add(run.responses);
-            if run.seen_s >= address.last_s {
-                address.last_s = run.seen_s;
-                address.ttl_s = run.ttl_s;
-            }
-        }
-    }
-    let mut list: Vec<AddressSeen> = seen.into_values().collect();
-    list.sort_by(|a, b| b.last_s.cmp(&a.last_s).then(a.ip.cmp(&b.ip)));
-    list
-}
-
-fn ttl_quantiles(runs: &[&Run]) -> [u32; 3] {
-    let mut highest: Vec<u32> = runs.iter().map(|r| r.ttl_s).collect();
-    highest.sort_unstable();
-    let lowest = runs.iter().map(|r| r.ttl_min_s).min().unwrap_or(0);
-    let median = highest.get(highest.len() / 2).copied().unwrap_or(0);
-    [lowest, median, highest.last().copied().unwrap_or(0)]
-}
-
 /// The networks of a track, numbered in order of first sight; an address outside the residual has
 /// none.
 struct Networks {
     of_entry: Vec<Option<u16>>,
+    /// Whether an entry of the allow list covers the address; empty if none covers addresses.
+    is_allowed: Vec<bool>,
     keys: Vec<u64>,
     prefixes: Vec<u64>,
     owners: Vec<Owner>,
@@ -358,10 +207,13 @@ struct Networks {
 }
 
 impl Networks {
-    fn of(track: &Track) -> Self {
+    fn of(track: &Track, exempt: Option<&InForce<'_>>) -> Self {
         let mut numbers: HashTable<u16> = HashTable::with_capacity(track.entries.len());
         let mut networks = Self {
             of_entry: Vec::with_capacity(track.entries.len()),
+            is_allowed: exempt.filter(|e| e.has_addresses()).map_or_else(Vec::new, |exempt| {
+                track.entries.iter().map(|e| e.allowed_by(Some(exempt)).is_some()).collect()
+            }),
             keys: vec![],
             prefixes: vec![],
             owners: vec![],
@@ -370,8 +222,8 @@ impl Networks {
             of_run: Vec::with_capacity(track.runs.len() + 1),
         };
         let keys = &mut networks.keys;
-        for entry in &track.entries {
-            if !entry.is_residual() {
+        for (i, entry) in track.entries.iter().enumerate() {
+            if entry.is_edge() || networks.is_allowed.get(i) == Some(&true) {
                 networks.of_entry.push(None);
                 continue;
             }
@@ -503,15 +355,23 @@ fn smoothed_mixed(spread: &Spread) -> f64 {
     (impure + 1.0) / (f64::from(spread.access) + impure + 4.0)
 }
 
+/// The time of a measurement, and what is measured at all.
+#[derive(Clone, Copy)]
+struct Span {
+    now_s: u32,
+    /// First sight of the domain.
+    first_s: u32,
+    addresses_min: usize,
+}
+
 fn measure_all(
     track: &Track,
     networks: &Networks,
-    now_s: u32,
-    first_s: u32,
-    addresses_min: usize,
+    Span { now_s, first_s, addresses_min }: Span,
+    exempt: Option<&InForce<'_>>,
 ) -> Vec<Subject> {
     let mut measured = Vec::new();
-    for (index, member) in subjects::split(track, addresses_min).iter().enumerate() {
+    for (index, member) in subjects::split(track, addresses_min, exempt).iter().enumerate() {
         let mut runs_before = 0;
         for window_s in WINDOWS_S {
             let from_s = now_s.saturating_sub(window_s);
@@ -560,7 +420,7 @@ impl Measure<'_> {
             }
         }
         let spread = self.networks.spread((0..is_in.len()).filter(|&net| is_in[net]));
-        let (units, subtracted) = self.units(&steps);
+        let (units, subtracted, allowed) = self.units(&steps);
         let refreshes: u32 = steps.iter().map(|s| s.run.refreshes).sum();
         let offered: f64 =
             steps.iter().map(|s| f64::from(s.run.refreshes) * s.nets.len() as f64).sum();
@@ -579,6 +439,7 @@ impl Measure<'_> {
             is_ttl_authoritative: steps.iter().any(|s| s.run.is_authoritative),
             old_share: self.old_share(&steps),
             subtracted,
+            allowed,
             compare: self.compare(&steps),
             spread,
             ..Subject::default()
@@ -595,17 +456,19 @@ impl Measure<'_> {
             .collect()
     }
 
-    /// Distinct units of the residual, and addresses that were subtracted.
-    fn units(&self, steps: &[Step<'_>]) -> (u32, u32) {
+    /// Distinct units of the residual, addresses of content networks that were subtracted, and
+    /// addresses that the allow list covers.
+    fn units(&self, steps: &[Step<'_>]) -> (u32, u32, u32) {
         let mut is_in = vec![false; self.track.entries.len()];
         for &entry in steps.iter().flat_map(|step| self.track.set(step.run)) {
             is_in[usize::from(entry)] = true;
         }
-        let of_entry = &self.networks.of_entry;
+        let Networks { of_entry, is_allowed, .. } = self.networks;
         let chosen = self.track.entries.iter().enumerate().filter(|&(i, _)| is_in[i]);
-        let subtracted = chosen.clone().filter(|&(i, _)| of_entry[i].is_none()).count();
+        let left_out = chosen.clone().filter(|&(i, _)| of_entry[i].is_none()).count();
+        let allowed = is_allowed.iter().zip(&is_in).filter(|&(a, b)| *a && *b).count();
         let units = units(chosen.filter(|&(i, _)| of_entry[i].is_some()).map(|(_, entry)| entry));
-        (units as u32, subtracted as u32)
+        (units as u32, (left_out - allowed) as u32, allowed as u32)
     }
 
     /// Witnessed replacement: new networks in answers to somebody who had been answered before. A

@@ -10,7 +10,9 @@
 //! Limits: [`limits`]; what goes over them is dropped by a stated rule and counted.
 #![forbid(unsafe_code)]
 
+mod clients;
 mod domain;
+mod evidence;
 mod features;
 pub mod limits;
 mod subjects;
@@ -18,8 +20,6 @@ mod table;
 mod track;
 
 pub use domain::{DomainWindow, Rank};
-pub use features::{
-    AddressSeen, Comparators, Evidence, Features, HostSeen, ServerEvidence, Spread, Subject,
-    WINDOWS_S,
-};
+pub use evidence::{AddressSeen, Evidence, HostSeen, LeftOut};
+pub use features::{Comparators, Features, ServerEvidence, Spread, Subject, WINDOWS_S};
 pub use table::{Applied, DomainRef, Table, TableCounts};

@@ -12,6 +12,9 @@ pub const RUNS_PER_TRACK_MAX: usize = 256;
 /// Observers told apart per history; a bit mask a host holds them.
 pub const OBSERVERS_PER_TRACK_MAX: usize = 64;
 
+/// Clients listed a domain, where a setting asks for them.
+pub const CLIENTS_LISTED_MAX: usize = 16;
+
 /// Subjects of a domain that are scored, those with the most addresses first.
 pub const SUBJECTS_MAX: usize = 16;
 

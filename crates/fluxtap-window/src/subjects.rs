@@ -6,7 +6,8 @@
 //! different names agree in time, which a wildcard in flux does and a zone of customers does not.
 
 use crate::limits::SUBJECTS_MAX;
-use crate::track::{HOST_FORGOTTEN, Track, ZONE_NONE};
+use crate::track::{HOST_FORGOTTEN, Track};
+use fluxtap_intel::InForce;
 
 /// Runs that belong together, as positions in the track, in order of their first refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +19,19 @@ pub(crate) struct Member {
 }
 
 /// Splits a track into its subjects with at least `addresses_min` addresses, those with the most
-/// first, at most [`SUBJECTS_MAX`].
-pub(crate) fn split(track: &Track, addresses_min: usize) -> Vec<Member> {
+/// first, at most [`SUBJECTS_MAX`]. What a provider's zone or `exempt` explains is in none.
+pub(crate) fn split(
+    track: &Track,
+    addresses_min: usize,
+    exempt: Option<&InForce<'_>>,
+) -> Vec<Member> {
     let is_repeat: Vec<bool> = track.hosts.iter().map(|h| h.refreshes > 2 || h.runs > 1).collect();
     let mut joined = Joined::new(track.hosts.len());
     let mut holder = vec![HOST_FORGOTTEN; track.entries.len()];
     for run in &track.runs {
         // What a provider's zone serves is shared by strangers and joins nobody.
         let is_repeat = is_repeat.get(usize::from(run.host)).copied().unwrap_or(false);
-        if !is_repeat || run.zone != ZONE_NONE {
+        if !is_repeat || run.is_explained(exempt) {
             continue;
         }
         for &entry in track.set(run) {
@@ -41,7 +46,7 @@ pub(crate) fn split(track: &Track, addresses_min: usize) -> Vec<Member> {
     let mut by_host: Vec<Vec<u32>> = vec![Vec::new(); track.hosts.len()];
     let mut one_off = Vec::new();
     for (i, run) in track.runs.iter().enumerate() {
-        if run.zone != ZONE_NONE {
+        if run.is_explained(exempt) {
             continue;
         }
         if is_repeat.get(usize::from(run.host)).copied().unwrap_or(false) {

@@ -60,6 +60,7 @@ pub struct Table {
     partitions: Vec<Partition>,
     key: u64,
     bytes_per_partition: usize,
+    lists_clients: bool,
     scratch: Vec<IpAddr>,
     touched: Vec<(u32, u32)>,
     /// Domains with an open alert that had to make room, until somebody takes them.
@@ -93,11 +94,18 @@ impl Table {
             partitions: (0..PARTITIONS).map(|_| Partition::default()).collect(),
             key,
             bytes_per_partition: bytes_max / PARTITIONS,
+            lists_clients: false,
             scratch: Vec::new(),
             touched: Vec::new(),
             evicted: Vec::new(),
             counts: TableCounts::default(),
         }
+    }
+
+    /// From now on the clients that asked last are kept, [`crate::limits::CLIENTS_LISTED_MAX`] a domain
+    /// that changes; otherwise they are only counted.
+    pub const fn list_clients(&mut self) {
+        self.lists_clients = true;
     }
 
     /// The counters as they are now.
@@ -130,7 +138,8 @@ impl Table {
         let entry = &mut partition.slots[slot as usize];
         let generation = entry.generation;
         let domain = entry.domain.as_deref_mut()?;
-        let outcome = domain.apply(observation, batch, self.key, &mut self.scratch);
+        let outcome =
+            domain.apply(observation, batch, self.key, self.lists_clients, &mut self.scratch);
         if outcome == Outcome::Changed || found.is_none() {
             let bytes = domain.bytes();
             partition.bytes = partition.bytes + bytes - entry.bytes as usize;

@@ -15,8 +15,9 @@
 //! and few cache lines; a domain that changes moves to the heap.
 
 use crate::limits;
-use fluxtap_intel::{AddressClass, Intel, Owner};
+use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
 use smallvec::{Array, SmallVec};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Two expiries this close are the same cache fill: rounding and latency reach 1.2 s.
@@ -37,6 +38,9 @@ const RUN_NONE: u16 = u16::MAX;
 
 /// Zone number of a run outside every curated zone.
 pub(crate) const ZONE_NONE: u16 = u16::MAX;
+
+/// Allow mark of a run that was seen under a name without one.
+pub(crate) const MARK_NONE: u16 = u16::MAX;
 
 /// A host name inside the domain.
 #[derive(Clone, Debug)]
@@ -111,9 +115,14 @@ impl Entry {
         Self { ip: octets(ip), first_s, owner: Owner::UNKNOWN, is_owner_known: false }
     }
 
-    /// Whether it counts as evidence: an edge that a content network runs itself does not.
-    pub(crate) fn is_residual(&self) -> bool {
-        self.owner.class != AddressClass::Cdn
+    /// Whether it is an edge that a content network runs itself, which is no evidence.
+    pub(crate) fn is_edge(&self) -> bool {
+        self.owner.class == AddressClass::Cdn
+    }
+
+    /// The entry in force that covers the address.
+    pub(crate) fn allowed_by(&self, exempt: Option<&InForce<'_>>) -> Option<u16> {
+        exempt?.address(self.ip(), self.owner.asn)
     }
 }
 
@@ -129,6 +138,9 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 pub(crate) struct Run {
     pub(crate) host: u16,
     pub(crate) zone: u16,
+    /// Entry of the allow list that covers every name under which it was asked, [`MARK_NONE`]
+    /// without one.
+    pub(crate) mark: u16,
     pub(crate) set_len: u16,
     pub(crate) is_v6: bool,
     /// The set is a part (TC=1): it counts, but says nothing about turnover.
@@ -154,6 +166,26 @@ pub(crate) struct Run {
     expiries: [u32; EXPIRIES_PER_RUN],
 }
 
+impl Run {
+    /// Two names may lead to one host: what is asked under a name that no entry covers is not
+    /// covered, whatever else leads there.
+    fn unmark(&mut self, fill: &Fill<'_>) {
+        if fill.mark == MARK_NONE {
+            self.mark = MARK_NONE;
+        }
+    }
+
+    /// Whether a provider's zone or the allow list explains it, so that it is no evidence.
+    pub(crate) fn is_explained(&self, exempt: Option<&InForce<'_>>) -> bool {
+        self.zone != ZONE_NONE || self.allowed_by(exempt).is_some()
+    }
+
+    /// The entry in force that covers the names under which it was asked.
+    pub(crate) fn allowed_by(&self, exempt: Option<&InForce<'_>>) -> Option<u16> {
+        if self.mark == MARK_NONE { None } else { exempt?.marked(self.mark) }
+    }
+}
+
 /// A fill as it comes in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill<'a> {
@@ -168,6 +200,7 @@ pub(crate) struct Fill<'a> {
     pub(crate) at_ms: u64,
     pub(crate) observer: u32,
     pub(crate) zone: u16,
+    pub(crate) mark: u16,
     pub(crate) key: u64,
 }
 
@@ -216,6 +249,7 @@ impl Track {
             run.seen_s = run.seen_s.max(at_s);
             run.responses = run.responses.saturating_add(1);
             run.ttl_min_s = run.ttl_min_s.min(fill.ttl_s);
+            run.unmark(fill);
             return Outcome::Known;
         }
         self.hosts[usize::from(host)].refreshes += 1;
@@ -231,6 +265,7 @@ impl Track {
             run.responses = run.responses.saturating_add(1);
             run.ttl_s = run.ttl_s.max(fill.ttl_s);
             run.ttl_min_s = run.ttl_min_s.min(fill.ttl_s);
+            run.unmark(fill);
             return Outcome::Refreshed;
         }
         // The host has two families, and each of them a first set.
@@ -248,6 +283,7 @@ impl Track {
             Run {
                 host,
                 zone: fill.zone,
+                mark: fill.mark,
                 set_len: fill.ips.len() as u16,
                 is_v6: fill.is_v6,
                 is_partial: fill.is_partial,
@@ -273,11 +309,14 @@ impl Track {
         Outcome::Changed
     }
 
-    /// Looks up the owners that are not known yet.
-    pub(crate) fn look_up_owners(&mut self, intel: &Intel) {
+    /// Looks up the owners that are not known yet, and counts those of content networks in `edges`.
+    pub(crate) fn look_up_owners(&mut self, intel: &Intel, edges: &mut BTreeMap<u32, u64>) {
         for entry in self.entries.iter_mut().filter(|entry| !entry.is_owner_known) {
             entry.owner = intel.owner(entry.ip());
             entry.is_owner_known = true;
+            if entry.is_edge() {
+                *edges.entry(entry.owner.asn).or_default() += 1;
+            }
         }
     }
 
@@ -573,6 +612,7 @@ mod tests {
             at_ms: at_s * 1_000,
             observer: 1,
             zone: ZONE_NONE,
+            mark: MARK_NONE,
             key: 9,
         }
     }

@@ -6,6 +6,8 @@
 //! The key decision is our own walker for DNS messages ([`dns`]): it reads every record of every
 //! section and treats an unknown type as data, where the usual parsers reject the whole message.
 //!
+//! Apart from that stands [`shown`]: how text from outside is shown to a person.
+//!
 //! What it does not do: put fragments or TCP streams together, take tunnels off, or judge what an
 //! answer means.
 #![forbid(unsafe_code)]
@@ -25,6 +27,7 @@ pub mod dns;
 pub mod layers;
 pub mod name;
 pub mod packet;
+pub mod shown;
 
 pub use carried::{Carried, Datagram, Ends, Fragment, Segment, Tunnel, TunnelKind};
 pub use dns::{

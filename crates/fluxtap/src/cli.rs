@@ -2,7 +2,7 @@
 
 use crate::console::{self, Exit};
 use crate::output::Format;
-use crate::{live, replay};
+use crate::{allow, live, replay};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fluxtap_engine::{LATENESS_LIVE_S, LATENESS_REPLAY_S};
@@ -20,6 +20,7 @@ Exit status:
   65  an input is no capture, empty, cut off or damaged; the rest was read
   66  an input or interface does not exist or cannot be read
   77  no permission to capture
+  78  a mistake in an allow list; nothing was started
   130 a replay was interrupted; what was read is summed up";
 
 /// Passive DNS sensor: fast-flux alerts as JSON lines from a mirror port or capture files.
@@ -97,6 +98,9 @@ pub(crate) struct CommonArgs {
     /// Table of address owners: embedded, or none (prefixes only, alerts say `degraded`).
     #[arg(long, value_name = "TABLE", default_value = "embedded")]
     pub(crate) asn_table: AsnTable,
+    /// Allow list: what is known to look like flux and is none of your business, an entry a line.
+    #[arg(long, value_name = "FILE")]
+    allow: Option<PathBuf>,
     /// Name of this sensor in `observer.name`; by default `replay`, or the host's name in `run`.
     #[arg(long, value_name = "NAME", value_parser = observer_name)]
     pub(crate) observer: Option<String>,
@@ -112,11 +116,16 @@ pub(crate) enum AsnTable {
 }
 
 impl CommonArgs {
-    pub(crate) fn intel(&self) -> Intel {
-        match self.asn_table {
+    /// The look-ups; a list that cannot be read ends the program.
+    pub(crate) fn intel(&self) -> Result<Intel, Exit> {
+        let intel = match self.asn_table {
             AsnTable::Embedded => Intel::embedded(),
             AsnTable::None => Intel::without_table(),
-        }
+        };
+        Ok(match &self.allow {
+            Some(path) => intel.with_allow(allow::load(path)?),
+            None => intel,
+        })
     }
 
     /// The ports; more than fit are a usage error.

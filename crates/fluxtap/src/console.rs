@@ -1,5 +1,6 @@
 //! Words for people, on standard error, and the exit status.
 
+use fluxtap_wire::shown::escaped;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ pub(crate) enum Exit {
     NoInput = 66,
     /// No permission to capture.
     NoPermission = 77,
+    /// A list of the operator's has mistakes.
+    BadConfig = 78,
     /// A replay was interrupted.
     Interrupted = 130,
 }
@@ -42,25 +45,6 @@ pub(crate) fn warning(text: &str) {
 /// names are chosen by others: what would take over a terminal is escaped.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", escaped(line));
-}
-
-/// The text without control characters and without those that turn the direction of writing.
-fn escaped(text: &str) -> String {
-    let is_hostile = |c: char| {
-        let turns = ['\u{61c}', '\u{200e}', '\u{200f}'].contains(&c)
-            || ('\u{202a}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c);
-        c.is_control() || turns
-    };
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hostile(c) {
-            escaped.extend(c.escape_unicode());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 /// Writes text as it is, for the progress line.
@@ -107,18 +91,6 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hostile_characters_are_escaped() {
-        for (text, expect) in [
-            ("a b.pcap: größer", "a b.pcap: größer"),
-            ("\x1b[2J\n", "\\u{1b}[2J\\u{a}"),
-            ("\u{202e}gnp.exe", "\\u{202e}gnp.exe"),
-            ("\u{9b}31m", "\\u{9b}31m"),
-        ] {
-            assert_eq!(escaped(text), expect);
-        }
-    }
 
     #[test]
     fn numbers() {

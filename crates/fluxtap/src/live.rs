@@ -1,5 +1,6 @@
 //! `fluxtap run`: a mirror port through the sensor until a signal.
 
+use crate::allow;
 use crate::cli::RunArgs;
 use crate::console::{self, Exit};
 use crate::output::{self, Output};
@@ -7,6 +8,8 @@ use crate::replay::instant;
 use crate::sensor::{Sensor, Stopped};
 use crate::summary;
 use fluxtap_capture::{Batch, Live, LiveError, LiveOptions};
+use fluxtap_flux::Policy;
+use fluxtap_intel::Day;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -16,7 +19,11 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     if let Err(exit) = summary::check_stats(args.common.stats.as_deref()) {
         return exit;
     }
-    let intel = args.common.intel();
+    let intel = match args.common.intel() {
+        Ok(intel) => intel,
+        Err(exit) => return exit,
+    };
+    allow::warn_of_expired(intel.allow(), Day::of(output::now().secs()));
     let mut source = match Live::open(&args.interface, &LiveOptions::default()) {
         Ok(source) => source,
         Err(error) => {
@@ -29,10 +36,13 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
         }
     };
     let observer = args.common.observer.clone().unwrap_or_else(host_name);
-    let output = Output::new(args.common.format, &intel, observer, Some(args.interface.clone()));
+    let policy = Policy::default();
+    let interface = Some(args.interface.clone());
+    let output = Output::new(args.common.format, &intel, observer, interface, &policy);
     // Random on a mirror port: whoever can send names must not know how they hash.
     let hash_key = RandomState::new().build_hasher().finish();
-    let mut sensor = match Sensor::new(&args.common, args.lateness.0, hash_key, &intel, output) {
+    let sensor = Sensor::new(&args.common, policy, args.lateness.0, hash_key, &intel, output);
+    let mut sensor = match sensor {
         Ok(sensor) => sensor,
         Err(exit) => return exit,
     };
@@ -44,7 +54,7 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
         console::say(&format!("fluxtap: watching {}; stop with SIGINT", args.interface));
     }
     let started = instant();
-    let stopped = watch(&mut sensor, &mut source, args.lateness.0);
+    let stopped = watch(&mut sensor, &mut source, args.lateness.0, args.common.quiet);
     let mut exit = match stopped {
         Ok(()) => Exit::Done,
         Err(Stopped::Output(closed)) => closed.exit(),
@@ -62,8 +72,18 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     exit
 }
 
-fn watch(sensor: &mut Sensor<'_>, source: &mut Live, lateness_s: u64) -> Result<(), Stopped> {
+fn watch(
+    sensor: &mut Sensor<'_>,
+    source: &mut Live,
+    lateness_s: u64,
+    is_quiet: bool,
+) -> Result<(), Stopped> {
     loop {
+        if let Some(note) = sensor.daily_note()
+            && !is_quiet
+        {
+            console::say(&format!("fluxtap: {note}"));
+        }
         match sensor.step(source)? {
             Batch::More => {}
             Batch::Idle => {

@@ -4,6 +4,7 @@
 //! and nothing else on standard output, words for people on standard error.
 #![forbid(unsafe_code)]
 
+mod allow;
 mod cli;
 mod console;
 mod live;

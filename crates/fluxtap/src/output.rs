@@ -2,7 +2,8 @@
 
 use crate::console::{self, Exit};
 use clap::ValueEnum;
-use fluxtap_alert::{Alert, Context, SourceKind, write_line, write_text};
+use fluxtap_alert::{Alert, Clients, Context, SourceKind, write_line, write_text};
+use fluxtap_flux::{Policy, model_id};
 use fluxtap_intel::Intel;
 use fluxtap_wire::Timestamp;
 use std::io::{self, ErrorKind, StdoutLock, Write};
@@ -57,6 +58,7 @@ pub(crate) struct Output<'a> {
     intel: &'a Intel,
     observer: String,
     interface: Option<String>,
+    model: String,
 }
 
 impl<'a> Output<'a> {
@@ -65,9 +67,11 @@ impl<'a> Output<'a> {
         intel: &'a Intel,
         observer: String,
         interface: Option<String>,
+        policy: &Policy,
     ) -> Self {
         let stdout = io::stdout().lock();
-        Self { stdout, lines: Vec::new(), sequence: 0, format, intel, observer, interface }
+        let model = model_id(&[policy.changes(), intel.curated().changes()].concat());
+        Self { stdout, lines: Vec::new(), sequence: 0, format, intel, observer, interface, model }
     }
 
     /// Writes whole lines and hands them to the system: an alert does not wait in a buffer.
@@ -86,6 +90,8 @@ impl<'a> Output<'a> {
                 source: if is_live { SourceKind::Live } else { SourceKind::Replay },
                 sequence: self.sequence,
                 version: env!("CARGO_PKG_VERSION"),
+                model: &self.model,
+                clients: Clients::Count,
                 created: if is_live { now() } else { alert.at },
                 queries_visible: None,
             };

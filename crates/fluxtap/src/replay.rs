@@ -6,6 +6,7 @@ use crate::output::Output;
 use crate::sensor::{Sensor, Stopped};
 use crate::summary;
 use fluxtap_capture::{Batch, FileClass, FileReport, FileStatus, Progress, Replay, ReplayOptions};
+use fluxtap_flux::Policy;
 use fluxtap_wire::LinkType;
 use fluxtap_wire::layers::LINK_TYPES_READ;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -28,10 +29,15 @@ pub(crate) fn run(args: &ReplayArgs) -> Exit {
     if let Err(exit) = summary::check_stats(args.common.stats.as_deref()) {
         return exit;
     }
-    let intel = args.common.intel();
+    let intel = match args.common.intel() {
+        Ok(intel) => intel,
+        Err(exit) => return exit,
+    };
     let observer = args.common.observer.clone().unwrap_or_else(|| OBSERVER.to_owned());
-    let output = Output::new(args.common.format, &intel, observer, None);
-    let mut sensor = match Sensor::new(&args.common, args.lateness.0, HASH_KEY, &intel, output) {
+    let policy = Policy::default();
+    let output = Output::new(args.common.format, &intel, observer, None, &policy);
+    let sensor = Sensor::new(&args.common, policy, args.lateness.0, HASH_KEY, &intel, output);
+    let mut sensor = match sensor {
         Ok(sensor) => sensor,
         Err(exit) => return exit,
     };

@@ -1,5 +1,6 @@
 //! Decoder, shard and output in one: what both `replay` and `run` feed.
 
+use crate::allow::{Daily, Report};
 use crate::cli::CommonArgs;
 use crate::console::Exit;
 use crate::output::{Closed, Output};
@@ -7,7 +8,7 @@ use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_engine::{Decoder, Shard};
 use fluxtap_flux::Policy;
-use fluxtap_intel::Intel;
+use fluxtap_intel::{Day, Intel};
 use fluxtap_observe::Batch;
 use fluxtap_wire::{Layers, Timestamp};
 
@@ -19,6 +20,7 @@ pub(crate) struct Sensor<'a> {
     output: Output<'a>,
     batch: Batch,
     alerts: Vec<Alert>,
+    daily: Daily,
 }
 
 /// Why a step did not succeed.
@@ -33,6 +35,7 @@ pub(crate) enum Stopped {
 impl<'a> Sensor<'a> {
     pub(crate) fn new(
         args: &CommonArgs,
+        policy: Policy,
         lateness_s: u64,
         hash_key: u64,
         intel: &'a Intel,
@@ -41,12 +44,25 @@ impl<'a> Sensor<'a> {
         let layers = Layers { ports: args.ports()?, ..Layers::default() };
         Ok(Self {
             decoder: Decoder::new(layers, lateness_s, hash_key),
-            shard: Shard::new(Policy::default(), args.memory.0, hash_key),
+            shard: Shard::new(policy, args.memory.0, hash_key),
             intel,
             output,
             batch: Batch::default(),
             alerts: Vec::new(),
+            daily: Daily::default(),
         })
+    }
+
+    /// What is to be said about the allow list now that a day of event time is over.
+    pub(crate) fn daily_note(&mut self) -> Option<String> {
+        let day = Day::of(self.decoder.watermark()?.secs());
+        self.daily.turn(day, self.intel.allow(), self.shard.allow_uses())
+    }
+
+    /// What the entries of the allow list did up to now.
+    pub(crate) fn allow_report(&self) -> Report<'_> {
+        let day = Day::of(self.decoder.watermark().unwrap_or_default().secs());
+        Report::new(self.intel.allow(), self.shard.allow_uses(), day)
     }
 
     /// Takes the source's next batch through to the alerts.

@@ -3,13 +3,14 @@
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
 use fluxtap_capture::{FileReport, LiveStats, Progress};
-use fluxtap_engine::{ClockCounts, DecodeCounts, MESSAGE_ENDS, OpenAlert, ShardCounts};
+use fluxtap_engine::{ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, OpenAlert, ShardCounts};
 use fluxtap_intel::Intel;
 use fluxtap_observe::ObserveCounts;
 use fluxtap_window::TableCounts;
-use fluxtap_wire::name::WireText;
+use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown_name};
 use fluxtap_wire::{Malformed, Timestamp};
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// Open alerts the summary names before it only counts.
 const OPEN_ALERTS_SHOWN: usize = 20;
+
+/// Zones and autonomous systems of the curated lists that the summary names.
+const CURATED_SHOWN: usize = 4;
 
 /// All counters at one moment.
 pub(crate) struct Counters {
@@ -28,6 +32,8 @@ pub(crate) struct Counters {
     table_date: Option<String>,
     live: Option<LiveStats>,
     open: usize,
+    allow: Value,
+    curated: Curated,
 }
 
 impl Counters {
@@ -41,6 +47,8 @@ impl Counters {
             table_date: intel.table_info().map(|t| t.date.to_owned()),
             live,
             open: sensor.shard.open_alerts().len(),
+            allow: sensor.allow_report().to_json(sensor.shard.counts().suppressed),
+            curated: Curated::of(sensor.shard.explained(), intel),
         }
     }
 
@@ -100,6 +108,13 @@ impl Counters {
             "alerts_ended": self.shard.ended,
             "alerts_open": self.open,
             "alerts_refused": self.shard.alerts_refused,
+            "alerts_unwritten": {
+                "low": self.shard.unwritten[0],
+                "medium": self.shard.unwritten[1],
+                "high": self.shard.unwritten[2],
+            },
+            "allow": self.allow,
+            "curated": self.curated.to_json(),
             "pools": self.shard.pools,
             "is_conserved": decode.is_conserved(),
             "packets_by_end": self.packets_by_end(),
@@ -144,6 +159,62 @@ impl Counters {
     }
 }
 
+/// What the curated lists explained away, most first.
+struct Curated {
+    zones: Vec<(String, u64)>,
+    edges: Vec<(String, u64)>,
+}
+
+impl Curated {
+    fn of(explained: &Explained, intel: &Intel) -> Self {
+        let sorted = |mut list: Vec<(String, u64)>| {
+            list.retain(|(_, number)| *number > 0);
+            // The sort is stable and the lists in order.
+            list.sort_by_key(|&(_, number)| std::cmp::Reverse(number));
+            list
+        };
+        let zones = intel.zones().iter().zip(&explained.zones);
+        let edges = explained.edges.iter();
+        Self {
+            zones: sorted(zones.map(|(zone, &n)| (zone.name.to_string(), n)).collect()),
+            edges: sorted(edges.map(|(asn, &n)| (format!("AS{asn}"), n)).collect()),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let object = |list: &[(String, u64)]| -> Map<String, Value> {
+            list.iter().map(|(name, number)| (name.clone(), (*number).into())).collect()
+        };
+        json!({ "answers_by_zone": object(&self.zones), "addresses_by_asn": object(&self.edges) })
+    }
+
+    fn print(&self) {
+        let total = |list: &[(String, u64)]| list.iter().map(|(_, n)| n).sum::<u64>();
+        let top = |list: &[(String, u64)]| {
+            let first = list.iter().take(CURATED_SHOWN);
+            let mut top: Vec<String> =
+                first.map(|(name, number)| format!("{name} {}", grouped(*number))).collect();
+            if let Some(more) = list.len().checked_sub(CURATED_SHOWN).filter(|&n| n > 0) {
+                top.push(format!("and {} more", grouped(more as u64)));
+            }
+            top.join(", ")
+        };
+        if !self.zones.is_empty() {
+            let answers = count(total(&self.zones), "answer");
+            console::say(&format!("  curated     {answers} behind zones: {}", top(&self.zones)));
+        }
+        if !self.edges.is_empty() {
+            let number = total(&self.edges);
+            let noun = if number == 1 { "address" } else { "addresses" };
+            console::say(&format!(
+                "  curated     {} {noun} of content networks: {}",
+                grouped(number),
+                top(&self.edges)
+            ));
+        }
+    }
+}
+
 /// Refuses a file for the counters that holds something else: in `--stats *.pcap` the shell puts
 /// the first capture there, and it would be lost.
 pub(crate) fn check_stats(path: Option<&Path>) -> Result<(), Exit> {
@@ -164,7 +235,7 @@ pub(crate) fn check_stats(path: Option<&Path>) -> Result<(), Exit> {
 /// Writes the counters to `path`, `-` being standard error; nowhere without one.
 pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[FileReport]) -> Exit {
     let Some(path) = path else { return Exit::Done };
-    let mut text = counters.to_json(files).to_string();
+    let mut text = ascii(&counters.to_json(files).to_string());
     text.push('\n');
     if path == Path::new("-") {
         console::put(&text);
@@ -181,6 +252,22 @@ pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[Fil
             Exit::Failed
         }
     }
+}
+
+/// JSON whose strings are ASCII: it may go to a terminal, and file names are chosen by others.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if matches!(c, ' '..='~') {
+            text.push(c);
+        } else {
+            // Outside strings JSON is ASCII, so this is in one.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 /// The summary of a replay.
@@ -271,6 +358,10 @@ fn print_counters(counters: &Counters, sensor: &Sensor<'_>) {
         grouped(counters.table.evicted),
         count(counters.shard.pools, "pool"),
     ));
+    counters.curated.print();
+    for line in sensor.allow_report().lines(counters.shard.suppressed) {
+        console::say(&line);
+    }
     print_alerts(counters, &sensor.shard.open_alerts());
     if !decode.is_conserved() {
         console::error(
@@ -289,13 +380,20 @@ fn print_alerts(counters: &Counters, open: &[OpenAlert]) {
         grouped(counters.shard.ended),
         grouped(open.len() as u64),
     ));
+    let unwritten: u64 = counters.shard.unwritten.iter().sum();
+    if unwritten > 0 {
+        console::say(&format!(
+            "    besides {} that settings let go unwritten",
+            count(unwritten, "opening")
+        ));
+    }
     let mut shown: Vec<&OpenAlert> = open.iter().collect();
     shown.sort_by_key(|alert| (u8::MAX - alert.severity.number(), alert.opened, &alert.domain));
     for alert in shown.iter().take(OPEN_ALERTS_SHOWN) {
         console::say(&format!(
             "    {:6} {} since {}",
             alert.severity.as_str(),
-            WireText(&alert.domain),
+            shown_name(&alert.domain, NAME_COLUMNS_MAX),
             fluxtap_alert::rfc3339(alert.opened.millis()),
         ));
     }

@@ -1,12 +1,13 @@
 use super::*;
-use crate::CloseReason;
 use crate::testing::{AT_MS, address, alert, all_terms, context, longest_name, set_terms, wire};
+use crate::{ClientKey, CloseReason};
 use fluxtap_flux::Score;
 use fluxtap_intel::{AddressClass, Country};
 use fluxtap_window::HostSeen;
 use fluxtap_wire::TunnelKind;
 use jsonschema::Validator;
 use serde_json::Value;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::OnceLock;
 
 fn schema() -> &'static Validator {
@@ -52,7 +53,18 @@ fn check_sums(line: &Value) {
     assert_eq!(count("distinct"), count("distinct_v4") + count("distinct_v6"));
     let listed = flux["evidence"]["addresses"].as_array().expect("addresses").len() as u64;
     assert_eq!(count("listed"), listed);
-    assert_eq!(line["dns"]["resolved_ip"], line["related"]["ip"]);
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let mut related = list(&line["dns"]["resolved_ip"]);
+    let clients = &flux["evidence"]["client_list"];
+    if !clients.is_null() {
+        let ids = list(&clients["ids"]);
+        let all = clients["more"].as_u64().expect("a count") + ids.len() as u64;
+        assert!(all >= flux["evidence"]["clients"].as_u64().expect("a count"));
+        if clients["mode"] == "list" {
+            related.extend(ids);
+        }
+    }
+    assert_eq!(Value::from(related), line["related"]["ip"]);
     let domain = &line["dns"]["question"]["registered_domain"];
     let indicator = &line["threat"]["indicator"]["name"];
     assert!(indicator == domain || indicator.is_null());
@@ -623,6 +635,7 @@ fn the_longest_line_there_can_be_fits() {
             (seen.responses, seen.ttl_s) = (u32::MAX, u32::MAX);
             seen.owner.asn = u32::MAX - seen.last_s % 7;
         }
+        evidence.client_list = (0..CLIENTS_LISTED_MAX).map(longest_client).collect();
         let long = "\u{1f480}\u{202e}\"\\\u{7}".repeat(50);
         let context = Context {
             observer: &long,
@@ -634,7 +647,70 @@ fn the_longest_line_there_can_be_fits() {
             ..context(&intel)
         };
         check(&alert, &context);
+        let key = ClientKey::new(&[7; 32]).expect("a key");
+        for clients in [Clients::List, Clients::Hmac(&key)] {
+            check(&alert, &Context { clients, ..context });
+        }
     }
+}
+
+/// An address of a client whose text is as long as an address's gets.
+fn longest_client(index: usize) -> IpAddr {
+    let ip = IpAddr::V6(Ipv6Addr::from(u128::MAX - index as u128));
+    assert_eq!(ip.to_string().len(), 39);
+    ip
+}
+
+#[test]
+fn clients_are_listed_only_where_the_setting_says_so() {
+    let intel = Intel::embedded();
+    let key = ClientKey::new(b"0123456789abcdef").expect("a key");
+    let mut alert = alert();
+    alert.evidence.client_list = vec!["10.0.0.7".parse().expect("an address"); 1];
+    let with = |clients| check(&alert, &Context { clients, ..context(&intel) });
+    let raw = |clients| raw(&alert, &Context { clients, ..context(&intel) });
+    let counted = with(Clients::Count);
+    assert!(counted["fluxtap"]["evidence"].get("client_list").is_none());
+    let hashed = &with(Clients::Hmac(&key))["fluxtap"]["evidence"]["client_list"];
+    let hash = key.hash(alert.evidence.client_list[0]);
+    assert_eq!(*hashed, serde_json::json!({ "mode": "hmac", "ids": [hash], "more": 16 }));
+    assert!(!raw(Clients::Count).contains("10.0.0.7"));
+    assert!(!raw(Clients::Hmac(&key)).contains("10.0.0.7"));
+    let listed = with(Clients::List);
+    let clients = &listed["fluxtap"]["evidence"]["client_list"];
+    assert_eq!(*clients, serde_json::json!({ "mode": "list", "ids": ["10.0.0.7"], "more": 16 }));
+    assert_eq!(
+        listed["related"]["ip"].as_array().and_then(|ips| ips.last()),
+        Some(&"10.0.0.7".into())
+    );
+    // The estimate may be below what is known for certain.
+    alert.evidence.clients = 0;
+    let clients = &check(&alert, &Context { clients: Clients::List, ..context(&intel) });
+    assert_eq!(clients["fluxtap"]["evidence"]["client_list"]["more"], 0);
+}
+
+#[test]
+fn what_an_allow_list_took_away_is_said() {
+    let intel = Intel::embedded();
+    let mut alert = alert();
+    (alert.subject.allowed, alert.subject.subtracted) = (3, 2);
+    alert.is_allowlisted = true;
+    let line = check(&alert, &context(&intel));
+    assert_eq!(line["fluxtap"]["suppression"]["allowlisted"], true);
+    assert_eq!(line["fluxtap"]["suppression"]["cdn_addresses_subtracted"], 2);
+    assert_eq!(line["fluxtap"]["evidence"]["subtracted"], 5);
+    alert.action = Action::Ended(CloseReason::Allowlisted);
+    let line = check(&alert, &context(&intel));
+    assert_eq!(line["fluxtap"]["alert"]["close_reason"], "allowlisted");
+    let message = line["message"].as_str().expect("a text");
+    assert!(message.contains("ended because the allow list covers it"), "{message}");
+}
+
+#[test]
+fn a_changed_model_is_named() {
+    let intel = Intel::embedded();
+    let line = check(&alert(), &Context { model: "fluxtap-1.0+0a1b2c3d", ..context(&intel) });
+    assert_eq!(line["fluxtap"]["flux"]["model"], "fluxtap-1.0+0a1b2c3d");
 }
 
 #[test]
@@ -735,7 +811,11 @@ fn the_schema_is_closed_and_complete() {
         let mut required: Vec<&str> =
             node["required"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
         required.sort_unstable();
-        assert_eq!(required, properties.keys().collect::<Vec<_>>());
+        let is_opt_in = |node: &Value| {
+            node["description"].as_str().is_some_and(|text| text.starts_with("opt-in: "))
+        };
+        let always = properties.iter().filter(|(_, node)| !is_opt_in(node)).map(|(name, _)| name);
+        assert_eq!(required, always.collect::<Vec<_>>());
     });
     assert!(objects > 35, "{objects} objects");
 }
@@ -830,7 +910,7 @@ fn the_documented_example_is_what_is_written() {
     let context = context(&intel);
     check(&alert, &context);
     let (names, shares) = (Names::of(&alert.evidence), Shares::of(&alert.evidence));
-    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1]);
+    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1]);
     let view =
         View { alert: &alert, context: &context, names: &names, shares: &shares, room: &room };
     let line = serde_json::to_string_pretty(&view.line()).expect("JSON");

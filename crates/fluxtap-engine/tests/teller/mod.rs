@@ -1,9 +1,10 @@
 //! Tells a story to the engine: each event is a real response packet.
+#![allow(dead_code, reason = "every test program uses another part of it")]
 
 use fluxtap_alert::{Action, Alert};
-use fluxtap_engine::{Decoder, LATENESS_REPLAY_S, Shard};
-use fluxtap_flux::Policy;
-use fluxtap_intel::{AddressClass, Intel, special};
+use fluxtap_engine::{AllowUse, Decoder, LATENESS_REPLAY_S, Shard};
+use fluxtap_flux::{FluxKind, Policy};
+use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
 use fluxtap_observe::Batch;
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp};
@@ -22,6 +23,8 @@ pub(crate) struct Told {
     pub(crate) id: String,
     pub(crate) revision: u32,
     pub(crate) addresses: usize,
+    pub(crate) is_allowlisted: bool,
+    pub(crate) clients: Vec<IpAddr>,
 }
 
 /// Packets through the engine.
@@ -35,8 +38,8 @@ pub(crate) struct Story {
 }
 
 const KEY: u64 = 7;
-/// Stories begin at a whole hour in 2026.
-const BEGIN_S: u64 = 1_790_000_000 / 3_600 * 3_600;
+/// Stories begin at a whole hour in 2026, 2026-09-21T14:00:00Z.
+pub(crate) const BEGIN_S: u64 = 1_790_000_000 / 3_600 * 3_600;
 
 impl Story {
     pub(crate) fn new() -> Self {
@@ -51,6 +54,12 @@ impl Story {
         Self::made(64, bytes)
     }
 
+    /// Told by other rules, and with the clients listed.
+    pub(crate) fn by(policy: Policy) -> Self {
+        let shard = Shard::new(policy, 256 << 20, KEY).with_client_lists();
+        Self { shard, ..Self::new() }
+    }
+
     fn made(batch_max: usize, bytes: usize) -> Self {
         Self {
             decoder: Decoder::new(Layers::default(), LATENESS_REPLAY_S, KEY),
@@ -60,6 +69,33 @@ impl Story {
             batch_max,
             alerts: Vec::new(),
         }
+    }
+
+    /// From now on the operator allows what these lines say.
+    pub(crate) fn allow(&mut self, text: &str) {
+        self.apply();
+        let list = AllowList::parse(text, &FluxKind::WORDS);
+        let list = list.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        self.intel = Intel::embedded().with_allow(list);
+    }
+
+    /// From now on the curated lists are used like this.
+    pub(crate) fn curate(&mut self, curated: Curated) {
+        self.intel = Intel::embedded().with_curated(curated);
+    }
+
+    /// How often the entries mattered so far: suppressed and reduced, by entry.
+    pub(crate) fn uses(&mut self) -> Vec<(u64, u64)> {
+        self.apply();
+        let mut uses = self.shard.allow_uses().to_vec();
+        uses.resize(self.intel.allow().entries().len(), AllowUse::default());
+        uses.iter().map(|entry| (entry.suppressed, entry.reduced)).collect()
+    }
+
+    /// The shard, for its counters.
+    pub(crate) fn shard(&mut self) -> &Shard {
+        self.apply();
+        &self.shard
     }
 
     /// `resolver` answers that `name` has `addresses`.
@@ -157,6 +193,8 @@ fn told(alert: &Alert) -> Told {
         id: alert.id.clone(),
         revision: alert.revision,
         addresses: alert.evidence.addresses.len(),
+        is_allowlisted: alert.is_allowlisted,
+        clients: alert.evidence.client_list.clone(),
     }
 }
 

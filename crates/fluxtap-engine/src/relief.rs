@@ -1,0 +1,125 @@
+//! What the operator's allow list makes of a finding.
+//!
+//! The key decision: an allow list only takes away. A finding is judged a second time without what
+//! entries cover, and the lower of the two scores counts; so no entry can raise an alert by making
+//! what is left look purer, and what is not found anyway costs nothing.
+
+use fluxtap_flux::{Policy, Verdict, judge};
+use fluxtap_intel::AllowList;
+use fluxtap_window::{DomainWindow, Features};
+use fluxtap_wire::Timestamp;
+use std::collections::BTreeSet;
+
+/// A finding that entries of the allow list cover, wholly or in part.
+#[derive(Clone, Debug)]
+pub struct Relief {
+    /// The entries that took part, by position in the list.
+    pub entries: BTreeSet<u16>,
+    /// What was measured and judged without what they cover; nothing if they cover the whole
+    /// domain, or too little is left to be judged.
+    pub rest: Option<(Features, Verdict)>,
+}
+
+impl Relief {
+    /// Whether what is left is no finding.
+    #[must_use]
+    pub fn is_suppressed(&self, policy: &Policy) -> bool {
+        self.rest.as_ref().is_none_or(|(_, verdict)| verdict.severity(policy).is_none())
+    }
+}
+
+/// What the entries in force at `now_s` for the kind of a finding take away of it; `None` if that
+/// makes no difference.
+#[must_use]
+pub fn relieve(
+    window: &DomainWindow,
+    finding: &Verdict,
+    now_s: u32,
+    has_table: bool,
+    policy: &Policy,
+    allow: &AllowList,
+) -> Option<Relief> {
+    if allow.is_empty() {
+        return None;
+    }
+    let exempt = allow.in_force(now_s.into(), finding.kind as usize);
+    if let Some(entry) = exempt.name(window.name()) {
+        return Some(Relief { entries: BTreeSet::from([entry]), rest: None });
+    }
+    let entries = window.exempted(&exempt);
+    if entries.is_empty() {
+        return None;
+    }
+    let features = window.features(now_s, policy.addresses_min, has_table, Some(&exempt));
+    let rest = judge(&features, policy);
+    if rest.as_ref().is_some_and(|rest| rest.score > finding.score) {
+        return None;
+    }
+    Some(Relief { entries, rest: rest.map(|verdict| (features, verdict)) })
+}
+
+/// How often an entry of the allow list mattered. A domain counts once a day, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AllowUse {
+    /// Domains whose alert it kept back or ended.
+    pub suppressed: u64,
+    /// Domains that alerted all the same, by what is left.
+    pub reduced: u64,
+    /// When it last did either.
+    pub last: Option<Timestamp>,
+}
+
+impl AllowUse {
+    /// Whether it never mattered.
+    #[must_use]
+    pub const fn is_unused(&self) -> bool {
+        self.last.is_none()
+    }
+}
+
+/// What entries of the allow list did to one domain on one day, so that it counts once.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    day: u64,
+    entries: BTreeSet<(u16, bool)>,
+}
+
+impl Noted {
+    /// Notes that entries suppressed or reduced the domain's finding, and counts those that did not
+    /// do so before on this day. Whether the domain newly counts as suppressed.
+    pub(crate) fn note(
+        &mut self,
+        at: Timestamp,
+        entries: &BTreeSet<u16>,
+        is_suppressed: bool,
+        uses: &mut Vec<AllowUse>,
+    ) -> bool {
+        let day = day(at);
+        if day != self.day {
+            *self = Self { day, entries: BTreeSet::new() };
+        }
+        let is_first = !self.entries.iter().any(|&(_, suppressed)| suppressed);
+        for &entry in entries {
+            if uses.len() <= usize::from(entry) {
+                uses.resize(usize::from(entry) + 1, AllowUse::default());
+            }
+            let of_entry = &mut uses[usize::from(entry)];
+            of_entry.last = of_entry.last.max(Some(at));
+            if self.entries.insert((entry, is_suppressed)) {
+                of_entry.suppressed += u64::from(is_suppressed);
+                of_entry.reduced += u64::from(!is_suppressed);
+            }
+        }
+        is_suppressed && is_first
+    }
+
+    /// Whether it says nothing any more at `now`.
+    pub(crate) fn is_forgettable(&self, now: Timestamp) -> bool {
+        self.entries.is_empty() || day(now) != self.day
+    }
+}
+
+/// The day of a time, counted from the epoch.
+const fn day(at: Timestamp) -> u64 {
+    at.secs() / 86_400
+}
