@@ -384,7 +384,8 @@ impl<'a> View<'a> {
 
     /// The clients that asked last, as far as the setting lets them be listed.
     fn clients(&self) -> Option<ClientList<'a>> {
-        let mode = self.context.clients.mode()?;
+        // Where no room is left for a client, their count stands elsewhere in the line.
+        let mode = self.context.clients.mode().filter(|_| self.room.of(Part::Clients) > 0)?;
         let evidence = &self.alert.evidence;
         let listed = evidence.client_list.iter().take(self.room.of(Part::Clients));
         let ids: Vec<String> =
