@@ -1,8 +1,8 @@
 //! What the operator's allow list makes of a finding.
 //!
-//! The key decision: an allow list only takes away. A finding is judged a second time without what
-//! entries cover, and the lower of the two scores counts; so no entry can raise an alert by making
-//! what is left look purer, and what is not found anyway costs nothing.
+//! The key decision: an allow list makes no finding. What is one is judged a second time without
+//! what entries cover, and what is left counts; so no entry can raise an alert by making what is
+//! left look purer than the whole, and what is not found anyway costs nothing.
 
 use fluxtap_flux::{Policy, Verdict, judge};
 use fluxtap_intel::AllowList;
@@ -15,12 +15,19 @@ use std::collections::BTreeSet;
 pub struct Relief {
     /// The entries that took part, by position in the list.
     pub entries: BTreeSet<u16>,
-    /// What was measured and judged without what they cover; nothing if they cover the whole
-    /// domain, or too little is left to be judged.
+    /// Whether an entry covers the whole domain.
+    pub is_whole: bool,
+    /// What was measured and judged without what they cover; nothing if that is the whole domain,
+    /// or too little is left to be judged.
     pub rest: Option<(Features, Verdict)>,
 }
 
 impl Relief {
+    /// An entry covers the whole domain.
+    pub(crate) fn whole(entry: u16) -> Self {
+        Self { entries: BTreeSet::from([entry]), is_whole: true, rest: None }
+    }
+
     /// Whether what is left is no finding.
     #[must_use]
     pub fn is_suppressed(&self, policy: &Policy) -> bool {
@@ -44,7 +51,7 @@ pub fn relieve(
     }
     let exempt = allow.in_force(now_s.into(), finding.kind as usize);
     if let Some(entry) = exempt.name(window.name()) {
-        return Some(Relief { entries: BTreeSet::from([entry]), rest: None });
+        return Some(Relief::whole(entry));
     }
     let entries = window.exempted(&exempt);
     if entries.is_empty() {
@@ -52,10 +59,10 @@ pub fn relieve(
     }
     let features = window.features(now_s, policy.addresses_min, has_table, Some(&exempt));
     let rest = judge(&features, policy);
-    if rest.as_ref().is_some_and(|rest| rest.score > finding.score) {
+    if rest.as_ref() == Some(finding) {
         return None;
     }
-    Some(Relief { entries, rest: rest.map(|verdict| (features, verdict)) })
+    Some(Relief { entries, is_whole: false, rest: rest.map(|verdict| (features, verdict)) })
 }
 
 /// How often an entry of the allow list mattered. A domain counts once a day, UTC.

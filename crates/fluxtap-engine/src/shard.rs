@@ -347,7 +347,7 @@ impl Shard {
         let record = self.records.get(name).filter(|record| record.lifecycle.is_open())?;
         let kind = record.basis.as_ref()?.verdict.kind;
         let entry = intel.allow().in_force(at.secs(), kind as usize).name(name)?;
-        Some(Relief { entries: [entry].into(), rest: None })
+        Some(Relief::whole(entry))
     }
 
     /// Lets the domain's alert follow what an allow list leaves of a finding of a kind; whether an
@@ -369,20 +369,29 @@ impl Shard {
         let is_suppressed = relief.is_suppressed(&self.policy);
         let record = self.records.entry(name.into()).or_default();
         record.domain = Some(domain);
-        let is_new = record.noted.note(at, &relief.entries, is_suppressed, &mut self.allow_uses);
+        let is_open = record.lifecycle.is_open();
+        // An alert that rests on what entries leave is followed by that, and goes quiet like any
+        // other; it does not end whenever that falls below the threshold.
+        let rests_on_rest = record.basis.as_ref().is_some_and(|basis| basis.relieved.is_some());
+        let is_over = relief.is_whole || (is_suppressed && is_open && !rests_on_rest);
+        let is_kept_back = is_suppressed && (is_over || !is_open);
+        let is_new = record.noted.note(at, &relief.entries, is_kept_back, &mut self.allow_uses);
         self.counts.suppressed += u64::from(is_new);
-        if let Some((features, verdict)) = relief.rest
-            && !is_suppressed
-        {
-            let basis = Basis::of(verdict, features, kind);
-            return self.follow(at, name, domain, basis, intel, out);
+        if is_over {
+            if let Some(step) = record.lifecycle.allowlisted(at, &self.policy) {
+                let window = self.table.get(domain);
+                let alert = alert_of(step, record, window, name, at, &self.policy, intel);
+                self.tell(step, alert, out);
+            }
+            return false;
         }
-        if let Some(step) = record.lifecycle.allowlisted(at, &self.policy) {
-            let window = self.table.get(domain);
-            let alert = alert_of(step, record, window, name, at, &self.policy, intel);
-            self.tell(step, alert, out);
+        match relief.rest {
+            Some((features, verdict)) => {
+                let basis = Basis::of(verdict, features, kind);
+                self.follow(at, name, domain, basis, intel, out)
+            }
+            None => is_open,
         }
-        false
     }
 
     /// Whether there is a record of the domain, or room for one; if not, that is counted.

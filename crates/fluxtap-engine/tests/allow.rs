@@ -255,6 +255,41 @@ fn an_entry_for_a_kind_covers_that_kind() {
     assert_eq!(double.last().map(|a| a.action), Some(ended), "{double:?}");
 }
 
+/// An alert that rests on what an allow list leaves is followed by that: when that looks like a pool
+/// for a while, the alert is not over and over again ended and reopened.
+#[test]
+fn an_alert_on_what_is_left_does_not_flap() {
+    let homes = access(120);
+    let of = |ip: &String| asns([ip]).into_iter().next().expect("an owner");
+    // Partners are half of the owners, so that no owner is on both sides.
+    let owners: Vec<u32> = asns(&homes).into_iter().collect();
+    let is_partner =
+        |ip: &&String| owners.iter().position(|&asn| asn == of(ip)) < Some(owners.len() / 2);
+    let (ours, theirs): (Vec<&String>, Vec<&String>) = homes.iter().partition(is_partner);
+    let servers = hosting(60);
+    let partners: BTreeSet<u32> = owners[..owners.len() / 2].iter().copied().collect();
+    let mut story = Story::new();
+    story.allow(&allow_asns(&partners));
+    for step in 0..90_usize {
+        let from = |pool: &[&String], n: usize| -> Vec<String> {
+            (0..n).map(|i| pool[(step * n + i) % pool.len()].clone()).collect()
+        };
+        let mut set = from(&ours, 4);
+        set.extend(from(&theirs, 2));
+        // Later servers of strangers come and go among them.
+        if (20..60).contains(&step) && step % 4 < 2 {
+            set.extend(from(&servers.iter().collect::<Vec<_>>(), 1));
+        }
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        story.seen(step as u64 * 150, "www.evil.example", "9.9.9.9", 150, &set);
+    }
+    let alerts = story.end();
+    assert_eq!(alerts.first().map(|a| a.action), Some(Action::New), "{alerts:?}");
+    assert!(alerts.iter().all(|a| a.is_allowlisted), "{alerts:?}");
+    let ended = |a: &Told| matches!(a.action, Action::Ended(_) | Action::Reopened);
+    assert!(!alerts.iter().any(ended), "{alerts:?}");
+}
+
 /// Taking the servers out of a pool of volunteers leaves what looks like homes alone.
 #[test]
 fn an_allow_list_raises_no_alert() {

@@ -168,7 +168,7 @@ fn a_list_with_mistakes_starts_nothing_and_names_them_all() {
     list("latin1.txt", b"domain a.test x\ndomain b.test gr\xf6\xdfer\n");
     list("long.txt", &vec![b'#'; (4 << 20) + 1]);
     let secret = list("secret.txt", b"domain a.test x\n");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("a mode");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o0)).expect("a mode");
     let is_root = fs::File::open(&secret).is_ok();
     for (name, status, expect) in rows {
         if name == "secret.txt" && is_root {
