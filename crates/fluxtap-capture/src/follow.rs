@@ -253,3 +253,171 @@ fn key_of(path: &Path) -> PathBuf {
     let suffix = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     if PACKED_SUFFIXES.contains(&suffix) { path.with_extension("") } else { path.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, FileTimes};
+    use std::time::{Duration, SystemTime};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const SETTLE_S: u64 = 30;
+
+    /// A directory in which time is what the test says.
+    struct Directory {
+        root: TempDir,
+        follow: Follow,
+    }
+
+    impl Directory {
+        fn new() -> Self {
+            let root = TempDir::new().expect("a temporary folder");
+            let follow = Follow::new(vec![root.path().to_owned()], SETTLE_S);
+            Self { root, follow }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.root.path().join(name)
+        }
+
+        fn write(&self, name: &str, bytes: &[u8], at_s: u64) {
+            fs::write(self.at(name), bytes).expect("a writable folder");
+            let file = File::options().append(true).open(self.at(name)).expect("a file");
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(at_s);
+            file.set_times(FileTimes::new().set_modified(modified)).expect("times");
+        }
+
+        /// Names of what is finished at a time, with the packets that were read before.
+        fn look(&mut self, at_s: u64) -> Vec<(String, u64)> {
+            let files = self.follow.list().files;
+            let finished = self.follow.look(files, Timestamp::from_secs(at_s));
+            let name = |path: &Path| {
+                path.strip_prefix(self.root.path()).expect("below").display().to_string()
+            };
+            finished.iter().map(|file| (name(&file.path), file.part.packets)).collect()
+        }
+
+        fn done(&mut self, name: &str, packets: u64) {
+            let part = Part { first_at: Some(Timestamp::from_secs(1)), packets };
+            self.follow.done(&self.at(name), part);
+        }
+    }
+
+    fn named(names: &[&str]) -> Vec<(String, u64)> {
+        names.iter().map(|name| ((*name).to_owned(), 0)).collect()
+    }
+
+    #[test]
+    fn rotated_files_are_finished_when_the_next_one_is_written() {
+        let mut directory = Directory::new();
+        directory.write("0", b"a", 1_000);
+        assert_eq!(directory.look(1_000), []);
+        assert_eq!(directory.look(1_040), [], "rests, but nothing came after it");
+        directory.write("0", b"ab", 1_050);
+        directory.write("1", b"c", 1_060);
+        assert_eq!(directory.look(1_060), []);
+        assert_eq!(directory.look(1_089), [], "30 s after it was seen to change");
+        assert_eq!(directory.look(1_090), named(&["0"]));
+        assert_eq!(directory.look(1_091), [], "once");
+        directory.done("0", 2);
+        assert_eq!(directory.look(1_359), []);
+        assert_eq!(directory.look(1_360), named(&["1"]), "ten times as long when alone");
+        directory.done("1", 1);
+        assert_eq!(directory.look(9_999), []);
+        assert_eq!((directory.follow.growing(), directory.follow.vanished), (0, 0));
+    }
+
+    #[test]
+    fn what_lay_there_before_is_finished_at_once() {
+        let mut directory = Directory::new();
+        for (name, at_s) in [("b", 1_000), ("a", 1_500), ("writing", 2_000)] {
+            directory.write(name, b"x", at_s);
+        }
+        assert_eq!(directory.look(2_001), named(&["a", "b"]));
+        // A time in the future counts from when it is seen.
+        directory.write("future", b"x", 99_999);
+        assert_eq!(directory.look(2_002), []);
+        assert_eq!(directory.look(2_029), []);
+        assert_eq!(directory.look(2_030), named(&["writing"]));
+    }
+
+    #[test]
+    fn what_grows_after_it_was_read_is_read_on() {
+        let mut directory = Directory::new();
+        directory.write("a", b"half", 1_000);
+        assert_eq!(directory.look(1_000), []);
+        assert_eq!(directory.look(1_300), named(&["a"]));
+        directory.write("a", b"half and half", 1_310);
+        assert_eq!(directory.look(1_310), [], "while it is read");
+        directory.done("a", 7);
+        assert_eq!(directory.look(1_320), []);
+        assert_eq!(directory.look(1_610), [("a".to_owned(), 7)]);
+        directory.done("a", 9);
+        // Shorter is another capture: tcpdump -W writes the same names over and over.
+        directory.write("a", b"new", 1_700);
+        assert_eq!(directory.look(1_700), []);
+        assert_eq!(directory.look(2_000), named(&["a"]));
+    }
+
+    #[test]
+    fn a_file_that_is_compressed_afterwards_is_the_same() {
+        let mut directory = Directory::new();
+        directory.write("a.pcap", b"capture", 1_000);
+        directory.look(1_000);
+        assert_eq!(directory.look(1_300), named(&["a.pcap"]));
+        directory.done("a.pcap", 3);
+        directory.write("a.pcap.gz", b"capt", 1_301);
+        assert_eq!(directory.look(1_301), []);
+        fs::remove_file(directory.at("a.pcap")).expect("a writable folder");
+        assert_eq!(directory.look(1_400), []);
+        assert_eq!(directory.look(9_000), [], "read already");
+        // Compressed before it was read: read like any other.
+        directory.write("b.pcap", b"capture", 9_000);
+        assert_eq!(directory.look(9_000), []);
+        fs::remove_file(directory.at("b.pcap")).expect("a writable folder");
+        directory.write("b.pcap.zst", b"capt", 9_001);
+        assert_eq!(directory.look(9_001), []);
+        assert_eq!(directory.look(9_301), named(&["b.pcap.zst"]));
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_and_counted_if_unread() {
+        let mut directory = Directory::new();
+        for name in ["read", "unread"] {
+            directory.write(name, b"x", 1_000);
+        }
+        directory.look(1_000);
+        assert_eq!(directory.look(1_300), named(&["read", "unread"]));
+        directory.done("read", 1);
+        directory.done("unread", 1);
+        directory.write("short-lived", b"x", 1_301);
+        assert_eq!(directory.look(1_301), []);
+        for name in ["read", "unread", "short-lived"] {
+            fs::remove_file(directory.at(name)).expect("a writable folder");
+        }
+        assert_eq!(directory.look(1_302), []);
+        assert_eq!(directory.follow.vanished, 1);
+        assert!(directory.follow.seen.is_empty());
+    }
+
+    #[test]
+    fn event_time_waits_for_files_as_late_as_the_last_ones() {
+        let mut directory = Directory::new();
+        let at = Timestamp::from_secs;
+        assert_eq!(directory.follow.quiet_until(at(5_000)), None, "nothing is known yet");
+        directory.follow.reached(at(4_000), at(4_100));
+        directory.follow.reached(at(4_060), at(4_190));
+        assert_eq!(directory.follow.quiet_until(at(5_000)), Some(at(4_870)));
+        // What is being written began when it was first seen, at the latest.
+        directory.write("growing", b"x", 4_500);
+        directory.look(4_500);
+        assert_eq!(directory.follow.quiet_until(at(5_000)), Some(at(4_500)));
+        for _ in 0..LAGS_MAX {
+            directory.follow.reached(at(9_000), at(9_001));
+        }
+        assert_eq!(directory.follow.lags.len(), LAGS_MAX);
+        assert_eq!(directory.follow.quiet_until(at(4_450)), Some(at(4_449)));
+    }
+}

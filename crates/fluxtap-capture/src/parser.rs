@@ -187,14 +187,21 @@ impl Parser {
         self.take(parsed)
     }
 
-    #[inline]
+    /// Packets are nearly all there is, so whatever else is parsed is kept out of their way.
+    #[inline(always)]
     fn take(&mut self, parsed: Result<Parsed, Damage>) -> Result<Step, Ending> {
+        let Ok(Parsed::Head(head)) = parsed else {
+            return self.take_other(parsed);
+        };
+        self.last_at = head.at;
+        self.head = Some(head);
+        Ok(Step::Packet(head))
+    }
+
+    #[cold]
+    fn take_other(&mut self, parsed: Result<Parsed, Damage>) -> Result<Step, Ending> {
         match parsed {
-            Ok(Parsed::Head(head)) => {
-                self.last_at = head.at;
-                self.head = Some(head);
-                Ok(Step::Packet(head))
-            }
+            Ok(Parsed::Head(_)) => Ok(Step::Passed),
             Ok(Parsed::Need(need)) => self.want(need),
             Ok(Parsed::Block(bytes)) => {
                 self.buffer.consume(bytes);

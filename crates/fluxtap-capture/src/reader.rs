@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use fluxtap_wire::Packet;
 
+use crate::magic::Compression;
 use crate::parser::{Parser, Step};
 use crate::resync::Gaps;
 use crate::status::Ending;
@@ -74,6 +75,11 @@ impl<R: Read> CaptureReader<R> {
     /// Bytes of the input that were used so far.
     pub fn bytes_read(&self) -> u64 {
         self.parser.file_offset()
+    }
+
+    /// What the input is compressed with; known from the first packet on.
+    pub fn compression(&self) -> Option<Compression> {
+        self.parser.compression()
     }
 
     /// What was passed over so far because it was damaged. Offsets are those of the capture, that

@@ -447,7 +447,7 @@ fn directories_stand_for_what_lies_in_them() {
     write("notes.txt", b"captured on the third floor");
     write("empty", b"");
     write(".hidden", &classic_file(b'h', &[4]));
-    let (packets, reports) = replay(&[root.clone()], ReplayOptions::default());
+    let (packets, reports) = replay(std::slice::from_ref(&root), ReplayOptions::default());
     let expected = [packet(b'a', 1), packet(b'b', 2), packet(b'c', 2), packet(b'a', 3)];
     assert_eq!(packets, expected);
     assert_eq!(reports.len(), 5);
@@ -460,13 +460,77 @@ fn directories_stand_for_what_lies_in_them() {
     assert_eq!(reports[0].class(), FileClass::BadData);
     // A cut file is cut wherever it lies.
     write("cut", &classic_file(b'x', &[9, 9])[..50]);
-    let (_, reports) = replay(&[root.clone()], ReplayOptions::default());
+    let (_, reports) = replay(std::slice::from_ref(&root), ReplayOptions::default());
     assert_eq!(reports.iter().map(FileReport::class).max(), Some(FileClass::BadData));
     // Nothing but notes is no input.
     let notes = folder.0.path().join("notes");
     fs::create_dir(&notes).expect("a writable folder");
     fs::write(notes.join("a.txt"), b"nothing to see").expect("a writable folder");
-    let (_, reports) = replay(&[notes.clone()], ReplayOptions::default());
+    let (_, reports) = replay(std::slice::from_ref(&notes), ReplayOptions::default());
     assert_eq!(reports[1].status, FileStatus::NoCaptures { files: 1 });
     assert_eq!((&reports[1].path, reports[1].class()), (&notes, FileClass::BadData));
+}
+
+/// Reads what there is and gives the packets as tag and second.
+fn read_idle(replay: &mut Replay) -> Vec<(char, u8)> {
+    let mut packets = Vec::new();
+    while replay
+        .next_batch(&mut |packet| packets.push((char::from(packet.bytes[0]), packet.bytes[1])))
+        .unwrap()
+        != Batch::Idle
+    {}
+    packets
+}
+
+#[test]
+fn a_growing_directory_is_read_file_by_file() {
+    let folder = Folder::new();
+    let root = folder.0.path().to_owned();
+    let mut replay = Replay::follow([root.clone()], 30, ReplayOptions::default());
+    // Far enough ahead of the files' own times.
+    let at = |second: u64| Timestamp::from_secs(4_000_000_000 + second);
+    replay.look(at(0));
+    assert_eq!(read_idle(&mut replay), []);
+    folder.write("b", &classic_file(b'b', &[5, 7]));
+    folder.write("a.gz", &pack(Compression::Gzip, &classic_file(b'a', &[6, 9])));
+    folder.write("notes", b"no capture");
+    replay.look(at(1));
+    assert_eq!(replay.quiet_until(at(1)), None, "there is something to read");
+    assert_eq!(read_idle(&mut replay), [('b', 5), ('a', 6), ('b', 7), ('a', 9)]);
+    assert!(replay.quiet_until(at(1)).is_some());
+    let ended = replay.take_ended();
+    assert_eq!(ended.len(), 3);
+    assert_eq!(ended.iter().filter(|report| report.is_passed_over()).count(), 1);
+    assert!(replay.report().is_empty(), "told already");
+    // More of one, and a new one in its place.
+    folder.write("b", &classic_file(b'b', &[5, 7, 8]));
+    replay.look(at(2));
+    assert_eq!(read_idle(&mut replay), []);
+    replay.look(at(302));
+    assert_eq!(read_idle(&mut replay), [('b', 8)], "what it grew by");
+    let ended = replay.take_ended();
+    assert_eq!(ended.iter().map(|report| report.packets).collect::<Vec<_>>(), [1]);
+    folder.write("b", &classic_file(b'B', &[6, 7, 8, 9]));
+    replay.look(at(303));
+    replay.look(at(603));
+    assert_eq!(read_idle(&mut replay).len(), 4, "the first packet has another time");
+    assert_eq!(replay.slots.len(), 3, "places are used again");
+    let progress = replay.progress();
+    assert_eq!((progress.files_done, progress.files_total, progress.bytes_total), (5, 5, None));
+}
+
+/// Files come and go for long: what is held does not grow.
+#[test]
+fn following_for_long_costs_no_memory() {
+    let folder = Folder::new();
+    let mut replay = Replay::follow([folder.0.path().to_owned()], 1, ReplayOptions::default());
+    let mut packets = 0;
+    for round in 0..30_u32 {
+        let path = folder.write(&format!("{round}"), &classic_file(0, &[round + 1]));
+        replay.look(Timestamp::from_secs(4_000_000_000 + u64::from(round)));
+        packets += read_idle(&mut replay).len();
+        assert_eq!(replay.take_ended().len(), 1);
+        fs::remove_file(path).expect("a writable folder");
+    }
+    assert_eq!((packets, replay.slots.len(), replay.unread()), (30, 1, (0, 0)));
 }

@@ -193,25 +193,14 @@ impl Xz {
     /// Memory is allowed in steps of this, so that what is allowed says what is used.
     const STEP_BYTES: u64 = 1 << 20;
 
-    /// Allows as much more memory as the data need.
+    /// Allows as much more memory as the data need; the library takes no limit below that.
     fn raise_limit(stream: &mut Stream) -> Result<(), Fault> {
-        loop {
-            let limit = stream.memlimit() + Self::STEP_BYTES;
-            if limit > WINDOW_BYTES_MAX {
-                return Err(Fault::Window);
-            }
-            match stream.set_memlimit(limit) {
-                Ok(()) => return Ok(()),
-                // The library will not take less than it needs, and keeps the old limit then.
-                Err(Error::MemLimit) => {
-                    let needed = (limit..=WINDOW_BYTES_MAX)
-                        .step_by(Self::STEP_BYTES as usize)
-                        .find(|limit| stream.set_memlimit(*limit).is_ok());
-                    return needed.map(|_| ()).ok_or(Fault::Window);
-                }
-                Err(_) => return Err(Fault::Corrupt),
-            }
-        }
+        (stream.memlimit()..=WINDOW_BYTES_MAX)
+            .step_by(Self::STEP_BYTES as usize)
+            .skip(1)
+            .find(|limit| stream.set_memlimit(*limit).is_ok())
+            .map(|_| ())
+            .ok_or(Fault::Window)
     }
 }
 
