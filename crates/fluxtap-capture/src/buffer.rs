@@ -50,18 +50,9 @@ impl Buffer {
         self.end = 0;
     }
 
-    /// Makes room for `need` bytes in one piece, preferably `want`, and reads once.
-    /// Returns how many bytes came, 0 at the end of the input.
-    ///
-    /// # Errors
-    ///
-    /// Those of `input`, except `Interrupted`, which is tried again.
-    pub(crate) fn fill(
-        &mut self,
-        input: &mut impl Read,
-        need: usize,
-        want: usize,
-    ) -> io::Result<usize> {
+    /// Makes room for `need` bytes in one piece, preferably `want`, and lends what is free of it
+    /// to be written from its start; [`written`](Self::written) says how far.
+    pub(crate) fn room(&mut self, need: usize, want: usize) -> &mut [u8] {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -73,10 +64,31 @@ impl Buffer {
             self.bytes.truncate(room);
             self.bytes.shrink_to_fit();
         }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Takes the first `count` bytes of the room as read.
+    pub(crate) fn written(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.bytes.len());
+    }
+
+    /// Makes [`room`](Self::room) and reads once.
+    /// Returns how many bytes came, 0 at the end of the input.
+    ///
+    /// # Errors
+    ///
+    /// Those of `input`, except `Interrupted`, which is tried again.
+    pub(crate) fn fill(
+        &mut self,
+        input: &mut impl Read,
+        need: usize,
+        want: usize,
+    ) -> io::Result<usize> {
+        let room = self.room(need, want);
         loop {
-            match input.read(&mut self.bytes[self.end..]) {
+            match input.read(room) {
                 Ok(count) => {
-                    self.end += count;
+                    self.written(count);
                     return Ok(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

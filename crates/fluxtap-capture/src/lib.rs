@@ -11,29 +11,39 @@
 
 mod buffer;
 mod classic;
+mod folder;
+mod follow;
 mod live;
 mod magic;
 mod parser;
 mod pcapng;
 mod reader;
 mod replay;
+mod resync;
+mod snoop;
 mod status;
 #[cfg(test)]
 mod testing;
+mod unpack;
 
 use std::io;
 
 use fluxtap_wire::Packet;
 
 pub use classic::CAPLEN_MAX;
+pub use folder::DIRECTORY_FILES_MAX;
+pub use follow::ALONE_FACTOR;
 pub use live::{Interface, Live, LiveError, LiveOptions, LiveStats, StopHandle, interfaces};
-pub use magic::{Foreign, Magic};
+pub use magic::{Compression, Foreign, Magic};
 pub use pcapng::{BLOCK_BYTES_MAX, INTERFACES_MAX};
 pub use reader::{CaptureReader, Next};
 pub use replay::{
     BUFFERS_BYTES_MAX, DESCRIPTORS_RESERVED, OPEN_FILES_MAX, Progress, Replay, ReplayOptions,
+    UNPACKERS_BYTES_MAX,
 };
+pub use resync::{Gaps, RESYNC_BYTES_MAX};
 pub use status::{Damage, Ending, FileClass, FileReport, FileStatus};
+pub use unpack::{EXPANSION_FREE_BYTES, EXPANSION_MAX, Fault, WINDOW_BYTES_MAX};
 
 /// Most packets one call of [`Source::next_batch`] hands over.
 pub const BATCH_PACKETS_MAX: usize = 1024;

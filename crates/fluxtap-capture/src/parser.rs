@@ -1,13 +1,18 @@
-//! One capture, byte by byte, without I/O: the owner fills the buffer, the parser says how much
-//! it needs.
+//! One capture, byte by byte: the parser says how much it needs, the owner lends it the input.
+
+use std::io::{self, Read};
+use std::mem;
 
 use fluxtap_wire::{LinkType, Packet, Timestamp};
 
 use crate::buffer::Buffer;
-use crate::classic::{self, Classic};
-use crate::magic::{self, Kind, Magic};
+use crate::classic::Classic;
+use crate::magic::{self, Compression, Foreign, Kind, Magic};
 use crate::pcapng::Pcapng;
+use crate::resync::{Gaps, Look, RESYNC_BYTES_MAX};
+use crate::snoop::Snoop;
 use crate::status::{Damage, Ending};
+use crate::unpack::{Fault, Unpacked, Unpacker};
 
 /// The `u32` at `at` of a block whose bounds the caller has checked.
 #[inline]
@@ -54,8 +59,17 @@ pub(crate) enum Step {
     Packet(Head),
     /// Something without a packet was passed.
     Passed,
-    /// Fill the buffer with so many bytes, or call [`Parser::finish`].
+    /// So many bytes are needed in the buffer: call [`Parser::fill`].
     Need(usize),
+}
+
+/// What [`Parser::fill`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Bytes came, or the end.
+    Changed,
+    /// Compressed data were read, but nothing came out yet.
+    Nothing,
 }
 
 /// A block that is being stepped over without being held.
@@ -72,7 +86,45 @@ struct Skip {
 enum Format {
     Unknown,
     Classic(Classic),
+    /// Classic with longer record headers.
+    Longer(Classic),
     Pcapng(Pcapng),
+    Snoop(Snoop),
+    /// Where the next record begins is not known.
+    Lost(Box<Lost>),
+}
+
+/// The search for the next record after damage.
+#[derive(Debug)]
+struct Lost {
+    format: Format,
+    /// Where the damage begins, and what it is.
+    since: u64,
+    what: Damage,
+    /// Where the search ends.
+    give_up_at: u64,
+}
+
+/// How the bytes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With the input.
+    Input,
+    /// The compressed input cannot be unpacked any further.
+    Fault(Fault),
+}
+
+/// The compression around the capture.
+#[derive(Debug)]
+pub(crate) struct Packing {
+    compression: Compression,
+    /// None while what was read ahead is forgotten.
+    unpacker: Option<Box<Unpacker>>,
+    /// Furthest offset in the compressed input.
+    offset: u64,
+    /// How often it was unpacked from its start.
+    #[cfg(test)]
+    pub(crate) starts: u32,
 }
 
 /// The state of one capture between its bytes.
@@ -86,6 +138,9 @@ pub(crate) struct Parser {
     last_at: Timestamp,
     /// What the last `Step::Need` asked for.
     need: usize,
+    end: Option<End>,
+    pub(crate) packing: Option<Packing>,
+    gaps: Gaps,
     /// Packets handed over.
     pub(crate) packets: u64,
     /// Of these, packets without a time of their own.
@@ -103,6 +158,9 @@ impl Parser {
             skip: None,
             last_at: Timestamp(0),
             need: magic::SNIFF_BYTES,
+            end: None,
+            packing: None,
+            gaps: Gaps::default(),
             packets: 0,
             packets_untimed: 0,
             packets_skipped: 0,
@@ -113,29 +171,38 @@ impl Parser {
     ///
     /// # Errors
     ///
-    /// [`Ending::NotACapture`] or [`Ending::Damaged`]; there is nothing to read after it.
+    /// How the capture ended; there is nothing to read after it.
     #[inline]
     pub(crate) fn step(&mut self) -> Result<Step, Ending> {
         if let Some(head) = self.head {
             return Ok(Step::Packet(head));
         }
         let parsed = match &mut self.format {
-            Format::Classic(classic) => classic.parse(self.buffer.data()),
+            Format::Classic(classic) => classic.parse_plain(self.buffer.data(), self.last_at),
             Format::Pcapng(pcapng) if self.skip.is_none() => {
                 pcapng.parse(self.buffer.data(), self.last_at)
             }
             _ => return self.step_aside(),
         };
+        self.take(parsed)
+    }
+
+    /// Packets are nearly all there is, so whatever else is parsed is kept out of their way.
+    #[inline(always)]
+    fn take(&mut self, parsed: Result<Parsed, Damage>) -> Result<Step, Ending> {
+        let Ok(Parsed::Head(head)) = parsed else {
+            return self.take_other(parsed);
+        };
+        self.last_at = head.at;
+        self.head = Some(head);
+        Ok(Step::Packet(head))
+    }
+
+    #[cold]
+    fn take_other(&mut self, parsed: Result<Parsed, Damage>) -> Result<Step, Ending> {
         match parsed {
-            Ok(Parsed::Head(head)) => {
-                self.last_at = head.at;
-                self.head = Some(head);
-                Ok(Step::Packet(head))
-            }
-            Ok(Parsed::Need(need)) => {
-                self.need = need;
-                Ok(Step::Need(need))
-            }
+            Ok(Parsed::Head(_)) => Ok(Step::Passed),
+            Ok(Parsed::Need(need)) => self.want(need),
             Ok(Parsed::Block(bytes)) => {
                 self.buffer.consume(bytes);
                 Ok(Step::Passed)
@@ -150,8 +217,44 @@ impl Parser {
                 self.skip = Some(Skip { block_offset, block_bytes, big_endian, left_bytes });
                 self.step_skip()
             }
-            Err(what) => Err(Ending::Damaged { offset: self.buffer.offset(), what }),
+            Err(what) => self.lose(self.buffer.offset(), what),
         }
+    }
+
+    /// Reads once from `input` and gives the buffer at least something of the `need` bytes that it
+    /// needs, preferably of the `want` it may have.
+    ///
+    /// # Errors
+    ///
+    /// Those of `input`. The call can be repeated.
+    pub(crate) fn fill(
+        &mut self,
+        input: &mut impl Read,
+        need: usize,
+        want: usize,
+    ) -> io::Result<Filled> {
+        let Some(packing) = &mut self.packing else {
+            if self.buffer.fill(input, need, want)? == 0 {
+                self.end = Some(End::Input);
+            }
+            return Ok(Filled::Changed);
+        };
+        let compression = packing.compression;
+        let done_bytes = self.buffer.offset();
+        let unpacker = packing.unpacker.get_or_insert_with(|| {
+            #[cfg(test)]
+            (packing.starts += 1);
+            Box::new(Unpacker::new(compression, &[], done_bytes))
+        });
+        let unpacked = unpacker.unpack(input, self.buffer.room(need, want))?;
+        packing.offset = packing.offset.max(unpacker.offset());
+        match unpacked {
+            Unpacked::Bytes(count) => self.buffer.written(count),
+            Unpacked::Nothing => return Ok(Filled::Nothing),
+            Unpacked::End => self.end = Some(End::Input),
+            Unpacked::Fault(fault) => self.end = Some(End::Fault(fault)),
+        }
+        Ok(Filled::Changed)
     }
 
     /// The packet of the last [`Step::Packet`], lent from the buffer.
@@ -174,10 +277,15 @@ impl Parser {
         }
     }
 
-    /// Forgets what was read ahead. The owner continues to fill from the buffer's offset.
+    /// Forgets what was read ahead; the owner continues to read at
+    /// [`file_position`](Self::file_position). What is compressed is unpacked again from its start.
     pub(crate) fn unload(&mut self) {
         self.head = None;
+        self.end = None;
         self.buffer.unload();
+        if let Some(packing) = &mut self.packing {
+            packing.unpacker = None;
+        }
     }
 
     /// Frees all memory of a capture that is not read any further; the counters stay.
@@ -186,8 +294,65 @@ impl Parser {
         self.format = Format::Unknown;
     }
 
-    /// What the capture is when the input ends here although [`step`](Self::step) wants more.
-    pub(crate) fn finish(&self) -> Ending {
+    /// Ends a capture that may not be unpacked any further; what came out last is not used.
+    pub(crate) fn stop_unpacking(&mut self, fault: Fault) {
+        self.buffer.consume(usize::MAX);
+        self.end = Some(End::Fault(fault));
+    }
+
+    /// Where in the file reading goes on.
+    pub(crate) fn file_position(&self) -> u64 {
+        match &self.packing {
+            None => self.buffer.offset() + self.buffer.available() as u64,
+            Some(packing) => packing.unpacker.as_ref().map_or(0, |unpacker| unpacker.read_bytes()),
+        }
+    }
+
+    /// Bytes of the file that were used.
+    pub(crate) fn file_offset(&self) -> u64 {
+        self.packing.as_ref().map_or(self.buffer.offset(), |packing| packing.offset)
+    }
+
+    /// The compression around the capture, once that is known.
+    pub(crate) fn compression(&self) -> Option<Compression> {
+        self.packing.as_ref().map(|packing| packing.compression)
+    }
+
+    /// Memory for unpacking, in bytes.
+    pub(crate) fn unpacker_bytes(&self) -> usize {
+        let unpacker = self.packing.as_ref().and_then(|packing| packing.unpacker.as_ref());
+        unpacker.map_or(0, |unpacker| unpacker.memory_bytes())
+    }
+
+    /// What was passed over because it was damaged.
+    pub(crate) fn gaps(&self) -> Gaps {
+        self.gaps
+    }
+
+    /// Asks for more input, or ends where there is no more.
+    fn want(&mut self, need: usize) -> Result<Step, Ending> {
+        self.need = need;
+        if self.end.is_none() {
+            return Ok(Step::Need(need));
+        }
+        // Garbage that happens to state a length beyond the end must not hide what follows it.
+        let data = self.buffer.data();
+        let is_likely = match &self.format {
+            Format::Classic(classic) | Format::Longer(classic) => {
+                classic.is_likely(data, self.last_at)
+            }
+            Format::Pcapng(pcapng) => pcapng.is_likely(data),
+            _ => true,
+        };
+        if is_likely { Err(self.ending()) } else { self.lose(self.buffer.offset(), Damage::Record) }
+    }
+
+    /// What the capture is when there is no more input although more is wanted.
+    fn ending(&self) -> Ending {
+        if let (Some(End::Fault(fault)), Some(packing)) = (self.end, &self.packing) {
+            let Packing { compression, offset, .. } = *packing;
+            return Ending::Packed { compression, offset, fault };
+        }
         let present_bytes = self.buffer.available() as u64;
         if let Some(skip) = self.skip {
             return Ending::Cut {
@@ -196,56 +361,89 @@ impl Parser {
                 present_bytes: self.buffer.offset() - skip.block_offset + present_bytes,
             };
         }
-        let cut = Ending::Cut {
-            offset: self.buffer.offset(),
-            expected_bytes: self.need as u64,
-            present_bytes,
-        };
         match self.format {
             Format::Unknown if present_bytes == 0 => Ending::Empty,
-            Format::Unknown => match magic::sniff(self.buffer.data()) {
-                Kind::Other(format) => {
-                    Ending::NotACapture { magic: Magic::of(self.buffer.data()), format }
-                }
-                Kind::Prefix | Kind::Classic { .. } | Kind::Pcapng => cut,
+            _ if present_bytes > 0 => Ending::Cut {
+                offset: self.buffer.offset(),
+                expected_bytes: self.need as u64,
+                present_bytes,
             },
-            _ if present_bytes > 0 => cut,
             _ if self.packets == 0 && self.packets_skipped == 0 => Ending::HeaderOnly,
             _ => Ending::Complete,
         }
     }
 
-    /// The steps that are not a record: the start of the file and blocks too large to hold.
+    /// The steps that are no usual record.
+    #[cold]
     fn step_aside(&mut self) -> Result<Step, Ending> {
-        if self.skip.is_some() {
-            return self.step_skip();
-        }
+        let parsed = match &mut self.format {
+            Format::Longer(classic) => classic.parse(self.buffer.data(), self.last_at),
+            Format::Snoop(snoop) => snoop.parse(self.buffer.data()),
+            Format::Lost(_) => return self.search(),
+            Format::Unknown => return self.begin(),
+            Format::Classic(_) | Format::Pcapng(_) => return self.step_skip(),
+        };
+        self.take(parsed)
+    }
+
+    /// The start of the file.
+    fn begin(&mut self) -> Result<Step, Ending> {
         let start = self.buffer.data();
-        if start.len() < magic::SNIFF_BYTES {
-            self.need = magic::SNIFF_BYTES;
-            return Ok(Step::Need(self.need));
+        if start.is_empty() || (start.len() < magic::SNIFF_BYTES && self.end.is_none()) {
+            return self.want(magic::SNIFF_BYTES);
         }
-        match magic::sniff(start) {
-            Kind::Classic { big_endian, nanoseconds } => {
-                let Some(header) = start.first_chunk() else {
-                    self.need = classic::HEADER_BYTES;
-                    return Ok(Step::Need(self.need));
-                };
-                let classic = Classic::new(header, big_endian, nanoseconds)
-                    .map_err(|what| Ending::Damaged { offset: 0, what })?;
-                self.buffer.consume(classic::HEADER_BYTES);
-                self.format = Format::Classic(classic);
+        let (format, header_bytes) = match magic::sniff(start) {
+            Kind::Packed(compression) => return self.begin_unpacking(compression),
+            Kind::Prefix => return self.want(magic::SNIFF_BYTES),
+            Kind::Other(format) => return Err(self.foreign(format)),
+            Kind::Pcapng => (Ok(Format::Pcapng(Pcapng::default())), 0),
+            Kind::Snoop => match start.first_chunk() {
+                None => return self.want(crate::snoop::HEADER_BYTES),
+                Some(header) => (Snoop::new(header).map(Format::Snoop), crate::snoop::HEADER_BYTES),
+            },
+            Kind::Classic { big_endian, variant } => {
+                let header_bytes = Classic::header_bytes(variant);
+                if start.len() < header_bytes {
+                    return self.want(header_bytes);
+                }
+                let format = Classic::new(start, big_endian, variant).map(|classic| {
+                    if classic.is_plain() {
+                        Format::Classic(classic)
+                    } else {
+                        Format::Longer(classic)
+                    }
+                });
+                (format, header_bytes)
             }
-            Kind::Pcapng => self.format = Format::Pcapng(Pcapng::default()),
-            // Only what is shorter than a magic can be a prefix of one.
-            Kind::Prefix => {
-                return Err(Ending::NotACapture { magic: Magic::of(start), format: None });
-            }
-            Kind::Other(format) => {
-                return Err(Ending::NotACapture { magic: Magic::of(start), format });
-            }
-        }
+        };
+        self.format = format.map_err(|what| Ending::Damaged { offset: 0, what })?;
+        self.buffer.consume(header_bytes);
         Ok(Step::Passed)
+    }
+
+    /// The input is compressed: what was read of it goes to an unpacker, and the buffer gets what
+    /// comes out.
+    fn begin_unpacking(&mut self, compression: Compression) -> Result<Step, Ending> {
+        if self.packing.is_some() {
+            return Err(self.foreign(Some(Foreign::Packed(compression))));
+        }
+        let start = mem::take(&mut self.buffer);
+        let unpacker = Some(Box::new(Unpacker::new(compression, start.data(), 0)));
+        self.packing = Some(Packing {
+            compression,
+            unpacker,
+            offset: 0,
+            #[cfg(test)]
+            starts: 1,
+        });
+        self.end = None;
+        self.want(magic::SNIFF_BYTES)
+    }
+
+    fn foreign(&self, format: Option<Foreign>) -> Ending {
+        let start = self.buffer.data();
+        let format = format.or_else(|| Foreign::sniff_more(start));
+        Ending::NotACapture { magic: Magic::of(start), format }
     }
 
     /// Steps over a block in pieces, then compares its two lengths.
@@ -256,18 +454,74 @@ impl Parser {
         let now = self.buffer.available().min(skip.left_bytes as usize);
         self.buffer.consume(now);
         skip.left_bytes -= now as u32;
-        self.need = if skip.left_bytes > 0 { 1 } else { 4 };
+        let need = if skip.left_bytes > 0 { 1 } else { 4 };
+        let Skip { block_offset, block_bytes, big_endian, left_bytes } = *skip;
         let Some(trailer) = self.buffer.data().first_chunk::<4>() else {
-            return Ok(Step::Need(self.need));
+            return self.want(need);
         };
-        let trailing = u32_at(trailer, 0, skip.big_endian);
-        let Skip { block_offset, block_bytes, .. } = *skip;
+        debug_assert_eq!(left_bytes, 0, "the buffer is used up before the block is");
+        let trailing = u32_at(trailer, 0, big_endian);
+        self.skip = None;
         if trailing != block_bytes {
-            let what = Damage::BlockTrailer { leading: block_bytes, trailing };
-            return Err(Ending::Damaged { offset: block_offset, what });
+            return self
+                .lose(block_offset, Damage::BlockTrailer { leading: block_bytes, trailing });
         }
         self.buffer.consume(4);
-        self.skip = None;
         Ok(Step::Passed)
+    }
+
+    /// Damage at `since`: looks for where it goes on, unless nothing could be made of it.
+    #[cold]
+    fn lose(&mut self, since: u64, what: Damage) -> Result<Step, Ending> {
+        if !what.is_local() {
+            return Err(Ending::Damaged { offset: since, what });
+        }
+        let mut format = mem::replace(&mut self.format, Format::Unknown);
+        if let Format::Pcapng(pcapng) = &mut format {
+            pcapng.note_gap();
+        }
+        let give_up_at = self.buffer.offset() + RESYNC_BYTES_MAX;
+        self.format = Format::Lost(Box::new(Lost { format, since, what, give_up_at }));
+        // Whatever is here, it is no record.
+        self.buffer.consume(1);
+        self.search()
+    }
+
+    /// Looks through the buffer for the next record.
+    fn search(&mut self) -> Result<Step, Ending> {
+        let Format::Lost(lost) = &mut self.format else {
+            return Ok(Step::Passed);
+        };
+        let (data, is_all) = (self.buffer.data(), self.end.is_some());
+        let look = |data: &[u8]| match &lost.format {
+            Format::Classic(classic) | Format::Longer(classic) => {
+                classic.look(data, self.last_at, is_all)
+            }
+            Format::Snoop(_) => Snoop::look(data, self.last_at, is_all),
+            Format::Pcapng(pcapng) => pcapng.look(data, is_all),
+            Format::Unknown | Format::Lost(_) => Look::Nothing,
+        };
+        let found = (0..data.len())
+            .map(|at| (at, look(&data[at..])))
+            .find(|(_, look)| *look != Look::Nothing);
+        let (at, look) = found.unwrap_or((data.len(), Look::Need(1)));
+        self.buffer.consume(at);
+        let &mut Lost { since, what, give_up_at, .. } = &mut **lost;
+        match look {
+            _ if self.buffer.offset() > give_up_at => Err(Ending::Damaged { offset: since, what }),
+            Look::Found => {
+                self.format = mem::replace(&mut lost.format, Format::Unknown);
+                self.gaps.add(since, self.buffer.offset() - since, what);
+                Ok(Step::Passed)
+            }
+            Look::Need(need) if !is_all => {
+                self.need = need;
+                Ok(Step::Need(need))
+            }
+            _ => match self.end {
+                Some(End::Fault(_)) => Err(self.ending()),
+                _ => Err(Ending::Damaged { offset: since, what }),
+            },
+        }
     }
 }

@@ -10,13 +10,15 @@ use fluxtap_wire::{LinkType, Timestamp};
 use crate::classic::CAPLEN_MAX;
 use crate::magic::PCAPNG;
 use crate::parser::{Head, Parsed, u32_at};
+use crate::resync::{CHAIN_RECORDS, Look};
 use crate::status::Damage;
 
 /// Most interfaces one section may describe. A section that describes more is taken for damage.
 pub const INTERFACES_MAX: usize = 4_096;
 
 /// Most bytes of a block that must be in memory as a whole: a packet of [`CAPLEN_MAX`] and as
-/// much again for its options. Blocks that are passed over may be of any length.
+/// much again for its options. Blocks that are known to hold no packet may be of any length; those
+/// of a type nobody knows may not, because they are more likely garbage.
 pub const BLOCK_BYTES_MAX: u32 = 2 * CAPLEN_MAX;
 
 const INTERFACE: u32 = 1;
@@ -32,6 +34,9 @@ const FRAME_BYTES: u32 = 12;
 pub(crate) struct Pcapng {
     big_endian: bool,
     interfaces: Vec<Described>,
+    /// Something of the section was passed over. Descriptions of interfaces may have been lost, so
+    /// those that come now have numbers nobody knows.
+    has_gap: bool,
 }
 
 /// What an interface description block says.
@@ -69,7 +74,7 @@ impl Pcapng {
         if total < FRAME_BYTES + body_bytes_min || !total.is_multiple_of(4) {
             return Err(Damage::BlockLength { length: total });
         }
-        if body_bytes_min == 0 {
+        if body_bytes_min == 0 && is_known(kind) {
             return Ok(Parsed::Skip { block_bytes: total, big_endian: self.big_endian });
         }
         if total > BLOCK_BYTES_MAX {
@@ -88,8 +93,64 @@ impl Pcapng {
             INTERFACE => self.describe_interface(block),
             SIMPLE_PACKET => self.simple_packet(block, last_at),
             ENHANCED_PACKET => self.packet(block, u32_at(block, 8, self.big_endian)),
-            _ => self.packet(block, u32::from(self.u16_at(block, 8))),
+            OBSOLETE_PACKET => self.packet(block, u32::from(self.u16_at(block, 8))),
+            _ => Ok(Parsed::Block(bytes)),
         }
+    }
+
+    /// Notes that a part of the section is not known.
+    pub(crate) fn note_gap(&mut self) {
+        self.has_gap = true;
+    }
+
+    /// Whether the block at the start of `data` may be one although the input ends inside it.
+    pub(crate) fn is_likely(&self, data: &[u8]) -> bool {
+        data.len() < FRAME_BYTES as usize
+            || data.starts_with(&PCAPNG)
+            || is_known(u32_at(data, 0, self.big_endian))
+    }
+
+    /// Whether blocks begin at the start of `data`, after damage: a section, or [`CHAIN_RECORDS`]
+    /// blocks that follow each other, or fewer that end where the input does.
+    pub(crate) fn look(&self, data: &[u8], is_all: bool) -> Look {
+        let mut start = 0;
+        for found in 0..CHAIN_RECORDS {
+            let rest = data.get(start..).unwrap_or_default();
+            let Some(prefix) = rest.first_chunk::<{ FRAME_BYTES as usize }>() else {
+                let is_end = found > 1 || (found == 1 && start == data.len());
+                return match is_all {
+                    true if is_end => Look::Found,
+                    true => Look::Nothing,
+                    false => Look::Need(start + FRAME_BYTES as usize),
+                };
+            };
+            let is_section = prefix.starts_with(&PCAPNG);
+            let big_endian = match byte_order(prefix) {
+                Ok(big_endian) if is_section => big_endian,
+                Err(_) if is_section => return Look::Nothing,
+                _ => self.big_endian,
+            };
+            let (kind, total) = (u32_at(prefix, 0, big_endian), u32_at(prefix, 4, big_endian));
+            let is_sound = (FRAME_BYTES..=BLOCK_BYTES_MAX).contains(&total)
+                && total.is_multiple_of(4)
+                && (is_section || is_known(kind));
+            if !is_sound {
+                return Look::Nothing;
+            }
+            let bytes = total as usize;
+            let Some(block) = rest.get(..bytes) else {
+                let cut = if found > 1 { Look::Found } else { Look::Nothing };
+                return if is_all { cut } else { Look::Need(start + bytes) };
+            };
+            if u32_at(block, bytes - 4, big_endian) != total {
+                return Look::Nothing;
+            }
+            if is_section {
+                return Look::Found;
+            }
+            start += bytes;
+        }
+        Look::Found
     }
 
     /// Section header block: interfaces count from 0 again.
@@ -99,6 +160,7 @@ impl Pcapng {
             return Err(Damage::Version { major, minor });
         }
         self.interfaces.clear();
+        self.has_gap = false;
         Ok(Parsed::Block(block.len()))
     }
 
@@ -129,6 +191,9 @@ impl Pcapng {
                 _ => {}
             }
             options = options.get(4 + padded..).unwrap_or_default();
+        }
+        if self.has_gap {
+            return Ok(Parsed::Block(block.len()));
         }
         let link = LinkType(self.u16_at(block, 8));
         let snaplen = u32_at(block, 12, self.big_endian);
@@ -178,6 +243,14 @@ impl Pcapng {
         };
         if self.big_endian { u16::from_be_bytes(*two) } else { u16::from_le_bytes(*two) }
     }
+}
+
+/// Whether a block of this type is worth believing after damage: those of the draft, and custom
+/// blocks.
+fn is_known(kind: u32) -> bool {
+    const DECRYPTION_SECRETS: u32 = 10;
+    const CUSTOM: [u32; 2] = [0x0bad, 0x4000_0bad];
+    (INTERFACE..=DECRYPTION_SECRETS).contains(&kind) || CUSTOM.contains(&kind)
 }
 
 /// The packet of a block whose captured bytes begin at `data_start`; its time is for the caller.

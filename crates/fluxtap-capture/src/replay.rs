@@ -3,25 +3,34 @@
 //! Every file is read up to its first packet, then closed; the merge opens it again when it gets
 //! there. From then on the file keeps its read buffer, while its descriptor is only borrowed to
 //! fill it: descriptors and buffers are bounded apart, and both can be taken away from a file and
-//! restored from its offset. What is not a regular file cannot be read twice and keeps both.
+//! restored from its offset. What is not a regular file cannot be read twice and keeps both. What
+//! is compressed could only be unpacked again from its start, so it keeps its unpacker and its
+//! buffer from its first packet on, and the memory of all unpackers has a limit of its own; its
+//! descriptor is borrowed like any other, as the compressed bytes go on where they stopped.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::fs::{self, File, Metadata};
-use std::io::{self, Seek, SeekFrom};
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use fluxtap_wire::{LinkType, Packet, Timestamp};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use fluxtap_wire::{Packet, Timestamp};
+use rustix::event::{Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use crate::parser::{Parser, Step};
+use crate::folder::{self, Folder};
+use crate::follow::{Follow, Part};
+use crate::parser::Filled;
 use crate::reader::READ_BYTES;
+use crate::replay::slot::{Budget, Held, Input, Slot, Stage, Stop};
 use crate::status::{FileReport, FileStatus};
+use crate::unpack::{CHUNK_BYTES, Fault};
 use crate::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, Batch, Source};
+
+mod slot;
 
 /// Most capture files open at once, however many the system would allow.
 pub const OPEN_FILES_MAX: usize = 256;
@@ -32,6 +41,11 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Memory for the read buffers of all files together, unless the options say otherwise. Files
 /// that overlap in time share it; the least urgent buffers are dropped and read again later.
 pub const BUFFERS_BYTES_MAX: usize = 32 << 20;
+
+/// Memory for unpacking all compressed files that are read at one time. A file that would need
+/// more is refused: to drop another's state would mean to unpack that again from its start, over
+/// and over.
+pub const UNPACKERS_BYTES_MAX: usize = 512 << 20;
 
 /// Smallest read buffer a file gets when many share the memory.
 const BUFFER_BYTES_MIN: usize = 4 << 10;
@@ -50,6 +64,9 @@ pub struct ReplayOptions {
     /// Memory for read buffers in bytes, by default [`BUFFERS_BYTES_MAX`]. The file being read
     /// gets what its largest record needs even if that is more.
     pub buffers_bytes_max: Option<usize>,
+    /// Memory for unpacking in bytes, by default [`UNPACKERS_BYTES_MAX`]. One file may always be
+    /// unpacked, within [`WINDOW_BYTES_MAX`](crate::WINDOW_BYTES_MAX).
+    pub unpackers_bytes_max: Option<usize>,
 }
 
 /// How far a [`Replay`] is.
@@ -61,7 +78,7 @@ pub struct Progress {
     pub bytes_total: Option<u64>,
     /// Files done.
     pub files_done: usize,
-    /// Files named.
+    /// Files named, and found in the directories that were named.
     pub files_total: usize,
 }
 
@@ -71,6 +88,9 @@ pub struct Progress {
 /// the file is kept, even where its times go back: only the files' next packets are compared. A
 /// capture and the same capture cut in two files thus give the same packets in the same order, as
 /// long as no packet after the cut is older than one before it.
+///
+/// A directory stands for the files in and below it, in the order of their paths; see
+/// [`follow`](Self::follow) for one that grows.
 ///
 /// A bad file ends alone; how each one ended is in [`report`](Self::report). A pipe without data
 /// gives [`Batch::Idle`], so that the caller can stop; only opening a named pipe without a writer
@@ -88,50 +108,28 @@ pub struct Replay {
     bytes_done: u64,
     bytes_total: Option<u64>,
     files_done: usize,
+    files_total: usize,
+    /// The directories that were named, and which slots their files have.
+    directories: Vec<(PathBuf, Range<usize>)>,
+    growth: Option<Growth>,
+}
+
+/// What there is besides if directories are followed.
+#[derive(Debug)]
+struct Growth {
+    follow: Follow,
+    /// When the directories were looked at last.
+    now: Timestamp,
+    /// Slots of files that are done, to be used again.
+    free: Vec<usize>,
+    /// What was read of those, until somebody asks.
+    ended: Vec<FileReport>,
+    /// What could not be looked at, told once.
+    told: BTreeSet<PathBuf>,
 }
 
 /// Time of the next packet, if known, and position of the file.
 type Key = (Option<Timestamp>, usize);
-
-/// One file.
-#[derive(Debug)]
-struct Slot {
-    path: PathBuf,
-    input: Input,
-    status: FileStatus,
-    parser: Parser,
-    file: Option<File>,
-    stage: Stage,
-    /// Bytes of it that are counted in `bytes_done`.
-    bytes_counted: u64,
-    links: BTreeSet<LinkType>,
-    link_last: Option<LinkType>,
-}
-
-/// How far the merge is with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Its first packet is not known.
-    New,
-    /// It waits for the time of its first packet.
-    Peeked,
-    /// Its packets are handed over.
-    Reached,
-}
-
-/// What kind of thing a path names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
-    /// Can be closed and opened again.
-    Regular { identity: Identity, size_bytes: u64 },
-    /// Standard input, a pipe, a device: read once from front to back.
-    Stream,
-    /// Not read at all.
-    None,
-}
-
-/// Device and inode.
-type Identity = (u64, u64);
 
 /// The open regular files, least recently read first.
 #[derive(Debug)]
@@ -148,34 +146,57 @@ struct Memory {
     bytes_max: usize,
     /// Files that the merge has reached and not finished: those that need a buffer.
     sharers: usize,
-}
-
-/// What is left of a batch.
-struct Budget {
-    packets: usize,
-    bytes: u64,
-}
-
-/// Why the packets of a file stop for now.
-enum Stop {
-    /// The batch is full.
-    Full,
-    /// The next packet is of this time, and another file has an earlier one.
-    Later(Timestamp),
-    /// The buffer needs so many bytes.
-    Need(usize),
-    /// Nothing came from a pipe within [`STREAM_WAIT_MS`].
-    Idle,
-    /// For ever.
-    Ended(FileStatus),
+    unpackers_bytes: usize,
+    unpackers_bytes_max: usize,
 }
 
 impl Replay {
-    /// Prepares to read `paths`, `-` being standard input. Looks at what they are, reads nothing
-    /// yet and never blocks: what is missing, no file or named twice is in
-    /// [`report`](Self::report) from here on.
+    /// Prepares to read `paths`, `-` being standard input. Looks at what they are, lists
+    /// directories, reads nothing yet and never blocks: what is missing, no file or named twice is
+    /// in [`report`](Self::report) from here on.
     pub fn open(paths: impl IntoIterator<Item = PathBuf>, options: ReplayOptions) -> Self {
-        let mut slots: Vec<Slot> = paths.into_iter().map(Slot::new).collect();
+        let (mut slots, mut directories) = (Vec::new(), Vec::new());
+        for path in paths {
+            let slot = Slot::named(path);
+            if slot.input == Input::Directory {
+                let start = slots.len();
+                push_folder(&mut slots, &slot.path);
+                directories.push((slot.path, start..slots.len()));
+            } else {
+                slots.push(slot);
+            }
+        }
+        Self { directories, ..Self::new(slots, options) }
+    }
+
+    /// Prepares to read `paths`, and the directories among them for ever: each file once when it
+    /// is finished, which [`look`](Self::look) finds out. A file is finished when it has not
+    /// changed for `settle_s` seconds and another in its directory changed later, or else for
+    /// [`ALONE_FACTOR`](crate::ALONE_FACTOR) times as long. What a file grows by after that is
+    /// read in the same way. Where a file lies beside a compressed copy of it (`.gz`, `.zst`,
+    /// `.xz`, `.lz4`), the copy is not read.
+    ///
+    /// The end never comes; when all is read, [`Source::next_batch`] waits a moment and gives
+    /// [`Batch::Idle`].
+    pub fn follow(
+        paths: impl IntoIterator<Item = PathBuf>,
+        settle_s: u64,
+        options: ReplayOptions,
+    ) -> Self {
+        let (roots, slots): (Vec<Slot>, Vec<Slot>) =
+            paths.into_iter().map(Slot::named).partition(|slot| slot.input == Input::Directory);
+        let roots = roots.into_iter().map(|slot| slot.path).collect();
+        let growth = Growth {
+            follow: Follow::new(roots, settle_s),
+            now: Timestamp(0),
+            free: Vec::new(),
+            ended: Vec::new(),
+            told: BTreeSet::new(),
+        };
+        Self { growth: Some(growth), bytes_total: None, ..Self::new(slots, options) }
+    }
+
+    fn new(mut slots: Vec<Slot>, options: ReplayOptions) -> Self {
         mark_duplicates(&mut slots);
         let waiting = |slot: &Slot| slot.status == FileStatus::Unfinished;
         let order = (0..slots.len())
@@ -187,6 +208,7 @@ impl Replay {
         let size_bytes = slots.iter().map(Slot::size_bytes).fold(0, u64::saturating_add);
         Self {
             files_done: slots.len() - order.len(),
+            files_total: slots.len(),
             order,
             current: None,
             descriptors: Descriptors { open: Vec::new(), streams, files_max },
@@ -194,17 +216,88 @@ impl Replay {
                 bytes: 0,
                 bytes_max: options.buffers_bytes_max.unwrap_or(BUFFERS_BYTES_MAX),
                 sharers: 0,
+                unpackers_bytes: 0,
+                unpackers_bytes_max: options.unpackers_bytes_max.unwrap_or(UNPACKERS_BYTES_MAX),
             },
             bytes_done: 0,
             bytes_total: (streams == 0).then_some(size_bytes),
+            directories: Vec::new(),
+            growth: None,
             slots,
         }
+    }
+
+    /// Looks for finished files in the directories that are followed, at the time of day `now`.
+    pub fn look(&mut self, now: Timestamp) {
+        let Some(growth) = &mut self.growth else { return };
+        growth.now = now;
+        let Folder { files, unreadable, is_cut } = growth.follow.list();
+        for (path, error) in unreadable {
+            if growth.told.len() < folder::DIRECTORY_FILES_MAX && growth.told.insert(path.clone()) {
+                growth.ended.push(Slot::told(path, FileStatus::unreadable(&error)).report());
+            }
+        }
+        let limit = PathBuf::from("directories that are followed");
+        if is_cut && growth.told.insert(limit.clone()) {
+            growth.ended.push(Slot::told(limit, FileStatus::TooManyFiles).report());
+        }
+        for finished in growth.follow.look(files, now) {
+            let slot = Slot::followed(finished);
+            let index = match growth.free.pop() {
+                Some(index) => {
+                    self.slots[index] = slot;
+                    index
+                }
+                None => {
+                    self.slots.push(slot);
+                    self.slots.len() - 1
+                }
+            };
+            self.files_total += 1;
+            self.order.push(Reverse((None, index)));
+        }
+    }
+
+    /// Up to when nothing more can be expected at the time of day `now`, if directories are
+    /// followed and all that was finished is read: the files come with the delay of their
+    /// rotation, and that is taken from the last ones.
+    #[must_use]
+    pub fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let growth = self.growth.as_ref()?;
+        if self.current.is_some() || !self.order.is_empty() {
+            return None;
+        }
+        growth.follow.quiet_until(now)
+    }
+
+    /// Files in directories that are followed which are not finished, and files that were gone
+    /// before they were.
+    #[must_use]
+    pub fn unread(&self) -> (u64, u64) {
+        let follow = self.growth.as_ref().map(|growth| &growth.follow);
+        follow.map_or((0, 0), |follow| (follow.growing(), follow.vanished))
+    }
+
+    /// The reports of files in directories that are followed which ended since the last call.
+    /// They are in no [`report`](Self::report), or it would grow for ever.
+    pub fn take_ended(&mut self) -> Vec<FileReport> {
+        self.growth.as_mut().map(|growth| mem::take(&mut growth.ended)).unwrap_or_default()
     }
 
     /// What was read of each file so far, in the order of the arguments.
     #[must_use]
     pub fn report(&self) -> Vec<FileReport> {
-        self.slots.iter().map(Slot::report).collect()
+        let free: BTreeSet<usize> =
+            self.growth.iter().flat_map(|growth| growth.free.iter().copied()).collect();
+        let in_use = self.slots.iter().enumerate().filter(|(index, _)| !free.contains(index));
+        let mut reports: Vec<FileReport> = in_use.map(|(_, slot)| slot.report()).collect();
+        for (path, slots) in &self.directories {
+            if reports[slots.clone()].iter().all(FileReport::is_passed_over) {
+                let status = FileStatus::NoCaptures { files: slots.len() };
+                reports.push(Slot::told(path.clone(), status).report());
+            }
+        }
+        reports
     }
 
     /// How far it is; cheap enough to ask after every batch. It moves between batches only.
@@ -215,7 +308,7 @@ impl Replay {
             bytes_done: self.bytes_done.min(self.bytes_total.unwrap_or(u64::MAX)),
             bytes_total: self.bytes_total,
             files_done: self.files_done,
-            files_total: self.slots.len(),
+            files_total: self.files_total,
         }
     }
 
@@ -245,34 +338,41 @@ impl Replay {
             };
             match self.refill(index, need) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Stop::Idle,
-                Ok(0) => return Stop::Ended(FileStatus::Read(self.slots[index].parser.finish())),
-                Ok(_) => {}
-                Err(error) => return Stop::Ended(unreadable(&error)),
+                Ok(Filled::Changed) => {}
+                // What is unpacked to nothing is work too.
+                Ok(Filled::Nothing) => {
+                    budget.bytes = budget.bytes.saturating_sub(CHUNK_BYTES as u64);
+                }
+                Err(error) => return Stop::Ended(FileStatus::unreadable(&error)),
             }
         }
     }
 
-    /// Reads more of a file, opening it if need be; returns how much came. `WouldBlock` when
-    /// nothing came from a stream within its time.
-    fn refill(&mut self, index: usize, need: usize) -> io::Result<usize> {
+    /// Reads more of a file, opening it if need be. `WouldBlock` when nothing came from a stream
+    /// within its time.
+    fn refill(&mut self, index: usize, need: usize) -> io::Result<Filled> {
         self.acquire(index)?;
         let slot = &mut self.slots[index];
         slot.await_data()?;
         let Some(file) = &mut slot.file else {
-            return Ok(0);
+            return Err(io::Error::other("got no open file, expected one"));
         };
-        let buffer = &mut slot.parser.buffer;
-        let before = buffer.memory_bytes();
         let want = match slot.stage {
             Stage::New => PEEK_BYTES,
             _ => self.memory.share_bytes(),
         };
-        let read = buffer.fill(file, need, want);
-        self.memory.changed(before, buffer.memory_bytes());
+        let parser = &mut slot.parser;
+        let filled = parser.fill(file, need, want);
+        self.memory.changed(&mut slot.held, Held::of(parser));
+        let unpackers_bytes = self.memory.unpackers_bytes;
+        let is_alone = unpackers_bytes == parser.unpacker_bytes();
+        if unpackers_bytes > self.memory.unpackers_bytes_max && !is_alone {
+            parser.stop_unpacking(Fault::Memory);
+        }
         if self.memory.bytes > self.memory.bytes_max {
             self.shed();
         }
-        read
+        filled
     }
 
     /// Makes sure that a file is open and stands where its buffer ends.
@@ -309,8 +409,8 @@ impl Replay {
         self.slots[index].file = None;
     }
 
-    /// Drops the buffers that are needed last until half of the memory is free. Streams keep
-    /// theirs, they cannot be read again; so does the file whose turn it is.
+    /// Drops the buffers that are needed last until half of the memory is free. Streams and
+    /// compressed files keep theirs, they cannot be read again; so does the file whose turn it is.
     fn shed(&mut self) {
         let mut waiting: Vec<Key> = self.order.iter().map(|Reverse(key)| *key).collect();
         waiting.sort_unstable();
@@ -321,13 +421,25 @@ impl Replay {
         }
     }
 
-    /// Takes buffer and descriptor away from a regular file; it continues at its offset.
+    /// Takes buffer and descriptor away from a file where that can be; it continues at its offset.
     fn park(&mut self, index: usize) {
-        if self.slots[index].is_regular() {
+        if self.slots[index].can_park() {
             self.close(index);
-            let parser = &mut self.slots[index].parser;
-            self.memory.changed(parser.buffer.memory_bytes(), 0);
-            parser.unload();
+            let slot = &mut self.slots[index];
+            self.memory.changed(&mut slot.held, Held::default());
+            slot.parser.unload();
+        }
+    }
+
+    /// Nothing is left to read, for now at least.
+    fn wait(&self) -> io::Result<Batch> {
+        if self.growth.is_none() {
+            return Ok(Batch::End);
+        }
+        let timeout = Timespec { tv_sec: 0, tv_nsec: STREAM_WAIT_MS * 1_000_000 };
+        match poll(&mut [], Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(Batch::Idle),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -336,13 +448,21 @@ impl Replay {
         let slot = &mut self.slots[index];
         slot.status = status;
         self.memory.sharers -= usize::from(slot.stage == Stage::Reached);
-        self.memory.changed(slot.parser.buffer.memory_bytes(), 0);
+        self.memory.changed(&mut slot.held, Held::default());
         slot.parser.retire();
         // What a bad file leaves unread is done as well, or the progress would never be full.
-        let bytes_end = slot.size_bytes().max(slot.parser.buffer.offset());
+        let bytes_end = slot.size_bytes().max(slot.parser.file_offset());
         self.bytes_done += bytes_end.saturating_sub(slot.bytes_counted);
         slot.bytes_counted = bytes_end;
         self.files_done += 1;
+        if let Some(growth) = &mut self.growth
+            && slot.is_followed
+        {
+            let part = Part { packets: slot.parser.packets, ..slot.part };
+            growth.follow.done(&slot.path, part);
+            growth.ended.push(slot.report());
+            growth.free.push(index);
+        }
     }
 }
 
@@ -353,11 +473,11 @@ impl Source for Replay {
             let next = self.current.take();
             let Some(index) = next.or_else(|| self.order.pop().map(|Reverse((_, index))| index))
             else {
-                return Ok(Batch::End);
+                return self.wait();
             };
             let stop = self.run(index, &mut budget, visit);
             let slot = &mut self.slots[index];
-            let offset = slot.parser.buffer.offset();
+            let offset = slot.parser.file_offset();
             self.bytes_done += offset.saturating_sub(slot.bytes_counted);
             slot.bytes_counted = offset.max(slot.bytes_counted);
             match stop {
@@ -365,6 +485,11 @@ impl Source for Replay {
                 Stop::Later(at) => {
                     if slot.stage == Stage::New {
                         slot.stage = Stage::Peeked;
+                        if let Some(growth) = &mut self.growth
+                            && slot.is_followed
+                        {
+                            growth.follow.reached(at, growth.now);
+                        }
                         self.park(index);
                     }
                     self.order.push(Reverse((Some(at), index)));
@@ -378,160 +503,6 @@ impl Source for Replay {
                     return Ok(Batch::Idle);
                 }
             }
-        }
-    }
-}
-
-impl Slot {
-    fn new(path: PathBuf) -> Self {
-        let mut slot = Self {
-            path,
-            input: Input::None,
-            status: FileStatus::Unfinished,
-            parser: Parser::new(),
-            file: None,
-            stage: Stage::New,
-            bytes_counted: 0,
-            links: BTreeSet::new(),
-            link_last: None,
-        };
-        if let Err(error) = slot.inspect() {
-            slot.status = unreadable(&error);
-        }
-        slot
-    }
-
-    /// Finds out what the path names.
-    fn inspect(&mut self) -> io::Result<()> {
-        let stdin = self.path == Path::new("-");
-        if stdin {
-            // A descriptor of its own, because the standard one has a buffer and a lock above it.
-            self.file = Some(File::from(io::stdin().as_fd().try_clone_to_owned()?));
-            self.input = Input::Stream;
-            return Ok(());
-        }
-        let metadata = fs::metadata(&self.path)?;
-        if metadata.is_dir() {
-            self.status = FileStatus::Directory;
-        } else if metadata.is_file() {
-            let identity = identity(&metadata);
-            self.input = Input::Regular { identity, size_bytes: metadata.len() };
-        } else {
-            self.input = Input::Stream;
-        }
-        Ok(())
-    }
-
-    /// Device and inode of what will be read.
-    fn identity(&self) -> Option<Identity> {
-        match (self.input, &self.file) {
-            (Input::Regular { identity, .. }, _) => Some(identity),
-            (Input::Stream, Some(file)) => file.metadata().ok().as_ref().map(identity),
-            (Input::Stream, None) => fs::metadata(&self.path).ok().as_ref().map(identity),
-            (Input::None, _) => None,
-        }
-    }
-
-    fn is_regular(&self) -> bool {
-        matches!(self.input, Input::Regular { .. })
-    }
-
-    fn size_bytes(&self) -> u64 {
-        match self.input {
-            Input::Regular { size_bytes, .. } => size_bytes,
-            Input::Stream | Input::None => 0,
-        }
-    }
-
-    /// Waits until a stream has data or has ended, but not for good: a read would go on through
-    /// signals.
-    fn await_data(&self) -> io::Result<()> {
-        let (Input::Stream, Some(file)) = (self.input, &self.file) else { return Ok(()) };
-        let timeout = Timespec { tv_sec: 0, tv_nsec: STREAM_WAIT_MS * 1_000_000 };
-        match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) | Err(Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Takes a newly opened file and goes to where the buffer ends.
-    fn restore(&mut self, mut file: File) -> io::Result<()> {
-        let buffer = &self.parser.buffer;
-        let position = buffer.offset() + buffer.available() as u64;
-        if let Input::Regular { identity: before, .. } = self.input
-            && position > 0
-        {
-            if identity(&file.metadata()?) != before {
-                return Err(io::Error::other(
-                    "got another file under this name than before, expected it to stay in place \
-                     while it is read",
-                ));
-            }
-            file.seek(SeekFrom::Start(position))?;
-        }
-        self.file = Some(file);
-        Ok(())
-    }
-
-    /// Goes on to the first packet.
-    fn peek(&mut self, budget: &Budget) -> Stop {
-        let full_at = self.parser.buffer.offset().saturating_add(budget.bytes);
-        loop {
-            if self.parser.buffer.offset() >= full_at {
-                return Stop::Full;
-            }
-            match self.parser.step() {
-                Ok(Step::Packet(head)) => return Stop::Later(head.at),
-                Ok(Step::Passed) => {}
-                Ok(Step::Need(need)) => return Stop::Need(need),
-                Err(ending) => return Stop::Ended(FileStatus::Read(ending)),
-            }
-        }
-    }
-
-    /// Hands over packets until another file is due, the batch is full or the buffer is used up.
-    fn hand_over(
-        &mut self,
-        index: usize,
-        next: Option<Key>,
-        budget: &mut Budget,
-        visit: &mut dyn FnMut(Packet<'_>),
-    ) -> Stop {
-        let full_at = self.parser.buffer.offset().saturating_add(budget.bytes);
-        loop {
-            if budget.packets == 0 || self.parser.buffer.offset() >= full_at {
-                return Stop::Full;
-            }
-            match self.parser.step() {
-                Ok(Step::Packet(head)) => {
-                    if next.is_some_and(|next| (Some(head.at), index) > next) {
-                        return Stop::Later(head.at);
-                    }
-                    if self.link_last != Some(head.link) {
-                        self.link_last = Some(head.link);
-                        self.links.insert(head.link);
-                    }
-                    visit(self.parser.packet(&head));
-                    self.parser.consume();
-                    budget.packets -= 1;
-                }
-                Ok(Step::Passed) => {}
-                Ok(Step::Need(need)) => return Stop::Need(need),
-                Err(ending) => return Stop::Ended(FileStatus::Read(ending)),
-            }
-        }
-    }
-
-    fn report(&self) -> FileReport {
-        FileReport {
-            path: self.path.clone(),
-            status: self.status.clone(),
-            packets: self.parser.packets,
-            packets_untimed: self.parser.packets_untimed,
-            packets_skipped: self.parser.packets_skipped,
-            bytes_read: self.parser.buffer.offset(),
-            links: self.links.clone(),
         }
     }
 }
@@ -562,13 +533,26 @@ impl Memory {
         (self.bytes_max / 2 / self.sharers.max(1)).clamp(BUFFER_BYTES_MIN, READ_BYTES)
     }
 
-    fn changed(&mut self, before_bytes: usize, after_bytes: usize) {
-        self.bytes = self.bytes - before_bytes + after_bytes;
+    /// Notes that a file holds `after` from now on.
+    fn changed(&mut self, held: &mut Held, after: Held) {
+        self.bytes = self.bytes - held.buffer_bytes + after.buffer_bytes;
+        self.unpackers_bytes = self.unpackers_bytes - held.unpacker_bytes + after.unpacker_bytes;
+        *held = after;
     }
 }
 
-fn identity(metadata: &Metadata) -> Identity {
-    (metadata.dev(), metadata.ino())
+/// Adds what lies in a directory.
+fn push_folder(slots: &mut Vec<Slot>, path: &Path) {
+    let Folder { files, unreadable, is_cut } = folder::list(path);
+    slots.extend(files.into_iter().map(|found| Slot::found(found.path, &found.metadata)));
+    slots.extend(
+        unreadable
+            .into_iter()
+            .map(|(path, error)| Slot::told(path, FileStatus::unreadable(&error))),
+    );
+    if is_cut {
+        slots.push(Slot::told(path.to_owned(), FileStatus::TooManyFiles));
+    }
 }
 
 /// Leaves the first of several arguments that name the same file.
@@ -587,10 +571,6 @@ fn mark_duplicates(slots: &mut [Slot]) {
     }
 }
 
-fn unreadable(error: &io::Error) -> FileStatus {
-    FileStatus::Unreadable { kind: error.kind(), error: error.to_string() }
-}
-
 fn out_of_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE]
         .iter()
@@ -604,323 +584,4 @@ fn open_files_max() -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::os::fd::AsRawFd;
-    use std::thread;
-
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::testing::*;
-    use crate::{Damage, Ending, FileClass, Foreign, Magic};
-
-    /// Files in a folder that goes away.
-    struct Folder(TempDir);
-
-    impl Folder {
-        fn new() -> Self {
-            Self(TempDir::new().expect("a temporary folder"))
-        }
-
-        fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-            let path = self.0.path().join(name);
-            fs::write(&path, bytes).expect("a writable folder");
-            path
-        }
-    }
-
-    /// Reads to the end and checks what must hold after every batch.
-    fn drain(replay: &mut Replay) -> Vec<Owned> {
-        let mut packets = Vec::new();
-        let mut done = (0, 0);
-        loop {
-            let before = packets.len();
-            let batch = replay.next_batch(&mut |packet| packets.push(packet.into())).unwrap();
-            assert!(packets.len() - before <= BATCH_PACKETS_MAX);
-            let open = replay.slots.iter().filter(|slot| slot.file.is_some()).count();
-            let streams = replay.descriptors.streams;
-            assert!(open <= replay.descriptors.files_max.max(streams + 1), "{open} files open");
-            let held = |slot: &Slot| slot.parser.buffer.memory_bytes();
-            assert_eq!(replay.slots.iter().map(held).sum::<usize>(), replay.memory.bytes);
-            for slot in replay.slots.iter().filter(|slot| slot.input == Input::Stream) {
-                let read = slot.stage != Stage::New && slot.status == FileStatus::Unfinished;
-                assert!(!read || slot.file.is_some(), "a stream was closed");
-            }
-            assert!(replay.descriptors.open.iter().all(|index| replay.slots[*index].is_regular()));
-            let memory_max = replay.memory.bytes_max + READ_BYTES;
-            assert!(replay.memory.bytes <= memory_max, "{} bytes held", replay.memory.bytes);
-            let reached = replay.slots.iter().filter(|slot| slot.stage == Stage::Reached);
-            let unfinished = reached.filter(|slot| slot.status == FileStatus::Unfinished);
-            assert_eq!(unfinished.count(), replay.memory.sharers);
-            let progress = replay.progress();
-            assert!(done <= (progress.bytes_done, progress.files_done), "progress goes back");
-            done = (progress.bytes_done, progress.files_done);
-            if batch == Batch::End {
-                assert_eq!(progress.files_done, progress.files_total);
-                assert!(progress.bytes_total.is_none_or(|total| total == progress.bytes_done));
-                assert_eq!((replay.memory.bytes, open), (0, 0));
-                return packets;
-            }
-        }
-    }
-
-    fn replay(paths: &[PathBuf], options: ReplayOptions) -> (Vec<Owned>, Vec<FileReport>) {
-        let mut replay = Replay::open(paths.iter().cloned(), options);
-        let packets = drain(&mut replay);
-        (packets, replay.report())
-    }
-
-    fn packet(tag: u8, second: u64) -> Owned {
-        owned(second * 1_000_000_000, 1, &[tag, second as u8], 2)
-    }
-
-    #[test]
-    fn merges_by_time_then_by_argument() {
-        let folder = Folder::new();
-        let a = folder.write("a", &classic_file(b'a', &[1, 4, 4, 9]));
-        let b = folder.write("b", &classic_file(b'b', &[2, 4, 3, 8]));
-        let c = folder.write("c", &classic_file(b'c', &[0, 4]));
-        let sequence = |paths: &[PathBuf]| {
-            let (packets, reports) = replay(paths, ReplayOptions::default());
-            assert!(reports.iter().all(|report| report.class() == FileClass::Sound));
-            assert_eq!(reports.iter().map(|report| report.packets).sum::<u64>(), 10);
-            let text =
-                |packet: &Owned| format!("{}{}", char::from(packet.bytes[0]), packet.bytes[1]);
-            packets.iter().map(text).collect::<Vec<_>>().join(" ")
-        };
-        let [a, b, c] = [a, b, c];
-        let abc = sequence(&[a.clone(), b.clone(), c.clone()]);
-        assert_eq!(abc, "c0 a1 b2 a4 a4 b4 b3 c4 b8 a9", "b's step back stays where b has it");
-        assert_eq!(sequence(&[c, b, a]), "c0 a1 b2 c4 b4 b3 a4 a4 b8 a9");
-    }
-
-    /// A capture, and the same capture cut in two after any packet: the same packets. Named the
-    /// other way round too, unless the cut goes through packets of the same time.
-    #[test]
-    fn a_capture_cut_in_two_is_the_same() {
-        let folder = Folder::new();
-        let order = Order::Little;
-        let capture = |numbers: std::ops::Range<u32>| {
-            let mut bytes = classic_header(order, 0xa1b2_c3d4, (2, 4), 0, 1);
-            for n in numbers {
-                bytes.extend(classic_record(order, [n / 3, 0, 1, 1], &[n as u8]));
-            }
-            bytes
-        };
-        let whole = folder.write("whole", &capture(0..60));
-        let (expected, _) = replay(&[whole], ReplayOptions::default());
-        assert_eq!(expected.len(), 60);
-        for at in 0..=60 {
-            let first = folder.write("first", &capture(0..at));
-            let second = folder.write("second", &capture(at..60));
-            let in_order = replay(&[first.clone(), second.clone()], ReplayOptions::default()).0;
-            assert_eq!(in_order, expected, "cut after {at}");
-            let turned = replay(&[second, first], ReplayOptions::default()).0;
-            assert_eq!(turned == expected, at % 3 == 0, "cut after {at}, turned round");
-        }
-    }
-
-    /// Files that all overlap, so that every packet is in another file than the one before.
-    fn interleaved(folder: &Folder, files: u32, rounds: u32) -> (Vec<PathBuf>, Vec<Owned>) {
-        let paths = (0..files)
-            .map(|file| {
-                let seconds: Vec<u32> = (0..rounds).map(|round| round * files + file).collect();
-                folder.write(&format!("{file:05}"), &classic_file(file as u8, &seconds))
-            })
-            .collect();
-        let expected =
-            (0..files * rounds).map(|n| packet((n % files) as u8, u64::from(n))).collect();
-        (paths, expected)
-    }
-
-    #[test]
-    fn few_descriptors_suffice_for_many_files() {
-        let folder = Folder::new();
-        let (paths, expected) = interleaved(&folder, 50, 400);
-        for open_files_max in [0, 1, 2, 49, 50] {
-            let options =
-                ReplayOptions { open_files_max: Some(open_files_max), ..Default::default() };
-            let (packets, reports) = replay(&paths, options);
-            assert_eq!(packets, expected, "{open_files_max} descriptors");
-            assert!(reports.iter().all(|report| report.packets == 400));
-        }
-    }
-
-    #[test]
-    fn little_memory_suffices_for_many_files() {
-        let folder = Folder::new();
-        let order = Order::Little;
-        let record_bytes = 20_000;
-        let paths: Vec<_> = (0..40_u32)
-            .map(|file| {
-                let mut bytes = classic_header(order, 0xa1b2_c3d4, (2, 4), 0, 1);
-                for round in 0..4 {
-                    let data = vec![file as u8; record_bytes];
-                    let words = [round * 40 + file, 0, record_bytes as u32, 0];
-                    bytes.extend(classic_record(order, words, &data));
-                }
-                folder.write(&file.to_string(), &bytes)
-            })
-            .collect();
-        let bytes_max = 100_000;
-        let options = ReplayOptions { open_files_max: Some(3), buffers_bytes_max: Some(bytes_max) };
-        let mut replay = Replay::open(paths, options);
-        let packets = drain(&mut replay);
-        let files: Vec<u8> = packets.iter().map(|packet| packet.bytes[0]).collect();
-        assert_eq!(files, (0..160).map(|n| (n % 40) as u8).collect::<Vec<_>>());
-        assert!(packets.iter().all(|packet| packet.bytes.len() == record_bytes));
-    }
-
-    #[test]
-    fn thousands_of_files_in_sequence() {
-        let folder = Folder::new();
-        let paths: Vec<_> = (0..3_000_u32)
-            .map(|file| folder.write(&file.to_string(), &classic_file(0, &[file, file])))
-            .collect();
-        let shuffled: Vec<_> = (0..3_000).map(|n| paths[n * 1_013 % 3_000].clone()).collect();
-        let options = ReplayOptions { open_files_max: Some(2), ..Default::default() };
-        let (packets, _) = replay(&shuffled, options);
-        let expected: Vec<_> = (0..6_000).map(|n| packet(0, n / 2)).collect();
-        assert_eq!(packets, expected);
-    }
-
-    #[test]
-    fn a_bad_file_ends_alone() {
-        let folder = Folder::new();
-        let good = classic_file(b'g', &[1, 5]);
-        let mut damaged = classic_file(b'd', &[2, 3]);
-        damaged[24 + 18 + 8..][..4].copy_from_slice(&[0xff; 4]);
-        let first = folder.write("good", &good);
-        let linked = folder.0.path().join("linked");
-        std::os::unix::fs::symlink(&first, &linked).expect("a folder for links");
-        let paths = [
-            first.clone(),
-            folder.0.path().join("missing"),
-            folder.0.path().to_owned(),
-            folder.write("empty", b""),
-            folder.write("header", &good[..24]),
-            folder.write("gzip", b"\x1f\x8b\x08\x00 and so on"),
-            folder.write("cut", &good[..50]),
-            folder.write("damaged", &damaged),
-            linked,
-            first.clone(),
-        ];
-        let (packets, reports) = replay(&paths, ReplayOptions::default());
-        let expected = [packet(b'g', 1), packet(b'g', 1), packet(b'd', 2), packet(b'g', 5)];
-        assert_eq!(packets, expected);
-        let what = Damage::RecordTooLong { caplen: u32::MAX };
-        let gzip = Magic::of(b"\x1f\x8b\x08\x00");
-        let error = io::Error::from(Errno::NOENT).to_string();
-        let duplicate = FileStatus::DuplicateOf(first);
-        let expected = [
-            FileStatus::Read(Ending::Complete),
-            FileStatus::Unreadable { kind: io::ErrorKind::NotFound, error },
-            FileStatus::Directory,
-            FileStatus::Read(Ending::Empty),
-            FileStatus::Read(Ending::HeaderOnly),
-            FileStatus::Read(Ending::NotACapture { magic: gzip, format: Some(Foreign::Gzip) }),
-            FileStatus::Read(Ending::Cut { offset: 42, expected_bytes: 16, present_bytes: 8 }),
-            FileStatus::Read(Ending::Damaged { offset: 42, what }),
-            duplicate.clone(),
-            duplicate,
-        ];
-        let statuses: Vec<_> = reports.iter().map(|report| report.status.clone()).collect();
-        assert_eq!(statuses, expected);
-        let counts: Vec<_> = reports.iter().map(|report| report.packets).collect();
-        assert_eq!(counts, [2, 0, 0, 0, 0, 0, 1, 1, 0, 0]);
-        assert_eq!(reports[0].bytes_read, good.len() as u64);
-        assert_eq!(reports[0].links, BTreeSet::from([LinkType::ETHERNET]));
-        assert_eq!(reports.iter().map(FileReport::class).max(), Some(FileClass::NoInput));
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_known_at_once() {
-        let folder = Folder::new();
-        let paths = [folder.0.path().join("missing"), folder.write("good", b"")];
-        let replay = Replay::open(paths, ReplayOptions::default());
-        let reports = replay.report();
-        assert!(matches!(reports[0].status, FileStatus::Unreadable { .. }));
-        assert_eq!(reports[1].status, FileStatus::Unfinished);
-        assert_eq!(replay.progress().files_done, 1);
-    }
-
-    #[test]
-    fn no_files_end_at_once() {
-        let (packets, reports) = replay(&[], ReplayOptions::default());
-        assert_eq!((packets.len(), reports.len()), (0, 0));
-    }
-
-    /// Two files and a pipe take turns, with one descriptor and next to no memory.
-    #[test]
-    fn pipes_are_merged_and_never_closed() {
-        let folder = Folder::new();
-        let turn = |first: u32| -> Vec<u32> { (0..4_000).map(|n| 3 * n + first).collect() };
-        let a = folder.write("a", &classic_file(0, &turn(0)));
-        let b = folder.write("b", &classic_file(2, &turn(2)));
-        let (from, mut to) = io::pipe().expect("a pipe");
-        let pipe = PathBuf::from(format!("/proc/self/fd/{}", from.as_raw_fd()));
-        let options = ReplayOptions { open_files_max: Some(1), buffers_bytes_max: Some(1) };
-        let mut replay = Replay::open([a, pipe.clone(), b, pipe], options);
-        assert_eq!(replay.progress().bytes_total, None);
-        let writer = thread::spawn(move || {
-            let bytes = classic_file(1, &turn(1));
-            bytes.chunks(7).for_each(|chunk| to.write_all(chunk).expect("a reader"));
-        });
-        let packets = drain(&mut replay);
-        // The replay opens the pipe by its descriptor, so this end must live until it has.
-        drop(from);
-        writer.join().expect("the writer has written");
-        assert_eq!(packets, (0..12_000).map(|n| packet((n % 3) as u8, n)).collect::<Vec<_>>());
-        let reports = replay.report();
-        assert!(reports[..3].iter().all(|report| report.packets == 4_000));
-        assert!(matches!(reports[3].status, FileStatus::DuplicateOf(_)));
-    }
-
-    #[test]
-    fn a_file_replaced_while_read_is_not_mixed_up() {
-        let folder = Folder::new();
-        let seconds: Vec<u32> = (0..3_000).collect();
-        let path = folder.write("a", &classic_file(b'a', &seconds));
-        let other = folder.write("b", &classic_file(b'b', &seconds));
-        let options = ReplayOptions { open_files_max: Some(1), buffers_bytes_max: Some(1) };
-        let mut replay = Replay::open([path.clone(), other.clone()], options);
-        assert_eq!(replay.next_batch(&mut |_| {}).unwrap(), Batch::More);
-        let new = folder.write("new", &classic_file(b'n', &seconds));
-        fs::rename(new, path).expect("a writable folder");
-        drain(&mut replay);
-        let reports = replay.report();
-        let FileStatus::Unreadable { error, .. } = &reports[0].status else {
-            panic!("{:?}", reports[0].status);
-        };
-        assert!(error.contains("another file"), "{error}");
-        assert_eq!(reports[1].status, FileStatus::Read(Ending::Complete));
-        assert_eq!(reports[1].packets, 3_000);
-    }
-
-    /// A batch comes back even from a file that has megabytes without a packet.
-    #[test]
-    fn a_batch_is_bounded_in_bytes() {
-        let folder = Folder::new();
-        let order = Order::Little;
-        let start = [section(order), interface(order, 1, 0, &[])].concat();
-        let long = block(order, 77, &vec![0; 5 << 20]);
-        let one = enhanced(order, 0, 0, b"x", 1);
-        let path = folder.write("a", &[&start[..], &one, &long, &one].concat());
-        let mut replay = Replay::open([path], ReplayOptions::default());
-        let mut counts = Vec::new();
-        loop {
-            let mut count = 0;
-            let before = replay.progress().bytes_done;
-            let batch = replay.next_batch(&mut |_| count += 1).unwrap();
-            let bytes = replay.progress().bytes_done - before;
-            assert!(bytes <= BATCH_BYTES_MAX + READ_BYTES as u64, "{bytes} bytes in a batch");
-            counts.push(count);
-            if batch == Batch::End {
-                break;
-            }
-        }
-        assert_eq!(counts.iter().sum::<u32>(), 2);
-        assert!(counts.len() > 4, "{counts:?}");
-    }
-}
+mod tests;

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use fluxtap_wire::LinkType;
 
 use crate::classic::CAPLEN_MAX;
-use crate::magic::{Foreign, Magic};
+use crate::folder::DIRECTORY_FILES_MAX;
+use crate::magic::{Compression, Foreign, Magic};
 use crate::pcapng::{BLOCK_BYTES_MAX, INTERFACES_MAX};
+use crate::resync::Gaps;
+use crate::unpack::Fault;
 
 /// How a capture ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +32,23 @@ pub enum Ending {
         /// Bytes of it that are there.
         present_bytes: u64,
     },
-    /// A record contradicts itself. Everything before it was read, nothing after it.
+    /// A record contradicts itself, and no other was found after it. Everything before it was read,
+    /// nothing after it.
     Damaged {
         /// Where the record begins.
         offset: u64,
         /// What is wrong with it.
         what: Damage,
+    },
+    /// The compressed data around the capture could not be unpacked to their end. What came out
+    /// before was read.
+    Packed {
+        /// The compression.
+        compression: Compression,
+        /// How far in the compressed input.
+        offset: u64,
+        /// Why.
+        fault: Fault,
     },
     /// The input is something else than a capture this version reads.
     NotACapture {
@@ -59,6 +73,28 @@ pub enum Damage {
     RecordTooLong {
         /// Captured bytes stated.
         caplen: u32,
+    },
+    /// A record header of zeros, as a crash or a full disk leaves them.
+    Zeros,
+    /// Time and lengths of a record that cannot be true together, or one that nobody knows and that
+    /// reaches beyond the end.
+    Record,
+    /// Another version of snoop than 2.
+    SnoopVersion {
+        /// Version found.
+        version: u32,
+    },
+    /// A datalink of snoop that has no link type.
+    SnoopLink {
+        /// Datalink found.
+        datalink: u32,
+    },
+    /// A record of snoop whose length does not fit its packet's.
+    SnoopRecord {
+        /// Captured bytes stated.
+        caplen: u32,
+        /// Record length stated.
+        record_bytes: u32,
     },
     /// A pcapng section header without its byte-order magic.
     ByteOrder {
@@ -100,6 +136,19 @@ pub enum Damage {
     TooManyInterfaces,
 }
 
+impl Damage {
+    /// Whether what follows may be sound, so that it is worth looking for the next record.
+    pub(crate) fn is_local(self) -> bool {
+        !matches!(
+            self,
+            Self::Version { .. }
+                | Self::SnoopVersion { .. }
+                | Self::SnoopLink { .. }
+                | Self::TooManyInterfaces
+        )
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,6 +158,20 @@ impl fmt::Display for Damage {
             Self::RecordTooLong { caplen } => {
                 write!(f, "a packet of {caplen} captured bytes, expected at most {CAPLEN_MAX}")
             }
+            Self::Zeros => f.write_str("zeros, expected a record"),
+            Self::Record => {
+                f.write_str("a record that cannot be true, expected one like those before")
+            }
+            Self::SnoopVersion { version } => write!(f, "snoop version {version}, expected 2"),
+            Self::SnoopLink { datalink } => write!(
+                f,
+                "snoop datalink {datalink}, expected one that has a link type: 0, 2, 4, 8, 18, 31"
+            ),
+            Self::SnoopRecord { caplen, record_bytes } => write!(
+                f,
+                "a record of {record_bytes} bytes for {caplen} captured bytes, expected 24 more \
+                 and some padding"
+            ),
             Self::ByteOrder { magic } => {
                 write!(f, "byte-order magic {magic:08x}, expected 1a2b3c4d in either order")
             }
@@ -152,8 +215,13 @@ pub enum FileStatus {
         /// The system's words for it.
         error: String,
     },
-    /// A directory, which is not read.
-    Directory,
+    /// A directory in which so many files lie, none of them a capture with packets.
+    NoCaptures {
+        /// Files found.
+        files: usize,
+    },
+    /// A directory of more than [`DIRECTORY_FILES_MAX`] files, of which so many were read.
+    TooManyFiles,
     /// The same file (device and inode) as an earlier argument, read once.
     DuplicateOf(PathBuf),
 }
@@ -167,6 +235,12 @@ pub enum FileClass {
     BadData,
     /// Missing or unreadable (`EX_NOINPUT`, 66).
     NoInput,
+}
+
+impl FileStatus {
+    pub(crate) fn unreadable(error: &io::Error) -> Self {
+        Self::Unreadable { kind: error.kind(), error: error.to_string() }
+    }
 }
 
 /// What was read of one file.
@@ -185,26 +259,57 @@ pub struct FileReport {
     pub packets_skipped: u64,
     /// Bytes used, from the start of the file.
     pub bytes_read: u64,
+    /// What it is compressed with.
+    pub compression: Option<Compression>,
+    /// Bytes of the capture that were used: those of the file, or what came out of it.
+    pub bytes_unpacked: u64,
+    /// What was passed over because it was damaged.
+    pub gaps: Gaps,
+    /// It was found in a directory that was named.
+    pub is_found: bool,
     /// Link types of the packets handed over.
     pub links: BTreeSet<LinkType>,
 }
 
 impl FileReport {
     /// What the status means for the exit status. [`FileStatus::Unfinished`] is sound: the caller
-    /// stopped and knows it.
+    /// stopped and knows it. So is what lies in a directory without being a capture, or without
+    /// having packets: nobody said that it had.
     #[must_use]
     pub fn class(&self) -> FileClass {
         match &self.status {
-            FileStatus::Read(Ending::Complete) if self.packets_skipped > 0 => FileClass::BadData,
+            _ if self.is_passed_over() => FileClass::Sound,
+            FileStatus::Read(Ending::Complete)
+                if self.packets_skipped > 0 || self.gaps.count > 0 =>
+            {
+                FileClass::BadData
+            }
             FileStatus::Unfinished
             | FileStatus::DuplicateOf(_)
             | FileStatus::Read(Ending::Complete) => FileClass::Sound,
             FileStatus::Read(_) => FileClass::BadData,
-            FileStatus::Unreadable { .. } | FileStatus::Directory => FileClass::NoInput,
+            FileStatus::Unreadable { .. } => FileClass::NoInput,
+            FileStatus::NoCaptures { .. } | FileStatus::TooManyFiles => FileClass::BadData,
         }
     }
 
+    /// Whether it was found in a directory and is no capture, or one without packets.
+    #[must_use]
+    pub fn is_passed_over(&self) -> bool {
+        self.is_found
+            && matches!(
+                self.status,
+                FileStatus::Read(Ending::NotACapture { .. } | Ending::Empty | Ending::HeaderOnly)
+            )
+    }
+
+    /// What an offset counts, if not the bytes of the file.
+    fn of_the_unpacked(&self) -> &'static str {
+        if self.compression.is_some() { " of the unpacked data" } else { "" }
+    }
+
     fn write_ending(&self, f: &mut fmt::Formatter<'_>, ending: Ending) -> fmt::Result {
+        let unpacked = self.of_the_unpacked();
         match ending {
             Ending::Complete => f.write_str("read to the end"),
             Ending::Empty => f.write_str(
@@ -216,24 +321,27 @@ impl FileReport {
             ),
             Ending::Cut { offset, expected_bytes, present_bytes } => write!(
                 f,
-                "ends inside the record at byte {offset}: got {present_bytes} bytes, expected \
+                "ends inside the record at byte {offset}{unpacked}: got {present_bytes} bytes, expected \
                  {expected_bytes} or more; what comes before was read, copy the file again if its \
                  source is whole"
             ),
             Ending::Damaged { offset, what } => write!(
                 f,
-                "damaged at byte {offset}: got {what}; what comes before was read, the rest was \
-                 not"
+                "damaged at byte {offset}{unpacked}: got {what}; what comes before was read, the \
+                 rest was not"
             ),
+            Ending::Packed { compression, offset, fault } => {
+                write!(f, "{} data: at byte {offset}, got {fault}", compression.name())
+            }
             Ending::NotACapture { magic, format: Some(format) } => write!(
                 f,
-                "got {} (first bytes {magic}), expected pcap or pcapng; {}",
+                "got {} (first bytes {magic}), expected pcap, pcapng or snoop; {}",
                 format.name(),
                 format.advice(&shell_word(&self.path))
             ),
             Ending::NotACapture { magic, format: None } => write!(
                 f,
-                "got a file that begins with {magic}, expected pcap or pcapng; convert it first, \
+                "got a file that begins with {magic}, expected pcap, pcapng or snoop; convert it first, \
                  for example: editcap -F pcap {} - | fluxtap replay -",
                 shell_word(&self.path)
             ),
@@ -258,13 +366,31 @@ impl fmt::Display for FileReport {
                     _ => {}
                 }
             }
-            FileStatus::Directory => f.write_str(
-                "got a directory, expected a capture file; name the files in it, for example with \
-                 a pattern",
+            FileStatus::NoCaptures { files: 0 } => {
+                f.write_str("got a directory without files, expected captures in it")?;
+            }
+            FileStatus::NoCaptures { files } => write!(
+                f,
+                "got a directory of {files} files, none of them a capture with packets, expected \
+                 some"
+            )?,
+            FileStatus::TooManyFiles => write!(
+                f,
+                "got a directory of more than {DIRECTORY_FILES_MAX} files, which are too many at \
+                 once; those beyond were not read, name parts of it"
             )?,
             FileStatus::DuplicateOf(first) => {
                 write!(f, "is the same file as {} and was read once", printable(first))?;
             }
+        }
+        if let Some((offset, what)) = self.gaps.first {
+            let unpacked = self.of_the_unpacked();
+            write!(
+                f,
+                "; {} damaged stretches of {} bytes in all were passed over, the first at byte \
+                 {offset}{unpacked}: got {what}",
+                self.gaps.count, self.gaps.bytes
+            )?;
         }
         if self.packets_skipped > 0 {
             write!(
@@ -316,6 +442,10 @@ mod tests {
             packets_untimed: 0,
             packets_skipped: 0,
             bytes_read: 0,
+            compression: None,
+            bytes_unpacked: 0,
+            gaps: Gaps::default(),
+            is_found: false,
             links: BTreeSet::new(),
         }
     }
@@ -326,14 +456,18 @@ mod tests {
 
     #[test]
     fn messages_say_how_to_go_on() {
-        let zstd = Ending::NotACapture {
-            magic: Magic::of(b"\x28\xb5\x2f\xfd"),
-            format: Some(Foreign::Zstd),
-        };
+        let bzip2 = Ending::NotACapture { magic: Magic::of(b"BZh9"), format: Some(Foreign::Bzip2) };
         assert_eq!(
-            message("a.zst", FileStatus::Read(zstd)),
-            "a.zst: got zstd data (first bytes 28 b5 2f fd), expected pcap or pcapng; \
-             decompress it first: zstd -dc a.zst | fluxtap replay -"
+            message("a.bz2", FileStatus::Read(bzip2)),
+            "a.bz2: got bzip2 data (first bytes 42 5a 68 39), expected pcap, pcapng or snoop; \
+             decompress it first: bzip2 -dc a.bz2 | fluxtap replay -"
+        );
+        let compression = Compression::Zstd;
+        let cut = Ending::Packed { compression, offset: 99, fault: Fault::Cut };
+        assert_eq!(
+            message("a.zst", FileStatus::Read(cut)),
+            "a.zst: zstd data: at byte 99, got the end of the file, expected more; what could be \
+             unpacked was read, copy the file again if its source is whole"
         );
         let cut = Ending::Cut { offset: 24, expected_bytes: 100, present_bytes: 16 };
         assert_eq!(

@@ -1,10 +1,10 @@
 //! Hand-made captures for the tests of this crate.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use fluxtap_wire::{LinkType, Timestamp};
 
-use crate::{CaptureReader, Ending, Next};
+use crate::{CaptureReader, Compression, Ending, Gaps, Next};
 
 /// A packet that outlives its reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,12 @@ pub(crate) fn owned(at_ns: u64, link: u16, bytes: &[u8], wire_len: u32) -> Owned
 
 /// All packets of a capture, how it ended, and its counts of untimed and skipped packets.
 pub(crate) fn read_all(input: impl Read) -> (Vec<Owned>, Ending, [u64; 2]) {
+    let (packets, ending, counts, _) = read_with_gaps(input);
+    (packets, ending, counts)
+}
+
+/// The same and what was passed over.
+pub(crate) fn read_with_gaps(input: impl Read) -> (Vec<Owned>, Ending, [u64; 2], Gaps) {
     let mut reader = CaptureReader::new(input);
     let mut packets = Vec::new();
     let ending = loop {
@@ -40,7 +46,36 @@ pub(crate) fn read_all(input: impl Read) -> (Vec<Owned>, Ending, [u64; 2]) {
         panic!("a packet after the end");
     };
     assert_eq!(again, ending, "the end stays the end");
-    (packets, ending, [reader.packets_untimed(), reader.packets_skipped()])
+    let counts = [reader.packets_untimed(), reader.packets_skipped()];
+    (packets, ending, counts, reader.gaps())
+}
+
+/// Compresses with the settings of the command line tools.
+pub(crate) fn pack(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    match compression {
+        Compression::Gzip => {
+            let mut to = flate2::GzBuilder::new()
+                .filename("name")
+                .write(&mut packed, flate2::Compression::default());
+            to.write_all(bytes).expect("memory");
+            to.finish().expect("memory");
+        }
+        Compression::Zstd => {
+            packed = zstd::encode_all(bytes, 3).expect("memory");
+        }
+        Compression::Xz => {
+            let mut to = liblzma::write::XzEncoder::new(&mut packed, 1);
+            to.write_all(bytes).expect("memory");
+            to.finish().expect("memory");
+        }
+        Compression::Lz4 => {
+            let mut to = lz4::EncoderBuilder::new().build(&mut packed).expect("memory");
+            to.write_all(bytes).expect("memory");
+            to.finish().1.expect("memory");
+        }
+    }
+    packed
 }
 
 /// Gives one byte a time and an interruption before each, as the worst pipe would.

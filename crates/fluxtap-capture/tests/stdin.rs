@@ -18,12 +18,12 @@ fn capture(link: u32, seconds: &[u32]) -> Vec<u8> {
 fn standard_input_is_merged_with_files() {
     let folder = TempDir::new().expect("a temporary folder");
     let file = folder.path().join("file");
-    fs::write(&file, capture(1, &[1, 3])).expect("a writable folder");
+    fs::write(&file, capture(1, &[2, 4])).expect("a writable folder");
     let (from, mut to) = io::pipe().expect("a pipe");
     rustix::stdio::dup2_stdin(&from).expect("a standard input");
     drop(from);
     let writer = thread::spawn(move || {
-        to.write_all(&capture(101, &[0, 2, 4])).expect("a reader");
+        to.write_all(&capture(101, &[1, 3, 5])).expect("a reader");
         to.write_all(&[0; 7]).expect("a reader");
     });
 
@@ -38,7 +38,7 @@ fn standard_input_is_merged_with_files() {
     {}
     writer.join().expect("the writer has written");
 
-    assert_eq!(seen, [(0, 101), (1, 1), (2, 101), (3, 1), (4, 101)]);
+    assert_eq!(seen, [(1, 101), (2, 1), (3, 101), (4, 1), (5, 101)]);
     let statuses: Vec<_> = replay.report().into_iter().map(|report| report.status).collect();
     let cut = Ending::Cut { offset: 72, expected_bytes: 16, present_bytes: 7 };
     let expected = [

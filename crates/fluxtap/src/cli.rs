@@ -36,9 +36,10 @@ enum Command {
     /// Read capture files; alerts on standard output, progress and a summary on standard error.
     #[command(after_help = "\
 Examples:
-  fluxtap replay monday.pcap
-  fluxtap replay --format text --stats stats.json *.pcap
-  zstd -dc monday.pcap.zst | fluxtap replay - > alerts.jsonl")]
+  fluxtap replay monday.pcap tuesday.pcapng.gz
+  fluxtap replay --format text --stats stats.json captures/
+  fluxtap replay --follow /var/spool/captures >> alerts.jsonl
+  ssh tap tcpdump -w - port 53 | fluxtap replay -")]
     Replay(ReplayArgs),
     /// Watch a mirror port until SIGINT or SIGTERM; needs root or CAP_NET_RAW.
     #[command(after_help = "\
@@ -53,9 +54,15 @@ Examples:
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// Captures (pcap, pcapng), merged by packet time; `-` is standard input.
-    #[arg(required = true, value_name = "FILE")]
+    /// Captures (pcap, pcapng, snoop; as they are or in gzip, zstd, xz or lz4) and directories of
+    /// them, merged by packet time; `-` is standard input.
+    #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
+    /// Go on until SIGINT with what comes into the directories: each file once it is finished, that
+    /// is unchanged for TIME (30s) while another one changed later, or for ten times as long.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true,
+          default_missing_value = "30s")]
+    pub(crate) follow: Option<Seconds>,
     /// How late a packet may be before its facts are left out.
     #[arg(long, value_name = "TIME", default_value_t = Seconds(LATENESS_REPLAY_S))]
     pub(crate) lateness: Seconds,

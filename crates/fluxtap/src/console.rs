@@ -5,9 +5,10 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 /// How the program ends; the numbers are those of sysexits.h where it has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Done.
+    #[default]
     Done = 0,
     /// Failed while running.
     Failed = 1,

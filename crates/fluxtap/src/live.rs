@@ -65,7 +65,12 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     };
     let stats = source.stats().ok();
     let counters = summary::Counters::of(&sensor, &intel, stats);
-    exit = exit.max(summary::write_stats(args.common.stats.as_deref(), &counters, &[]));
+    exit = exit.max(summary::write_stats(
+        args.common.stats.as_deref(),
+        &counters,
+        &[],
+        summary::Unlisted::default(),
+    ));
     if !args.common.quiet {
         summary::print_live(&counters, started.elapsed(), &sensor);
     }

@@ -2,13 +2,13 @@
 
 use crate::cli::ReplayArgs;
 use crate::console::{self, Exit};
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::sensor::{Sensor, Stopped};
 use crate::summary;
 use fluxtap_capture::{Batch, FileClass, FileReport, FileStatus, Progress, Replay, ReplayOptions};
 use fluxtap_flux::Policy;
-use fluxtap_wire::LinkType;
 use fluxtap_wire::layers::LINK_TYPES_READ;
+use fluxtap_wire::{LinkType, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,9 +24,16 @@ const OBSERVER: &str = "replay";
 /// Least time between two progress lines.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// Least time between two looks at directories that are followed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Files that `--stats` lists of directories that are followed, which have no end; those beyond are
+/// summed up.
+const FILES_LISTED_MAX: usize = 1_000;
+
 /// Runs a replay and says how it ended.
 pub(crate) fn run(args: &ReplayArgs) -> Exit {
-    if let Err(exit) = summary::check_stats(args.common.stats.as_deref()) {
+    if let Err(exit) = check_follow(args).and(summary::check_stats(args.common.stats.as_deref())) {
         return exit;
     }
     let intel = match args.common.intel() {
@@ -42,11 +49,21 @@ pub(crate) fn run(args: &ReplayArgs) -> Exit {
         Err(exit) => return exit,
     };
     let stop = interrupt_flag();
-    let mut source = Replay::open(args.files.iter().cloned(), ReplayOptions::default());
+    let (paths, options) = (args.files.iter().cloned(), ReplayOptions::default());
+    let mut source = match args.follow {
+        Some(settle) => Replay::follow(paths, settle.0, options),
+        None => Replay::open(paths, options),
+    };
     let mut display = Display::new(!args.common.quiet);
-    let stopped = read_all(&mut sensor, &mut source, &stop, &mut display);
+    let mut files = Files::default();
+    let stopped = match args.follow {
+        Some(_) => {
+            follow(&mut sensor, &mut source, &stop, &mut display, &mut files, args.lateness.0)
+        }
+        None => read_all(&mut sensor, &mut source, &stop, &mut display),
+    };
     display.clear();
-    let is_interrupted = stop.load(Ordering::Relaxed);
+    let is_interrupted = stop.load(Ordering::Relaxed) && args.follow.is_none();
     let mut exit = match &stopped {
         Ok(()) if is_interrupted => Exit::Interrupted,
         Ok(()) => Exit::Done,
@@ -56,19 +73,28 @@ pub(crate) fn run(args: &ReplayArgs) -> Exit {
             Exit::Failed
         }
     };
-    let files = source.report();
-    for file in &files {
-        exit = exit.max(report(file));
-    }
+    source.report().into_iter().for_each(|file| files.add(file, usize::MAX));
+    files.tell_rest(source.unread());
+    exit = exit.max(files.exit);
     let counters = summary::Counters::of(&sensor, &intel, None);
-    exit = exit.max(summary::write_stats(args.common.stats.as_deref(), &counters, &files));
+    let stats = args.common.stats.as_deref();
+    exit = exit.max(summary::write_stats(stats, &counters, &files.listed, files.unlisted));
     if !args.common.quiet {
         let elapsed = display.started.elapsed();
-        summary::print(&counters, &files, &source.progress(), elapsed, is_interrupted, &sensor);
+        summary::print(&counters, &source.progress(), elapsed, is_interrupted, &sensor);
     }
     // The process ends here; taking a million domains apart one by one would only delay it.
     std::mem::forget(sensor);
     exit
+}
+
+/// Without a directory there is nothing to follow.
+fn check_follow(args: &ReplayArgs) -> Result<(), Exit> {
+    if args.follow.is_none() || args.files.iter().any(|path| path.is_dir()) {
+        return Ok(());
+    }
+    console::error("--follow: got no directory, expected one at least to follow");
+    Err(Exit::Usage)
 }
 
 fn read_all(
@@ -84,6 +110,92 @@ fn read_all(
         display.show(&source.progress(), sensor);
     }
     sensor.finish()
+}
+
+/// Reads what comes into directories, until the signal. While nothing comes, event time goes on as
+/// far as no file can come any more that is older.
+fn follow(
+    sensor: &mut Sensor<'_>,
+    source: &mut Replay,
+    stop: &AtomicBool,
+    display: &mut Display,
+    files: &mut Files,
+    lateness_s: u64,
+) -> Result<(), Stopped> {
+    let mut looked = None;
+    while !stop.load(Ordering::Relaxed) {
+        if looked.is_none_or(|at| instant().duration_since(at) >= LOOK_EVERY) {
+            source.look(output::now());
+            looked = Some(instant());
+        }
+        let batch = sensor.step(source)?;
+        for file in source.take_ended() {
+            display.clear();
+            files.add(file, FILES_LISTED_MAX);
+        }
+        if batch == Batch::Idle
+            && let Some(until) = source.quiet_until(output::now())
+        {
+            let until = Timestamp(until.0.saturating_sub(lateness_s * Timestamp::SECOND));
+            // Captures of the past are not pulled into the present, and time is not set back.
+            let span = sensor.decoder.counts().span;
+            if span.is_some_and(|(_, last)| until > last) {
+                sensor.tick(until)?;
+            }
+        }
+        display.show(&source.progress(), sensor);
+    }
+    sensor.finish()
+}
+
+/// What became of the files.
+#[derive(Default)]
+struct Files {
+    exit: Exit,
+    /// Files in directories that are no captures with packets, and what the first of them is.
+    passed_over: u64,
+    first_passed_over: Option<String>,
+    /// What `--stats` lists, and the sum of what it does not.
+    listed: Vec<FileReport>,
+    unlisted: summary::Unlisted,
+}
+
+impl Files {
+    /// Says what was wrong with a file, and lists it among at most `listed_max`.
+    fn add(&mut self, file: FileReport, listed_max: usize) {
+        if file.is_passed_over() {
+            self.passed_over += 1;
+            self.first_passed_over.get_or_insert_with(|| file.to_string());
+        }
+        self.exit = self.exit.max(report(&file));
+        if self.listed.len() < listed_max {
+            self.listed.push(file);
+        } else {
+            self.unlisted.files += 1;
+            self.unlisted.packets += file.packets;
+        }
+    }
+
+    /// Says once what holds for many files: those passed over, not finished, and gone.
+    fn tell_rest(&self, (growing, vanished): (u64, u64)) {
+        let files = |number| console::count(number, "file");
+        if let Some(first) = &self.first_passed_over {
+            let text = format!(
+                "passed over {} in directories without packets, the first: {first}",
+                files(self.passed_over)
+            );
+            console::warning(&text);
+        }
+        if growing > 0 {
+            console::warning(&format!("did not read {} that had not finished", files(growing)));
+        }
+        if vanished > 0 {
+            console::warning(&format!(
+                "did not read {} that disappeared unfinished; leave captures in place for longer",
+                files(vanished)
+            ));
+        }
+    }
 }
 
 /// Set by the first SIGINT or SIGTERM; the second ends the program at once.
@@ -116,7 +228,7 @@ fn report(file: &FileReport) -> Exit {
     };
     if exit != Exit::Done {
         console::error(&file.to_string());
-    } else if matches!(file.status, FileStatus::DuplicateOf(_)) {
+    } else if matches!(file.status, FileStatus::DuplicateOf(_)) && !file.is_found {
         console::warning(&file.to_string());
     }
     if unread.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
-use fluxtap_capture::{FileReport, LiveStats, Progress};
+use fluxtap_capture::{Compression, FileReport, LiveStats, Progress};
 use fluxtap_engine::{ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, OpenAlert, ShardCounts};
 use fluxtap_intel::Intel;
 use fluxtap_observe::ObserveCounts;
@@ -21,6 +21,13 @@ const OPEN_ALERTS_SHOWN: usize = 20;
 
 /// Zones and autonomous systems of the curated lists that the summary names.
 const CURATED_SHOWN: usize = 4;
+
+/// Files that are too many to be listed one by one.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Unlisted {
+    pub(crate) files: u64,
+    pub(crate) packets: u64,
+}
 
 /// All counters at one moment.
 pub(crate) struct Counters {
@@ -76,7 +83,7 @@ impl Counters {
         Value::Object(ends)
     }
 
-    fn to_json(&self, files: &[FileReport]) -> Value {
+    fn to_json(&self, files: &[FileReport], unlisted: Unlisted) -> Value {
         let decode = &self.decode;
         let time = |at: Option<Timestamp>| at.map(|at| at.millis() as f64 / 1_000.0);
         let files: Vec<Value> = files
@@ -89,6 +96,10 @@ impl Counters {
                     "packets_untimed": file.packets_untimed,
                     "packets_skipped": file.packets_skipped,
                     "bytes_read": file.bytes_read,
+                    "compression": file.compression.map(Compression::name),
+                    "bytes_unpacked": file.bytes_unpacked,
+                    "gaps": file.gaps.count,
+                    "gap_bytes": file.gaps.bytes,
                 })
             })
             .collect();
@@ -155,6 +166,7 @@ impl Counters {
             })),
             "address_table_date": self.table_date,
             "files": files,
+            "files_unlisted": { "files": unlisted.files, "packets": unlisted.packets },
         })
     }
 }
@@ -233,9 +245,14 @@ pub(crate) fn check_stats(path: Option<&Path>) -> Result<(), Exit> {
 }
 
 /// Writes the counters to `path`, `-` being standard error; nowhere without one.
-pub(crate) fn write_stats(path: Option<&Path>, counters: &Counters, files: &[FileReport]) -> Exit {
+pub(crate) fn write_stats(
+    path: Option<&Path>,
+    counters: &Counters,
+    files: &[FileReport],
+    unlisted: Unlisted,
+) -> Exit {
     let Some(path) = path else { return Exit::Done };
-    let mut text = ascii(&counters.to_json(files).to_string());
+    let mut text = ascii(&counters.to_json(files, unlisted).to_string());
     text.push('\n');
     if path == Path::new("-") {
         console::put(&text);
@@ -273,7 +290,6 @@ fn ascii(json: &str) -> String {
 /// The summary of a replay.
 pub(crate) fn print(
     counters: &Counters,
-    files: &[FileReport],
     progress: &Progress,
     elapsed: Duration,
     is_interrupted: bool,
@@ -284,7 +300,7 @@ pub(crate) fn print(
     console::say(&format!(
         "fluxtap: {verb} {} of {}, {} ({:.1} MB), in {seconds:.1} s",
         grouped(progress.files_done as u64),
-        count(files.len() as u64, "file"),
+        count(progress.files_total as u64, "file"),
         count(counters.decode.packets, "packet"),
         progress.bytes_done as f64 / 1e6,
     ));

@@ -189,6 +189,7 @@ fn assert_deserved_status(file: &Path, run: &Run, stats: &Value) {
     let is_readable = |link: &LinkType| LINK_TYPES_READ.iter().any(|(known, _)| known == link);
     let is_sound = read.ending == Ending::Complete
         && read.packets_skipped == 0
+        && read.gaps == 0
         && (read.packets == 0 || read.links.iter().any(is_readable));
     let name = file.display();
     assert_eq!(run.status, if is_sound { 0 } else { 65 }, "{name}: {}", run.stderr);
@@ -201,6 +202,7 @@ struct ReadCapture {
     ending: Ending,
     packets: u64,
     packets_skipped: u64,
+    gaps: u64,
     links: Vec<LinkType>,
 }
 
@@ -218,7 +220,8 @@ fn read(capture: &[u8], mut visit: impl FnMut(Packet<'_>)) -> ReadCapture {
             }
             Next::End(ending) => {
                 let packets_skipped = reader.packets_skipped();
-                return ReadCapture { ending, packets, packets_skipped, links };
+                let gaps = reader.gaps().count;
+                return ReadCapture { ending, packets, packets_skipped, gaps, links };
             }
         }
     }

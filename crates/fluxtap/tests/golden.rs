@@ -231,7 +231,8 @@ fn the_demonstration_tells_the_truth() {
     assert!(findings.keys().all(|domain| truth.contains(domain.as_str())), "{findings:?}");
 }
 
-/// Two runs, the capture in two files, these in either order, and standard input: the same bytes.
+/// Two runs, the capture in two files, these in either order, standard input, and each
+/// compression: the same bytes.
 #[test]
 fn the_way_of_the_packets_changes_nothing() {
     let folder = support::folder();
@@ -249,7 +250,11 @@ fn the_way_of_the_packets_changes_nothing() {
         ("standard input", support::replay_stdin(&["--quiet", "-"], &capture)),
         ("with a summary", support::replay([&support::demo()])),
     ];
-    for (way, (run, way_stats)) in ways {
+    let packed = support::packed(&capture).map(|(suffix, bytes)| {
+        let path = support::write(&folder, &format!("demo.{suffix}"), &bytes);
+        (suffix, support::replay([quiet, &path]))
+    });
+    for (way, (run, way_stats)) in ways.into_iter().chain(packed) {
         assert_eq!(run.status, 0, "{way}: {}", run.stderr);
         assert!(run.stdout == whole.stdout, "{way}: other alerts");
         assert_eq!(counters(&way_stats), counters(&stats), "{way}: other counters");

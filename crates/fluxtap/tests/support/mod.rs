@@ -144,7 +144,8 @@ pub(crate) fn assert_conserved(stats: &Value) {
     assert_eq!(stats["messages_by_end"]["held"], 0, "{stats}");
     let files = stats["files"].as_array().expect("a list of files");
     if !files.is_empty() {
-        let read = files.iter().map(|file| number(&file["packets"])).sum::<u64>();
+        let listed = files.iter().map(|file| number(&file["packets"])).sum::<u64>();
+        let read = listed + number(&stats["files_unlisted"]["packets"]);
         assert_eq!(read, of("packets"), "every packet of every file is counted: {stats}");
     }
     let is_malformed = |key: &String| key.starts_with("malformed");
@@ -270,6 +271,24 @@ pub(crate) fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).expect("a writable folder");
     path
+}
+
+/// The same bytes in each compression, with the suffix of their files.
+pub(crate) fn packed(bytes: &[u8]) -> [(&'static str, Vec<u8>); 4] {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).expect("memory");
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+    xz.write_all(bytes).expect("memory");
+    let mut lz4 = lz4::EncoderBuilder::new().build(Vec::new()).expect("memory");
+    lz4.write_all(bytes).expect("memory");
+    let (lz4, ended) = lz4.finish();
+    ended.expect("memory");
+    [
+        ("gz", gzip.finish().expect("memory")),
+        ("zst", zstd::encode_all(bytes, 1).expect("memory")),
+        ("xz", xz.finish().expect("memory")),
+        ("lz4", lz4),
+    ]
 }
 
 /// The folder of the workspace.
