@@ -3,7 +3,7 @@
 use crate::clock::{ClockCounts, EventClock, Timing};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, MessageEnd, ObserveCounts, Observer};
-use fluxtap_wire::{Malformed, Packet, PacketEnd, Ports, Timestamp, layers};
+use fluxtap_wire::{Carried, Layers, Malformed, Packet, PacketEnd, Timestamp, layers};
 
 /// The ends of a DNS message by counter name, the malformed ones apart.
 pub const MESSAGE_ENDS: [&str; 7] = [
@@ -15,6 +15,12 @@ pub const MESSAGE_ENDS: [&str; 7] = [
     "refused.late",
     "refused.time_ahead",
 ];
+
+/// The ends of packets that carry a part of a message: nothing puts the parts together.
+const UNREAD: [&str; 2] = ["unread.tcp_segment", "unread.fragment"];
+
+const TCP_SEGMENT: usize = 0;
+const FRAGMENT: usize = 1;
 
 const USED: usize = 0;
 const QUERY: usize = 1;
@@ -31,8 +37,8 @@ pub struct DecodeCounts {
     pub packets: u64,
     /// Packets that held a DNS message.
     pub messages: u64,
-    /// Packets that did not, by [`PacketEnd::ALL`].
-    pub packet_ends: [u64; PacketEnd::ALL.len()],
+    packet_ends: [u64; PacketEnd::ALL.len()],
+    unread: [u64; UNREAD.len()],
     /// Messages with the response bit set, malformed ones included as far as the bit was there.
     pub responses: u64,
     /// Messages by [`MESSAGE_ENDS`].
@@ -54,11 +60,17 @@ impl DecodeCounts {
         packets + self.malformed.iter().sum::<u64>()
     }
 
+    /// Packets that held no DNS message by the name of their end, which begins with its class.
+    pub fn packet_ends(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let ends = PacketEnd::ALL.iter().map(|end| (end.as_str(), self.packet_ends[end.index()]));
+        ends.chain(UNREAD.into_iter().zip(self.unread))
+    }
+
     /// The first law: every packet is a DNS message or ended for one stated reason. The second:
     /// every message ended in one way.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        let packets = self.messages + self.packet_ends.iter().sum::<u64>();
+        let packets = self.messages + self.packet_ends().map(|(_, number)| number).sum::<u64>();
         let messages =
             self.message_ends.iter().sum::<u64>() + self.malformed.iter().sum::<u64>() + self.held;
         packets == self.packets && messages == self.messages
@@ -68,7 +80,7 @@ impl DecodeCounts {
 /// Turns packets into observations.
 #[derive(Debug)]
 pub struct Decoder {
-    ports: Ports,
+    layers: Layers,
     observer: Observer,
     clock: EventClock,
     counts: DecodeCounts,
@@ -78,12 +90,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for DNS on `ports`; packets may be `lateness_s` seconds late, and domain keys are
+    /// A decoder that takes `layers` off; packets may be `lateness_s` seconds late, and domain keys are
     /// hashed with `hash_key`.
     #[must_use]
-    pub fn new(ports: Ports, lateness_s: u64, hash_key: u64) -> Self {
+    pub fn new(layers: Layers, lateness_s: u64, hash_key: u64) -> Self {
         Self {
-            ports,
+            layers,
             observer: Observer::new(hash_key),
             clock: EventClock::new(lateness_s),
             counts: DecodeCounts::default(),
@@ -103,8 +115,16 @@ impl Decoder {
             Timing::AheadRefuted => self.drop_ahead(),
             Timing::InTime | Timing::Late | Timing::Ahead => {}
         }
-        let datagram = match layers::decode(packet, &self.ports) {
-            Ok(datagram) => datagram,
+        let datagram = match layers::decode(packet, &self.layers) {
+            Ok(Carried::Datagram(datagram)) => datagram,
+            Ok(Carried::Segment(_)) => {
+                self.counts.unread[TCP_SEGMENT] += 1;
+                return;
+            }
+            Ok(Carried::Fragment(_)) => {
+                self.counts.unread[FRAGMENT] += 1;
+                return;
+            }
             Err(end) => {
                 self.counts.packet_ends[end.index()] += 1;
                 return;

@@ -2,7 +2,7 @@
 
 use super::*;
 use fluxtap_wire::name::WireText;
-use fluxtap_wire::{Datagram, Ends, Name};
+use fluxtap_wire::{Ends, Name};
 use std::fmt::Write as _;
 
 /// A response in the making; names are not compressed.
@@ -91,6 +91,7 @@ fn run(octets: &[u8]) -> (MessageEnd, String, ObserveCounts) {
             source: "9.9.9.9".parse().unwrap(),
             destination: "10.0.0.1".parse().unwrap(),
             vlan: 0,
+            tunnel: None,
         },
         source_port: 53,
         destination_port: 5353,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use domain::base::iana::Rcode;
 use domain::base::{Message, ParsedName, Rtype};
 use domain::rdata::AllRecordData;
-use fluxtap_wire::{Packet, Ports, Timestamp, layers};
+use fluxtap_wire::{Carried, Layers, Packet, Timestamp, layers};
 
 use crate::address::tests::StandIn;
 use crate::{
@@ -69,7 +69,8 @@ fn read_records<'a>(
 
 /// Reads a packet; every message must be whole and free of left-over bytes.
 fn read(packet: Packet<'_>) -> Seen {
-    let datagram = layers::decode(&packet, &Ports::new(&[53]).unwrap()).unwrap();
+    let carried = layers::decode(&packet, &Layers::default()).unwrap();
+    let Carried::Datagram(datagram) = carried else { panic!("{carried:?}") };
     let what = format!("packet at {:?}", packet.at);
     let message = Message::from_slice(datagram.payload).unwrap();
     let question = message.sole_question().unwrap();

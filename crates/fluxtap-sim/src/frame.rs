@@ -101,7 +101,7 @@ fn fold(mut total: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use fluxtap_wire::{LinkType, Packet, Ports, Timestamp, layers};
+    use fluxtap_wire::{Carried, Layers, LinkType, Packet, Timestamp, layers};
 
     use super::*;
 
@@ -128,7 +128,8 @@ mod tests {
                 bytes: &bytes,
                 wire_len: bytes.len() as u32,
             };
-            let datagram = layers::decode(&packet, &Ports::new(&[53]).unwrap()).unwrap();
+            let carried = layers::decode(&packet, &Layers::default()).unwrap();
+            let Carried::Datagram(datagram) = carried else { panic!("{carried:?}") };
             assert_eq!(datagram.payload, b"a payload", "{from} {vlan:?}");
         }
     }

@@ -350,6 +350,7 @@ mod tests {
                 source: "9.9.9.9".parse().unwrap(),
                 destination: "10.0.0.1".parse().unwrap(),
                 vlan: 0,
+                tunnel: None,
             },
             source_port: 53,
             destination_port: 4000,

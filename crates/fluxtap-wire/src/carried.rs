@@ -13,6 +13,75 @@ pub struct Ends {
     pub destination: IpAddr,
     /// Outermost VLAN id, 0 if there is no tag.
     pub vlan: u16,
+    /// Outermost tunnel, if the packet travelled in any.
+    pub tunnel: Option<Tunnel>,
+}
+
+/// A tunnel that packets travel in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tunnel {
+    /// What wraps the packets.
+    pub kind: TunnelKind,
+    /// What tells this tunnel from others of its kind, if the packet says so.
+    pub id: Option<u32>,
+}
+
+/// What wraps packets, and what tells one such tunnel from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TunnelKind {
+    /// IPv4 or IPv6 in IPv4 or IPv6 (RFC 2003, 2473, 4213); without an id.
+    Ip,
+    /// GRE (RFC 2784); the id is the key, or the call id of version 1 (RFC 2637), if there is one.
+    Gre,
+    /// ERSPAN in GRE; the id is the session's, but type I has none.
+    Erspan,
+    /// VXLAN (RFC 7348); the id is the VNI.
+    Vxlan,
+    /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe); the id is the VNI.
+    VxlanGpe,
+    /// GENEVE (RFC 8926); the id is the VNI.
+    Geneve,
+    /// GTP, user plane (3GPP TS 29.281); the id is the TEID.
+    GtpU,
+    /// Teredo (RFC 4380); without an id.
+    Teredo,
+    /// PPPoE (RFC 2516); the id is the session's.
+    Pppoe,
+    /// MPLS (RFC 3032); the id is the label at the bottom of the stack.
+    Mpls,
+}
+
+impl TunnelKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::Ip,
+        Self::Gre,
+        Self::Erspan,
+        Self::Vxlan,
+        Self::VxlanGpe,
+        Self::Geneve,
+        Self::GtpU,
+        Self::Teredo,
+        Self::Pppoe,
+        Self::Mpls,
+    ];
+
+    /// The kind as alerts spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Gre => "gre",
+            Self::Erspan => "erspan",
+            Self::Vxlan => "vxlan",
+            Self::VxlanGpe => "vxlan_gpe",
+            Self::Geneve => "geneve",
+            Self::GtpU => "gtp_u",
+            Self::Teredo => "teredo",
+            Self::Pppoe => "pppoe",
+            Self::Mpls => "mpls",
+        }
+    }
 }
 
 /// What is left of a packet when its layers are off.

@@ -26,10 +26,10 @@ pub mod layers;
 pub mod name;
 pub mod packet;
 
-pub use carried::{Carried, Datagram, Ends, Fragment, Segment};
+pub use carried::{Carried, Datagram, Ends, Fragment, Segment, Tunnel, TunnelKind};
 pub use dns::{
     DataKind, Header, Malformed, Message, Question, Rdata, Record, RecordHead, Rtype, Section, Walk,
 };
-pub use layers::{PacketEnd, Ports};
+pub use layers::{Layers, PacketEnd, Ports, TunnelPorts};
 pub use name::{Name, NamePosition, NameRef};
 pub use packet::{LinkType, Packet, Timestamp};

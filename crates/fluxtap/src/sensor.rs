@@ -9,7 +9,7 @@ use fluxtap_engine::{Decoder, Shard};
 use fluxtap_flux::Policy;
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
-use fluxtap_wire::Timestamp;
+use fluxtap_wire::{Layers, Timestamp};
 
 /// See the module's head.
 pub(crate) struct Sensor<'a> {
@@ -38,8 +38,9 @@ impl<'a> Sensor<'a> {
         intel: &'a Intel,
         output: Output<'a>,
     ) -> Result<Self, Exit> {
+        let layers = Layers { ports: args.ports()?, ..Layers::default() };
         Ok(Self {
-            decoder: Decoder::new(args.ports()?, lateness_s, hash_key),
+            decoder: Decoder::new(layers, lateness_s, hash_key),
             shard: Shard::new(Policy::default(), args.memory.0, hash_key),
             intel,
             output,

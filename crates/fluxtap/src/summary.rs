@@ -8,7 +8,7 @@ use fluxtap_intel::Intel;
 use fluxtap_observe::ObserveCounts;
 use fluxtap_window::TableCounts;
 use fluxtap_wire::name::WireText;
-use fluxtap_wire::{Malformed, PacketEnd, Timestamp};
+use fluxtap_wire::{Malformed, Timestamp};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -48,8 +48,8 @@ impl Counters {
     fn packets_by_end(&self) -> Value {
         let mut ends = Map::new();
         ends.insert("dns_message".to_owned(), self.decode.messages.into());
-        for end in PacketEnd::ALL {
-            ends.insert(end.as_str().to_owned(), self.decode.packet_ends[end.index()].into());
+        for (name, number) in self.decode.packet_ends() {
+            ends.insert(name.to_owned(), number.into());
         }
         Value::Object(ends)
     }
@@ -250,9 +250,9 @@ fn print_counters(counters: &Counters, sensor: &Sensor<'_>) {
     console::say(&format!(
         "  other       {}",
         nonzero(
-            PacketEnd::ALL
-                .iter()
-                .map(|end| (end.as_str().replace(['_', '.'], " "), decode.packet_ends[end.index()]))
+            decode
+                .packet_ends()
+                .map(|(name, number)| (name.replace(['_', '.'], " "), number))
                 .chain([("malformed dns".to_owned(), decode.malformed.iter().sum::<u64>())])
         ),
     ));

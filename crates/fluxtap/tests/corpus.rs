@@ -13,7 +13,7 @@ use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, MessageEnd, Observer};
 use fluxtap_window::limits::MEMORY_MIN;
 use fluxtap_wire::layers::LINK_TYPES_READ;
-use fluxtap_wire::{Datagram, Ends, LinkType, Message, Packet, Ports, Timestamp};
+use fluxtap_wire::{Datagram, Ends, Layers, LinkType, Message, Packet, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -235,7 +235,7 @@ struct Sensor<'a> {
 impl<'a> Sensor<'a> {
     fn new(intel: &'a Intel) -> Self {
         Self {
-            decoder: Decoder::new(Ports::default(), LATENESS_REPLAY_S, HASH_KEY),
+            decoder: Decoder::new(Layers::default(), LATENESS_REPLAY_S, HASH_KEY),
             shard: Shard::new(Policy::default(), MEMORY_MIN, HASH_KEY),
             batch: Batch::default(),
             intel,
@@ -413,6 +413,7 @@ fn observe(file: &Path, payload: &[u8], intel: &Intel) {
                 source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)),
                 destination: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
                 vlan: 0,
+                tunnel: None,
             },
             source_port: 53,
             destination_port: 40_000,

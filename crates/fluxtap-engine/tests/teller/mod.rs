@@ -6,7 +6,7 @@ use fluxtap_flux::Policy;
 use fluxtap_intel::{AddressClass, Intel, special};
 use fluxtap_observe::Batch;
 use fluxtap_wire::name::WireText;
-use fluxtap_wire::{LinkType, Name, Packet, Ports, Timestamp};
+use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -53,7 +53,7 @@ impl Story {
 
     fn made(batch_max: usize, bytes: usize) -> Self {
         Self {
-            decoder: Decoder::new(Ports::default(), LATENESS_REPLAY_S, KEY),
+            decoder: Decoder::new(Layers::default(), LATENESS_REPLAY_S, KEY),
             shard: Shard::new(Policy::default(), bytes, KEY),
             intel: Intel::embedded(),
             batch: Batch::default(),
