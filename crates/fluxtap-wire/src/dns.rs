@@ -283,6 +283,29 @@ impl<'a> Message<'a> {
         self.header
     }
 
+    /// The question as it stands on the wire (name, type and class), if the message has exactly one
+    /// and it is whole. Nothing lies before its name, so the name has no pointers.
+    #[must_use]
+    #[inline]
+    pub fn question_octets(&self) -> Option<&'a [u8]> {
+        let [questions, ..] = self.header.counts;
+        if questions != 1 {
+            return None;
+        }
+        let mut at = HEADER_OCTETS;
+        loop {
+            match *self.octets.get(at)? {
+                0 => break,
+                length @ 1..0x40 => at = at.saturating_add(usize::from(length)).saturating_add(1),
+                _ => return None,
+            }
+            if at >= HEADER_OCTETS.saturating_add(name::NAME_OCTETS_MAX) {
+                return None;
+            }
+        }
+        self.octets.get(HEADER_OCTETS..at.saturating_add(5))
+    }
+
     /// A name of this message whose position was kept.
     #[must_use]
     pub const fn name_at(&self, position: NamePosition) -> NameRef<'a> {
