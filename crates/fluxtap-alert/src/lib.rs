@@ -49,4 +49,6 @@ pub struct Alert {
     pub servers: Option<ServerEvidence>,
     /// What is shown beside the numbers.
     pub evidence: Evidence,
+    /// Whether queries were visible beside the responses; `None` if nobody looked.
+    pub queries_visible: Option<bool>,
 }

@@ -40,7 +40,6 @@ pub(crate) fn context(intel: &Intel) -> Context<'_> {
         sequence: 1_042,
         version: "0.1.0",
         created: Timestamp((AT_MS + 594) * 1_000_000),
-        queries_visible: Some(true),
     }
 }
 
@@ -131,6 +130,7 @@ pub(crate) fn alert() -> Alert {
         },
         subject: subject(),
         servers: Some(ServerEvidence { names: 1, addresses: 1, ..ServerEvidence::default() }),
+        queries_visible: Some(true),
         evidence: Evidence {
             domain: wire("evil-flux.test"),
             host: wire("www.evil-flux.test"),

@@ -85,6 +85,8 @@ pub struct Shard {
     now: Timestamp,
     swept: Timestamp,
     sweep_partition: u8,
+    /// What the latest observation said about queries.
+    queries_visible: Option<bool>,
     counts: ShardCounts,
 }
 
@@ -101,6 +103,7 @@ impl Shard {
             now: Timestamp::default(),
             swept: Timestamp::default(),
             sweep_partition: 0,
+            queries_visible: None,
             counts: ShardCounts::default(),
         }
     }
@@ -111,6 +114,7 @@ impl Shard {
         for observation in batch.observations() {
             self.tick(observation.at, intel, out);
             self.counts.observations += 1;
+            self.queries_visible = observation.queries_visible;
             let Some(applied) = self.table.apply(observation, batch) else { continue };
             if !applied.is_refreshed {
                 continue;
@@ -293,7 +297,7 @@ impl Shard {
         }
         if let Some(step) = step {
             let evidence = evidence_of(self.table.get(domain), record, name, &self.policy);
-            let alert = alert_of(step, record, evidence, at);
+            let alert = alert_of(step, record, evidence, at, self.queries_visible);
             self.count(&alert);
             out.extend(alert);
         }
@@ -308,7 +312,7 @@ impl Shard {
             if let Some(step) = record.lifecycle.ticked(at, &self.policy) {
                 let window = record.domain.and_then(|d| self.table.get(d));
                 let evidence = evidence_of(window, record, name, &self.policy);
-                ended.extend(alert_of(step, record, evidence, at));
+                ended.extend(alert_of(step, record, evidence, at, self.queries_visible));
                 if let Some(window) = record.domain.and_then(|d| self.table.get_mut(d)) {
                     let next_judged_s = window.next_judged_s();
                     window.set_judged(next_judged_s, Rank::Suspect, false);
@@ -334,7 +338,7 @@ impl Shard {
             let Some(record) = self.records.get_mut(window.name()) else { continue };
             if let Some(step) = record.lifecycle.evicted(at, &self.policy) {
                 let evidence = evidence_of(Some(&window), record, window.name(), &self.policy);
-                let alert = alert_of(step, record, evidence, at);
+                let alert = alert_of(step, record, evidence, at, self.queries_visible);
                 self.count(&alert);
                 out.extend(alert);
             }
@@ -405,7 +409,13 @@ fn evidence_of(
     }
 }
 
-fn alert_of(step: Step, record: &Record, evidence: Evidence, at: Timestamp) -> Option<Alert> {
+fn alert_of(
+    step: Step,
+    record: &Record,
+    evidence: Evidence,
+    at: Timestamp,
+    queries_visible: Option<bool>,
+) -> Option<Alert> {
     let (verdict, subject, servers) = record.basis.clone()?;
     Some(Alert {
         action: step.action,
@@ -420,5 +430,6 @@ fn alert_of(step: Step, record: &Record, evidence: Evidence, at: Timestamp) -> O
         subject,
         servers,
         evidence,
+        queries_visible,
     })
 }

@@ -32,5 +32,6 @@ pub use fragments::{
     Reassembled,
 };
 pub use gate::{Gate, GateCounts, Verdict};
+pub use hdrhistogram::Histogram;
 pub use settings::{FlowSettings, Pairing, TableLimits};
 pub use streams::{StreamCounts, Streams, Visit};

@@ -67,7 +67,8 @@ impl Default for FlowSettings {
                 // to a tap do so within milliseconds.
                 lifetime_s: 30,
             },
-            streams: TableLimits { entries_max: 16_384, bytes_max: 16 << 20, lifetime_s: 60 },
+            // Shorter than the lateness of a replay, so that what is left of a stream is not late.
+            streams: TableLimits { entries_max: 16_384, bytes_max: 16 << 20, lifetime_s: 30 },
         }
     }
 }

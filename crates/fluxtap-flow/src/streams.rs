@@ -77,6 +77,8 @@ pub struct Streams {
     /// Streams with a gap, by the time it was noticed.
     waiting: VecDeque<(Timestamp, Id, Key)>,
     waiting_max: usize,
+    /// Nothing falls due before this.
+    due: Timestamp,
     keyed: Keyed,
     counts: StreamCounts,
     framing: FramingCounts,
@@ -91,6 +93,7 @@ impl Streams {
             openings: Ring::new(OPENINGS_MAX),
             waiting: VecDeque::new(),
             waiting_max: limits.entries_max,
+            due: Timestamp(u64::MAX),
             keyed: Keyed::new(hash_key),
             counts: StreamCounts::default(),
             framing: FramingCounts::default(),
@@ -142,10 +145,17 @@ impl Streams {
             stream.take(at, &part, &mut Out { counts, framing, visit });
         }
         self.settle(id, now, visit);
+        self.note_due();
+    }
+
+    /// Before this there is nothing to do for [`Streams::expire`].
+    #[must_use]
+    #[inline]
+    pub const fn due(&self) -> Timestamp {
+        self.due
     }
 
     /// When event time is `now`: steps over gaps that stay, and ends streams that are idle.
-    #[inline]
     pub fn expire(&mut self, now: Timestamp, visit: Visit<'_>) {
         while let Some(&(since, id, key)) = self.waiting.front() {
             if !is_past(since, now, GAP_S) && self.waiting.len() <= self.waiting_max {
@@ -163,11 +173,12 @@ impl Streams {
         }
         while let Some((id, at)) = self.table.oldest() {
             if !is_past(at, now, self.table.lifetime_s()) {
-                return;
+                break;
             }
             let is_open = self.close(id, visit);
             self.counts.expired += u64::from(is_open);
         }
+        self.note_due();
     }
 
     /// The end of input: gives out what is left, from the stream idle for longest on.
@@ -177,6 +188,16 @@ impl Streams {
             self.counts.expired += u64::from(is_open);
         }
         self.waiting.clear();
+        self.note_due();
+    }
+
+    fn note_due(&mut self) {
+        let never = Timestamp(u64::MAX);
+        let step =
+            self.waiting.front().map_or(never, |(since, ..)| since.plus_secs(u64::from(GAP_S)));
+        let lifetime_s = u64::from(self.table.lifetime_s());
+        let idle = self.table.oldest().map_or(never, |(_, at)| at.plus_secs(lifetime_s));
+        self.due = step.min(idle);
     }
 
     fn hash(&self, key: &Key) -> u64 {

@@ -87,7 +87,6 @@ impl<'a> Output<'a> {
                 sequence: self.sequence,
                 version: env!("CARGO_PKG_VERSION"),
                 created: if is_live { now() } else { alert.at },
-                queries_visible: None,
             };
             match self.format {
                 Format::Json => write_line(&alert, &context, &mut self.lines),
