@@ -53,4 +53,6 @@ pub struct Alert {
     pub evidence: Evidence,
     /// Whether entries of the operator's allow list ended it, or lowered its score.
     pub is_allowlisted: bool,
+    /// Whether queries were visible beside the responses; `None` if nobody looked.
+    pub queries_visible: Option<bool>,
 }

@@ -73,8 +73,6 @@ pub struct Context<'a> {
     pub clients: Clients<'a>,
     /// When the line is written: the time of the packet in replay, the clock's on a mirror port.
     pub created: Timestamp,
-    /// Whether queries were seen beside the responses; `None` if nobody looked.
-    pub queries_visible: Option<bool>,
 }
 
 /// Appends the alert to `out` as one JSON object and a line feed.
@@ -590,7 +588,7 @@ impl<'a> View<'a> {
         let coverage = f64::from(spread.owned) / f64::from(spread.networks.max(1));
         Quality {
             vantage: vantage(&self.alert.evidence),
-            queries_visible: self.context.queries_visible,
+            queries_visible: self.alert.queries_visible,
             asn_coverage: Decimal(coverage),
             address_table: self.context.intel.table_info().map(|table| table.date),
             observed_loss: None,
@@ -669,11 +667,11 @@ pub(crate) fn degraded(alert: &Alert, context: &Context<'_>) -> Vec<&'static str
     let spread = &alert.subject.spread;
     let has_table = context.intel.has_table();
     let words = [
-        ("answers_only", context.queries_visible == Some(false)),
+        ("answers_only", alert.queries_visible == Some(false)),
         ("history_truncated", alert.evidence.is_history_cut),
         ("low_asn_coverage", has_table && 2 * spread.owned < spread.networks),
         ("no_address_table", !has_table),
-        ("queries_not_paired", context.queries_visible.is_none()),
+        ("queries_not_paired", alert.queries_visible.is_none()),
     ];
     words.into_iter().filter(|(_, applies)| *applies).map(|(word, _)| word).collect()
 }

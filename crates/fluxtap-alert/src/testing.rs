@@ -42,7 +42,6 @@ pub(crate) fn context(intel: &Intel) -> Context<'_> {
         model: fluxtap_flux::MODEL,
         clients: Clients::Count,
         created: Timestamp((AT_MS + 594) * 1_000_000),
-        queries_visible: Some(true),
     }
 }
 
@@ -133,6 +132,7 @@ pub(crate) fn alert() -> Alert {
         },
         subject: subject(),
         servers: Some(ServerEvidence { names: 1, addresses: 1, ..ServerEvidence::default() }),
+        queries_visible: Some(true),
         evidence: Evidence {
             domain: wire("evil-flux.test"),
             host: wire("www.evil-flux.test"),

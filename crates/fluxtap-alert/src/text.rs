@@ -223,8 +223,8 @@ mod tests {
         alert.evidence.special_use = 2;
         alert.subject.subtracted = 1;
         let intel = Intel::embedded();
-        let context = Context { queries_visible: None, ..context(&intel) };
-        assert_eq!(text(&alert, &context), EXPECTED);
+        alert.queries_visible = None;
+        assert_eq!(text(&alert, &context(&intel)), EXPECTED);
     }
 
     const EXPECTED: &str = "\

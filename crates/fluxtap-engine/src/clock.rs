@@ -75,6 +75,11 @@ impl EventClock {
         self.counts
     }
 
+    /// Whether what was captured at this time comes too late to be used.
+    pub(crate) fn is_late(&self, at: Timestamp) -> bool {
+        self.watermark.is_some_and(|now| at.plus_secs(self.lateness_s) < now)
+    }
+
     /// Judges a packet's time and moves the watermark.
     pub(crate) fn note(&mut self, at: Timestamp) -> Timing {
         let Some(watermark) = self.watermark else {
@@ -106,7 +111,7 @@ impl EventClock {
             self.behind = None;
             return Timing::InTime;
         }
-        if at.plus_secs(self.lateness_s) >= watermark {
+        if !self.is_late(at) {
             self.behind = None;
             return Timing::InTime;
         }

@@ -1,162 +1,82 @@
 //! Packets to observations, with every packet and every message in exactly one counter.
 
 use crate::clock::{ClockCounts, EventClock, Timing};
+use crate::counts::{Accepted, DecodeCounts, FragmentRefused, PacketEnds};
+use crate::messages::{Arrival, MessageSource, Messages};
+use fluxtap_flow::{FlowSettings, FragmentEnd, Fragments, Histogram, Streams};
 use fluxtap_intel::Intel;
-use fluxtap_observe::{Batch, MessageEnd, ObserveCounts, Observer};
-use fluxtap_wire::{Carried, Layers, Malformed, Packet, PacketEnd, Timestamp, layers};
-
-/// The ends of a DNS message by counter name, the malformed ones apart.
-pub const MESSAGE_ENDS: [&str; 7] = [
-    "response_used",
-    "query",
-    "no_address_evidence",
-    "cut",
-    "refused.not_standard",
-    "refused.late",
-    "refused.time_ahead",
-];
-
-/// The ends of packets that carry a part of a message: nothing puts the parts together.
-const UNREAD: [&str; 2] = ["unread.tcp_segment", "unread.fragment"];
-
-const TCP_SEGMENT: usize = 0;
-const FRAGMENT: usize = 1;
-
-const USED: usize = 0;
-const QUERY: usize = 1;
-const NO_EVIDENCE: usize = 2;
-const CUT: usize = 3;
-const NOT_STANDARD: usize = 4;
-const LATE: usize = 5;
-const AHEAD: usize = 6;
-
-/// Counters of the decoder. The two laws hold at any time; see [`DecodeCounts::is_conserved`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DecodeCounts {
-    /// Packets taken.
-    pub packets: u64,
-    /// Packets that held a DNS message.
-    pub messages: u64,
-    packet_ends: [u64; PacketEnd::ALL.len()],
-    unread: [u64; UNREAD.len()],
-    /// Messages with the response bit set, malformed ones included as far as the bit was there.
-    pub responses: u64,
-    /// Messages by [`MESSAGE_ENDS`].
-    pub message_ends: [u64; MESSAGE_ENDS.len()],
-    /// Malformed messages by [`Malformed::ALL`].
-    pub malformed: [u64; Malformed::ALL.len()],
-    /// Packets kept apart because of their time; 0 after the end of input.
-    pub held: u64,
-    /// First and last packet time believed.
-    pub span: Option<(Timestamp, Timestamp)>,
-}
-
-impl DecodeCounts {
-    /// Messages that were malformed, and packets that were.
-    #[must_use]
-    pub fn malformed_total(&self) -> u64 {
-        let of_packets = PacketEnd::ALL.iter().filter(|end| end.is_malformed());
-        let packets: u64 = of_packets.map(|end| self.packet_ends[end.index()]).sum();
-        packets + self.malformed.iter().sum::<u64>()
-    }
-
-    /// Packets that held no DNS message by the name of their end, which begins with its class.
-    pub fn packet_ends(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let ends = PacketEnd::ALL.iter().map(|end| (end.as_str(), self.packet_ends[end.index()]));
-        ends.chain(UNREAD.into_iter().zip(self.unread))
-    }
-
-    /// The first law: every packet is a DNS message or ended for one stated reason. The second:
-    /// every message ended in one way.
-    #[must_use]
-    pub fn is_conserved(&self) -> bool {
-        let packets = self.messages + self.packet_ends().map(|(_, number)| number).sum::<u64>();
-        let messages =
-            self.message_ends.iter().sum::<u64>() + self.malformed.iter().sum::<u64>() + self.held;
-        packets == self.packets && messages == self.messages
-    }
-}
+use fluxtap_observe::{Batch, ObserveCounts};
+use fluxtap_wire::{
+    Carried, Datagram, Fragment, Layers, Packet, PacketEnd, Segment, Timestamp, layers,
+};
 
 /// Turns packets into observations.
 #[derive(Debug)]
 pub struct Decoder {
     layers: Layers,
-    observer: Observer,
     clock: EventClock,
-    counts: DecodeCounts,
-    /// Observations of packets whose time waits to be confirmed, and how many messages they were.
-    ahead: Batch,
-    scratch: Batch,
+    fragments: Fragments,
+    streams: Streams,
+    messages: Messages,
 }
 
 impl Decoder {
-    /// A decoder that takes `layers` off; packets may be `lateness_s` seconds late, and domain keys are
-    /// hashed with `hash_key`.
+    /// A decoder that takes `layers` off; packets may be `lateness_s` seconds late, and whatever is
+    /// hashed is hashed with `hash_key`.
     #[must_use]
-    pub fn new(layers: Layers, lateness_s: u64, hash_key: u64) -> Self {
+    pub fn new(layers: Layers, flow: &FlowSettings, lateness_s: u64, hash_key: u64) -> Self {
         Self {
             layers,
-            observer: Observer::new(hash_key),
             clock: EventClock::new(lateness_s),
-            counts: DecodeCounts::default(),
-            ahead: Batch::default(),
-            scratch: Batch::default(),
+            fragments: Fragments::new(flow.fragments, hash_key),
+            streams: Streams::new(flow.streams, hash_key),
+            messages: Messages::new(flow, hash_key),
         }
     }
 
     /// Takes one packet; its facts, if it has any, are appended to `batch`.
     #[inline]
     pub fn decode(&mut self, packet: &Packet<'_>, intel: &Intel, batch: &mut Batch) {
-        self.counts.packets += 1;
+        self.messages.counts.packets += 1;
         let timing = self.clock.note(packet.at);
-        self.note_span();
+        let now = self.note_span();
         match timing {
-            Timing::AheadConfirmed => self.use_ahead(batch),
-            Timing::AheadRefuted => self.drop_ahead(),
+            Timing::AheadConfirmed => self.messages.use_ahead(batch),
+            Timing::AheadRefuted => self.messages.drop_ahead(),
             Timing::InTime | Timing::Late | Timing::Ahead => {}
         }
-        let carried = layers::decode(packet, &self.layers);
-        // By reference: what is carried is too large to be moved once more for every packet.
-        let datagram = match &carried {
-            Ok(Carried::Datagram(datagram)) => datagram,
-            Ok(Carried::Segment(_)) => {
-                self.counts.unread[TCP_SEGMENT] += 1;
-                return;
+        if now > self.streams.due() {
+            self.expire_streams(now, intel, batch);
+        }
+        let arrival = Arrival { at: packet.at, now, timing };
+        match layers::decode(packet, &self.layers) {
+            Ok(Carried::Datagram(datagram)) => {
+                self.messages.counts.packet_ends.accept(Accepted::Message);
+                let source = MessageSource::Datagram;
+                self.messages.take(arrival, source, &datagram, intel, batch);
             }
-            Ok(Carried::Fragment(_)) => {
-                self.counts.unread[FRAGMENT] += 1;
-                return;
+            Ok(Carried::Segment(segment)) => {
+                self.messages.counts.packet_ends.accept(Accepted::Segment);
+                self.segment(arrival, &segment, intel, batch);
             }
-            Err(end) => {
-                self.counts.packet_ends[end.index()] += 1;
-                return;
+            Ok(Carried::Fragment(fragment)) => {
+                self.fragment(arrival, &fragment, Wrapping::Packet, intel, batch);
             }
-        };
-        self.counts.messages += 1;
-        let is_response = datagram.payload.get(2).is_some_and(|flags| flags & 0x80 != 0);
-        self.counts.responses += u64::from(is_response);
-        let end = match timing {
-            Timing::Late | Timing::Ahead => {
-                self.scratch.clear();
-                self.observer.observe(packet.at, datagram, intel, &mut self.scratch)
-            }
-            _ => self.observer.observe(packet.at, datagram, intel, batch),
-        };
-        if self.scratch.observations().is_empty() {
-            self.count_end(end);
-        } else if timing == Timing::Late {
-            self.scratch.clear();
-            self.counts.message_ends[LATE] += 1;
-        } else {
-            self.ahead.append(&mut self.scratch);
-            self.counts.held += 1;
+            Err(end) => self.messages.counts.packet_ends.end(end),
         }
     }
 
-    /// The end of input: what still waited for its time to be confirmed is used.
-    pub fn finish(&mut self, batch: &mut Batch) {
+    /// The end of input: what still waited, for its time to be confirmed or for more of a stream,
+    /// is used.
+    pub fn finish(&mut self, batch: &mut Batch, intel: &Intel) {
+        if let Some(now) = self.clock.watermark() {
+            let Self { streams, messages, clock, .. } = self;
+            streams.finish(&mut |at, datagram| {
+                from_stream(messages, clock, at, now, datagram, intel, batch);
+            });
+        }
         if self.clock.end() {
-            self.use_ahead(batch);
+            self.messages.use_ahead(batch);
         }
         self.note_span();
     }
@@ -169,8 +89,13 @@ impl Decoder {
 
     /// The counters of the two laws.
     #[must_use]
-    pub const fn counts(&self) -> &DecodeCounts {
-        &self.counts
+    pub fn counts(&self) -> DecodeCounts {
+        DecodeCounts {
+            fragments: self.fragments.counts(),
+            streams: self.streams.counts(),
+            gate: self.messages.gate.counts(),
+            ..self.messages.counts
+        }
     }
 
     /// The counters of event time.
@@ -182,42 +107,147 @@ impl Decoder {
     /// The counters of what was dropped inside responses.
     #[must_use]
     pub const fn observe_counts(&self) -> ObserveCounts {
-        self.observer.counts()
+        self.messages.observer.counts()
     }
 
-    fn note_span(&mut self) {
-        if let Some(now) = self.clock.watermark() {
-            let (first, last) = self.counts.span.get_or_insert((now, now));
-            if now > *last {
-                *last = now;
-            } else if now < *first {
-                *first = now;
+    /// Whether queries are visible beside the responses; `None` if nobody looks.
+    #[must_use]
+    pub const fn queries_visible(&self) -> Option<bool> {
+        self.messages.gate.queries_visible()
+    }
+
+    /// Times from query to response, in microseconds.
+    #[must_use]
+    pub const fn response_times(&self) -> &Histogram<u64> {
+        self.messages.gate.response_times()
+    }
+
+    fn segment(
+        &mut self,
+        arrival: Arrival,
+        segment: &Segment<'_>,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) {
+        let Arrival { at, now, timing } = arrival;
+        let Self { streams, messages, clock, .. } = self;
+        streams.take(at, now, segment, &mut |completed, datagram| {
+            if completed == at {
+                let arrival = Arrival { at, now, timing };
+                messages.take(arrival, MessageSource::Stream, datagram, intel, batch);
+            } else {
+                from_stream(messages, clock, completed, now, datagram, intel, batch);
+            }
+        });
+    }
+
+    #[cold]
+    fn expire_streams(&mut self, now: Timestamp, intel: &Intel, batch: &mut Batch) {
+        let Self { streams, messages, clock, .. } = self;
+        streams.expire(now, &mut |at, datagram| {
+            from_stream(messages, clock, at, now, datagram, intel, batch);
+        });
+    }
+
+    #[cold]
+    fn fragment(
+        &mut self,
+        arrival: Arrival,
+        fragment: &Fragment<'_>,
+        wrapping: Wrapping,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) {
+        let layers = &self.layers;
+        let probe = |first: &Fragment<'_>| no_dns(first, layers);
+        let end = self.fragments.take(arrival.now, fragment, probe);
+        let ends = wrapping.ends(&mut self.messages);
+        match end {
+            FragmentEnd::Kept => ends.accept(Accepted::Fragment),
+            FragmentEnd::Unwanted(end) => ends.end(end),
+            FragmentEnd::TooLong => ends.refuse(FragmentRefused::TooLong),
+            FragmentEnd::Misaligned => ends.refuse(FragmentRefused::Misaligned),
+            FragmentEnd::TooManyPieces => ends.refuse(FragmentRefused::TooManyPieces),
+            FragmentEnd::Whole(packet) => {
+                ends.accept(Accepted::Fragment);
+                self.reassembled(arrival, &packet.as_fragment(), intel, batch);
+                self.fragments.recycle(packet);
             }
         }
     }
 
-    fn use_ahead(&mut self, batch: &mut Batch) {
-        self.counts.message_ends[USED] += std::mem::take(&mut self.counts.held);
-        batch.append(&mut self.ahead);
-    }
-
-    fn drop_ahead(&mut self) {
-        self.counts.message_ends[AHEAD] += std::mem::take(&mut self.counts.held);
-        self.ahead.clear();
-    }
-
-    fn count_end(&mut self, end: MessageEnd) {
-        let index = match end {
-            MessageEnd::Used => USED,
-            MessageEnd::Query => QUERY,
-            MessageEnd::NoAddressEvidence => NO_EVIDENCE,
-            MessageEnd::Cut => CUT,
-            MessageEnd::Refused => NOT_STANDARD,
-            MessageEnd::Malformed(reason) => {
-                self.counts.malformed[reason.index()] += 1;
-                return;
+    /// Goes on with a packet put together. A fragment in it is one of a packet inside a tunnel;
+    /// the layers bound how deep that goes.
+    fn reassembled(
+        &mut self,
+        arrival: Arrival,
+        packet: &Fragment<'_>,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) {
+        let ends = &mut self.messages.counts.reassembled_ends;
+        match layers::resume(packet, packet.payload, &self.layers) {
+            Ok(Carried::Datagram(datagram)) => {
+                ends.accept(Accepted::Message);
+                self.messages.take(arrival, MessageSource::Fragments, &datagram, intel, batch);
             }
-        };
-        self.counts.message_ends[index] += 1;
+            Ok(Carried::Segment(segment)) => {
+                ends.accept(Accepted::Segment);
+                self.segment(arrival, &segment, intel, batch);
+            }
+            Ok(Carried::Fragment(fragment)) => {
+                self.fragment(arrival, &fragment, Wrapping::Reassembled, intel, batch);
+            }
+            Err(end) => ends.end(end),
+        }
     }
+
+    /// Widens the span of times to the watermark; the watermark.
+    fn note_span(&mut self) -> Timestamp {
+        let Some(now) = self.clock.watermark() else { return Timestamp::default() };
+        let (first, last) = self.messages.counts.span.unwrap_or((now, now));
+        self.messages.counts.span = Some((first.min(now), last.max(now)));
+        now
+    }
+}
+
+/// What a fragment was found in.
+#[derive(Clone, Copy, Debug)]
+enum Wrapping {
+    Packet,
+    /// A packet that was itself put together from fragments.
+    Reassembled,
+}
+
+impl Wrapping {
+    const fn ends(self, messages: &mut Messages) -> &mut PacketEnds {
+        match self {
+            Self::Packet => &mut messages.counts.packet_ends,
+            Self::Reassembled => &mut messages.counts.reassembled_ends,
+        }
+    }
+}
+
+/// Why the packet that begins with this fragment is no DNS, if that is certain.
+fn no_dns(first: &Fragment<'_>, layers: &Layers) -> Option<PacketEnd> {
+    let beginning = Fragment { is_cut: true, ..*first };
+    match layers::resume(&beginning, first.payload, layers) {
+        Err(end @ (PacketEnd::NotIp | PacketEnd::NotUdpOrTcp | PacketEnd::OtherPort)) => Some(end),
+        _ => None,
+    }
+}
+
+/// A message of a stream that was completed before now.
+fn from_stream(
+    messages: &mut Messages,
+    clock: &EventClock,
+    at: Timestamp,
+    now: Timestamp,
+    datagram: &Datagram<'_>,
+    intel: &Intel,
+    batch: &mut Batch,
+) {
+    let timing = if clock.is_late(at) { Timing::Late } else { Timing::InTime };
+    let arrival = Arrival { at, now, timing };
+    messages.take(arrival, MessageSource::Stream, datagram, intel, batch);
 }

@@ -1,6 +1,6 @@
 //! The sensor without its edges: packets in, alerts out, no threads, clocks or files.
 //!
-//! [`Decoder`] turns packets into observations and keeps the two laws of conservation; [`Shard`]
+//! [`Decoder`] turns packets into observations and keeps the laws of conservation; [`Shard`]
 //! owns the windows, judges what changed and runs the life of alerts, all in event time. The
 //! program puts sources in front, sinks behind and, later, channels between.
 //!
@@ -10,11 +10,14 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod counts;
 mod decoder;
+mod messages;
 mod relief;
 mod shard;
 
 pub use clock::{ClockCounts, LATENESS_LIVE_S, LATENESS_REPLAY_S};
-pub use decoder::{DecodeCounts, Decoder, MESSAGE_ENDS};
+pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
+pub use decoder::Decoder;
 pub use relief::{AllowUse, Relief, relieve};
 pub use shard::{ALERTS_TRACKED_MAX, Explained, OpenAlert, Shard, ShardCounts};

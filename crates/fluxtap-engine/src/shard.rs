@@ -120,6 +120,8 @@ pub struct Shard {
     now: Timestamp,
     swept: Timestamp,
     sweep_partition: u8,
+    /// What the latest observation said about queries.
+    queries_visible: Option<bool>,
     counts: ShardCounts,
     explained: Explained,
     /// By position in the allow list.
@@ -139,6 +141,7 @@ impl Shard {
             now: Timestamp::default(),
             swept: Timestamp::default(),
             sweep_partition: 0,
+            queries_visible: None,
             counts: ShardCounts::default(),
             explained: Explained::default(),
             allow_uses: Vec::new(),
@@ -158,6 +161,7 @@ impl Shard {
         for observation in batch.observations() {
             self.tick(observation.at, intel, out);
             self.counts.observations += 1;
+            self.queries_visible = observation.queries_visible;
             if let Some(zone) = observation.zone
                 && !batch.addresses(observation).is_empty()
             {
@@ -501,6 +505,7 @@ impl Shard {
 
     /// Counts a step, and hands on its alert if it is written.
     fn tell(&mut self, step: Step, alert: Option<Alert>, out: &mut Vec<Alert>) {
+        let alert = alert.map(|alert| Alert { queries_visible: self.queries_visible, ..alert });
         let severity = step.severity as usize;
         match (step.action, &alert) {
             (Action::New | Action::Reopened, Some(_)) => self.counts.opened[severity] += 1,
@@ -549,6 +554,7 @@ fn alert_of(
         servers: basis.servers.clone(),
         evidence: evidence_of(basis, record.lifecycle.fluxed(), window, name, policy, intel),
         is_allowlisted: is_covered || basis.relieved.is_some(),
+        queries_visible: None,
     })
 }
 

@@ -4,7 +4,8 @@
 mod teller;
 
 use fluxtap_alert::Action;
-use teller::{Story, access, education, hosting, in_block, unknown};
+use fluxtap_flow::Pairing;
+use teller::{Carrier, Story, access, education, hosting, in_block, unknown};
 
 /// The addresses `n` of a pool from `from` on, wrapping.
 fn window(pool: &[String], from: usize, n: usize) -> Vec<&str> {
@@ -361,3 +362,71 @@ fn a_flood_of_random_domains_displaces_no_flux_and_holds_the_budget() {
     let alerts = story.end();
     assert!(alerts.iter().any(|a| a.domain == "evil.example" && a.severity >= 2), "{alerts:?}");
 }
+
+#[test]
+fn flux_in_fragments_and_over_tcp_is_the_same_flux() {
+    let pool = access(60);
+    let tell = |carrier| {
+        let mut story = Story::carried_by(carrier);
+        for step in 0..20 {
+            let set = window(&pool, step * 5, 5);
+            story.seen(step as u64 * 150, "www.evil.example", "9.9.9.9", 150, &set);
+        }
+        story.end_with_counts()
+    };
+    let (expected, _) = tell(Carrier::Datagram);
+    assert!(expected.iter().any(|a| a.severity >= 2), "{expected:?}");
+    for carrier in [Carrier::Fragments, Carrier::Stream] {
+        let (alerts, counts) = tell(carrier);
+        assert_eq!(alerts, expected, "{carrier:?}");
+        let [_, fragments, streams] = counts.message_sources;
+        assert_eq!((fragments + streams, counts.messages), (20, 20), "{counts:?}");
+    }
+}
+
+/// A bank and a flux domain, each asked for all the time, on a mirror that shows queries; and
+/// beside them so many forged answers, half for the bank and half for domains that do not exist.
+fn forgery(pairing: Pairing, answers: u32) -> (Story, u32) {
+    const SECONDS: u64 = 6_000;
+    let pool = access(200);
+    let mut story = Story::with_pairing(16 << 20, pairing);
+    let mut dice = Dice(9);
+    let mut forged = 0;
+    for at in 0..SECONDS {
+        for resolver in 0..10 {
+            let resolver = format!("9.9.9.{resolver}");
+            story.answered(at, "www.bank.example", &resolver, 300, &["8.8.8.8", "8.8.4.4"]);
+        }
+        if at % 150 == 0 {
+            let set = window(&pool, at as usize / 150 * 5, 5);
+            story.answered(at, "www.evil.example", "9.9.9.9", 150, &set);
+        }
+        // It begins when it is known that queries are visible.
+        while u64::from(forged) * SECONDS < u64::from(answers) * at.saturating_sub(60) {
+            let chance = (dice.below(1 << 31) as u64) << 31 | dice.below(1 << 31) as u64;
+            let set = dice.draw(&pool, 5);
+            let stranger = format!("w.{chance:x}.test");
+            let name = if forged % 2 == 0 { "www.bank.example" } else { &stranger };
+            story.forged(at, name, chance, &set);
+            forged += 1;
+        }
+    }
+    (story, forged)
+}
+
+#[test]
+fn forged_answers_neither_alert_nor_push_real_flux_out() {
+    let flux_alone = forgery(Pairing::Auto, 0).0.end();
+    assert!(flux_alone.iter().any(|a| a.domain == "evil.example" && a.severity >= 2));
+    assert!(flux_alone.iter().all(|a| a.domain == "evil.example"), "{flux_alone:?}");
+    let (story, forged) = forgery(Pairing::Auto, FORGED);
+    let (alerts, counts) = story.end_with_counts();
+    assert_eq!(alerts, flux_alone);
+    assert_eq!((counts.gate.lacking, counts.gate.visibility_changes), (u64::from(forged), 1));
+    // Used, they would do both.
+    let (alerts, _) = forgery(Pairing::Ignore, 20_000).0.end_with_counts();
+    assert!(alerts.iter().any(|a| a.domain == "bank.example"), "{alerts:?}");
+}
+
+/// How many answers the story above forges; `docs/testing.md` has the figures of a million.
+const FORGED: u32 = 200_000;

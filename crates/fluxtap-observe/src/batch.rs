@@ -81,6 +81,8 @@ pub struct Observation {
     pub qtype: Rtype,
     /// From an authority or from a cache.
     pub vantage: Vantage,
+    /// Whether queries were visible beside the responses then; `None` if nobody looked.
+    pub queries_visible: Option<bool>,
     /// TC=1: the address set is only a part.
     pub is_truncated: bool,
     /// Special-use addresses that were left out.

@@ -102,6 +102,7 @@ pub struct ObserveCounts {
 pub struct Observer {
     hasher: FixedState,
     facts: Facts,
+    queries_visible: Option<bool>,
     counts: ObserveCounts,
 }
 
@@ -112,6 +113,7 @@ impl Observer {
         Self {
             hasher: FixedState::with_seed(hash_key),
             facts: Facts::default(),
+            queries_visible: None,
             counts: ObserveCounts::default(),
         }
     }
@@ -120,6 +122,13 @@ impl Observer {
     #[must_use]
     pub const fn counts(&self) -> ObserveCounts {
         self.counts
+    }
+
+    /// Says what the observations that follow have to tell about queries: whether they are visible
+    /// beside the responses, or `None` if nobody looks.
+    #[inline]
+    pub const fn set_queries_visible(&mut self, queries_visible: Option<bool>) {
+        self.queries_visible = queries_visible;
     }
 
     /// Reads one datagram's message; appends at most one observation to `batch`.
@@ -232,6 +241,7 @@ impl Observer {
             tunnel: datagram.ends.tunnel,
             qtype: question.qtype,
             vantage,
+            queries_visible: self.queries_visible,
             is_truncated: header.is_truncated(),
             special_use,
             addresses,

@@ -283,6 +283,29 @@ impl<'a> Message<'a> {
         self.header
     }
 
+    /// The question as it stands on the wire (name, type and class), if the message has exactly one
+    /// and it is whole. Nothing lies before its name, so the name has no pointers.
+    #[must_use]
+    #[inline]
+    pub fn question_octets(&self) -> Option<&'a [u8]> {
+        let [questions, ..] = self.header.counts;
+        if questions != 1 {
+            return None;
+        }
+        let mut at = HEADER_OCTETS;
+        loop {
+            match *self.octets.get(at)? {
+                0 => break,
+                length @ 1..0x40 => at = at.saturating_add(usize::from(length)).saturating_add(1),
+                _ => return None,
+            }
+            if at >= HEADER_OCTETS.saturating_add(name::NAME_OCTETS_MAX) {
+                return None;
+            }
+        }
+        self.octets.get(HEADER_OCTETS..at.saturating_add(5))
+    }
+
     /// A name of this message whose position was kept.
     #[must_use]
     pub const fn name_at(&self, position: NamePosition) -> NameRef<'a> {
@@ -609,6 +632,37 @@ mod tests {
             lines.push(format!("{} trailing", walk.trailing_octets()));
         }
         lines
+    }
+
+    #[test]
+    fn the_question_as_it_stands() {
+        let long = [&[63; 64][..], &[63; 64], &[63; 64], &[61; 62], &[0, 0, 1, 0, 1]].concat();
+        let too_long = [&[63; 64][..], &[63; 64], &[63; 64], &[62; 63], &[0, 0, 1, 0, 1]].concat();
+        let rows: Vec<(&str, Vec<u8>, Option<&[u8]>)> = vec![
+            ("one", message([1, 0, 0, 0], QUESTION), Some(QUESTION)),
+            (
+                "what follows it",
+                message([1, 1, 0, 0], &[QUESTION, b"more"].concat()),
+                Some(QUESTION),
+            ),
+            ("the root", message([1, 0, 0, 0], &[0, 0, 2, 0, 1]), Some(&[0, 0, 2, 0, 1])),
+            (
+                "its case",
+                message([1, 0, 0, 0], b"\x01A\0\0\x01\0\x01"),
+                Some(b"\x01A\0\0\x01\0\x01"),
+            ),
+            ("255 bytes", message([1, 0, 0, 0], &long), Some(&long)),
+            ("256 bytes", message([1, 0, 0, 0], &too_long), None),
+            ("none", message([0; 4], QUESTION), None),
+            ("two", message([2, 0, 0, 0], &[QUESTION, QUESTION].concat()), None),
+            ("a pointer", message([1, 0, 0, 0], &[0xc0, 12, 0, 1, 0, 1]), None),
+            ("cut in the class", message([1, 0, 0, 0], &QUESTION[..QUESTION.len() - 1]), None),
+            ("cut in the name", message([1, 0, 0, 0], &QUESTION[..4]), None),
+        ];
+        for (what, octets, expected) in rows {
+            let question = Message::new_checked(&octets).unwrap().question_octets();
+            assert_eq!(question, expected, "{what}");
+        }
     }
 
     #[test]

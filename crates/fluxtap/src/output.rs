@@ -93,7 +93,6 @@ impl<'a> Output<'a> {
                 model: &self.model,
                 clients: Clients::Count,
                 created: if is_live { now() } else { alert.at },
-                queries_visible: None,
             };
             match self.format {
                 Format::Json => write_line(&alert, &context, &mut self.lines),

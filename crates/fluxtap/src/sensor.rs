@@ -7,6 +7,7 @@ use crate::output::{Closed, Output};
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_engine::{Decoder, Shard};
+use fluxtap_flow::FlowSettings;
 use fluxtap_flux::Policy;
 use fluxtap_intel::{Day, Intel};
 use fluxtap_observe::Batch;
@@ -43,7 +44,7 @@ impl<'a> Sensor<'a> {
     ) -> Result<Self, Exit> {
         let layers = Layers { ports: args.ports()?, ..Layers::default() };
         Ok(Self {
-            decoder: Decoder::new(layers, lateness_s, hash_key),
+            decoder: Decoder::new(layers, &FlowSettings::default(), lateness_s, hash_key),
             shard: Shard::new(policy, args.memory.0, hash_key),
             intel,
             output,
@@ -85,7 +86,7 @@ impl<'a> Sensor<'a> {
     /// The end of input: what still waits is judged.
     pub(crate) fn finish(&mut self) -> Result<(), Stopped> {
         self.batch.clear();
-        self.decoder.finish(&mut self.batch);
+        self.decoder.finish(&mut self.batch, self.intel);
         self.apply()?;
         self.shard.finish(self.intel, &mut self.alerts);
         self.output.write(&mut self.alerts).map_err(Stopped::Output)

@@ -3,7 +3,11 @@
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
 use fluxtap_capture::{Compression, FileReport, LiveStats, Progress};
-use fluxtap_engine::{ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, OpenAlert, ShardCounts};
+use fluxtap_engine::{
+    ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, MESSAGE_SOURCES, OpenAlert, PacketEnds,
+    ShardCounts,
+};
+use fluxtap_flow::Histogram;
 use fluxtap_intel::Intel;
 use fluxtap_observe::ObserveCounts;
 use fluxtap_window::TableCounts;
@@ -41,12 +45,36 @@ pub(crate) struct Counters {
     open: usize,
     allow: Value,
     curated: Curated,
+    queries_visible: Option<bool>,
+    response_times: ResponseTimes,
+}
+
+/// Times from query to response, in microseconds.
+#[derive(Clone, Copy)]
+struct ResponseTimes {
+    count: u64,
+    p50: u64,
+    p95: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl ResponseTimes {
+    fn of(times: &Histogram<u64>) -> Self {
+        Self {
+            count: times.len(),
+            p50: times.value_at_quantile(0.5),
+            p95: times.value_at_quantile(0.95),
+            p99: times.value_at_quantile(0.99),
+            max: times.max(),
+        }
+    }
 }
 
 impl Counters {
     pub(crate) fn of(sensor: &Sensor<'_>, intel: &Intel, live: Option<LiveStats>) -> Self {
         Self {
-            decode: *sensor.decoder.counts(),
+            decode: sensor.decoder.counts(),
             clock: sensor.decoder.clock_counts(),
             observe: sensor.decoder.observe_counts(),
             shard: sensor.shard.counts(),
@@ -56,17 +84,9 @@ impl Counters {
             open: sensor.shard.open_alerts().len(),
             allow: sensor.allow_report().to_json(sensor.shard.counts().suppressed),
             curated: Curated::of(sensor.shard.explained(), intel),
+            queries_visible: sensor.decoder.queries_visible(),
+            response_times: ResponseTimes::of(sensor.decoder.response_times()),
         }
-    }
-
-    /// Where the packets ended, the law of conservation spelled out.
-    fn packets_by_end(&self) -> Value {
-        let mut ends = Map::new();
-        ends.insert("dns_message".to_owned(), self.decode.messages.into());
-        for (name, number) in self.decode.packet_ends() {
-            ends.insert(name.to_owned(), number.into());
-        }
-        Value::Object(ends)
     }
 
     /// Where the messages ended.
@@ -81,6 +101,44 @@ impl Counters {
         }
         ends.insert("held".to_owned(), self.decode.held.into());
         Value::Object(ends)
+    }
+
+    /// Packets in fragments: what was begun is the sum of what follows up to `held`.
+    fn fragmented(&self) -> Value {
+        let counts = &self.decode.fragments;
+        json!({
+            "begun": counts.begun,
+            "whole": counts.whole,
+            "cut": counts.cut,
+            "not_dns": counts.unwanted,
+            "expired": counts.expired,
+            "evicted": counts.evicted,
+            "refused": counts.refused,
+            "held": counts.held,
+            "by_end": by_end(&self.decode.reassembled_ends),
+            "fragments_duplicate": counts.duplicate,
+            "fragments_overlapping": counts.overlapping,
+        })
+    }
+
+    /// Directions of TCP connections: what was begun is the sum of what follows up to `held`.
+    fn tcp_streams(&self) -> Value {
+        let counts = &self.decode.streams;
+        json!({
+            "begun": counts.begun,
+            "ended": counts.ended,
+            "expired": counts.expired,
+            "evicted": counts.evicted,
+            "unread": counts.unread,
+            "held": counts.held,
+            "joined_midway": counts.joined_midway,
+            "segments_retransmitted": counts.retransmitted,
+            "segments_overlapping": counts.overlapping,
+            "segments_out_of_order": counts.out_of_order,
+            "gaps": counts.gaps,
+            "resynchronised": counts.resynchronised,
+            "octets_skipped": counts.octets_skipped,
+        })
     }
 
     fn to_json(&self, files: &[FileReport], unlisted: Unlisted) -> Value {
@@ -128,8 +186,33 @@ impl Counters {
             "curated": self.curated.to_json(),
             "pools": self.shard.pools,
             "is_conserved": decode.is_conserved(),
-            "packets_by_end": self.packets_by_end(),
+            "packets_by_end": by_end(&decode.packet_ends),
             "messages_by_end": self.messages_by_end(),
+            "messages_by_source": Value::Object(
+                MESSAGE_SOURCES
+                    .iter()
+                    .zip(decode.message_sources)
+                    .map(|(name, number)| ((*name).to_owned(), number.into()))
+                    .collect(),
+            ),
+            "pairing": {
+                "queries_visible": self.queries_visible,
+                "visibility_changes": decode.gate.visibility_changes,
+                "paired": decode.gate.paired,
+                "lacking_query": decode.gate.lacking,
+                "answered_before": decode.gate.answered_before,
+                "queries_evicted": decode.gate.queries_evicted,
+            },
+            "duplicates_evicted": decode.gate.duplicates_evicted,
+            "response_time_us": {
+                "count": self.response_times.count,
+                "p50": self.response_times.p50,
+                "p95": self.response_times.p95,
+                "p99": self.response_times.p99,
+                "max": self.response_times.max,
+            },
+            "fragmented": self.fragmented(),
+            "tcp_streams": self.tcp_streams(),
             "event_time": {
                 "first_s": time(decode.span.map(|s| s.0)),
                 "last_s": time(decode.span.map(|s| s.1)),
@@ -225,6 +308,12 @@ impl Curated {
             ));
         }
     }
+}
+
+/// Where packets ended, the law of conservation spelled out.
+fn by_end(ends: &PacketEnds) -> Value {
+    let ends = ends.by_name().map(|(name, number)| (name.to_owned(), number.into()));
+    Value::Object(ends.collect())
 }
 
 /// Refuses a file for the counters that holds something else: in `--stats *.pcap` the shell puts
@@ -354,11 +443,14 @@ fn print_counters(counters: &Counters, sensor: &Sensor<'_>) {
         "  other       {}",
         nonzero(
             decode
-                .packet_ends()
+                .packet_ends
+                .by_name()
+                .filter(|(name, _)| *name != "dns_message")
                 .map(|(name, number)| (name.replace(['_', '.'], " "), number))
                 .chain([("malformed dns".to_owned(), decode.malformed.iter().sum::<u64>())])
         ),
     ));
+    print_pairing(counters);
     let late = counters.clock.late + counters.clock.ahead_unconfirmed;
     if late > 0 || counters.clock.jumps_back > 0 {
         console::say(&format!(
@@ -385,6 +477,28 @@ fn print_counters(counters: &Counters, sensor: &Sensor<'_>) {
              output of --stats",
         );
     }
+}
+
+fn print_pairing(counters: &Counters) {
+    let queries = match counters.queries_visible {
+        Some(true) => "queries visible",
+        Some(false) => "queries not visible",
+        None => "queries not looked at",
+    };
+    let times = &counters.response_times;
+    let milliseconds = |us: u64| us as f64 / 1_000.0;
+    let times = match times.count {
+        0 => String::new(),
+        _ => format!(
+            "; {} paired, response time {:.1} ms median, {:.1} ms p95, {:.1} ms p99, {:.1} ms at most",
+            grouped(times.count),
+            milliseconds(times.p50),
+            milliseconds(times.p95),
+            milliseconds(times.p99),
+            milliseconds(times.max),
+        ),
+    };
+    console::say(&format!("  pairing     {queries}{times}"));
 }
 
 fn print_alerts(counters: &Counters, open: &[OpenAlert]) {

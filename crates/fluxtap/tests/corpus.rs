@@ -8,6 +8,7 @@ mod support;
 
 use fluxtap_capture::{CaptureReader, Ending, Next};
 use fluxtap_engine::{DecodeCounts, Decoder, LATENESS_REPLAY_S, Shard};
+use fluxtap_flow::FlowSettings;
 use fluxtap_flux::Policy;
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, MessageEnd, Observer};
@@ -238,7 +239,12 @@ struct Sensor<'a> {
 impl<'a> Sensor<'a> {
     fn new(intel: &'a Intel) -> Self {
         Self {
-            decoder: Decoder::new(Layers::default(), LATENESS_REPLAY_S, HASH_KEY),
+            decoder: Decoder::new(
+                Layers::default(),
+                &FlowSettings::default(),
+                LATENESS_REPLAY_S,
+                HASH_KEY,
+            ),
             shard: Shard::new(Policy::default(), MEMORY_MIN, HASH_KEY),
             batch: Batch::default(),
             intel,
@@ -251,11 +257,11 @@ impl<'a> Sensor<'a> {
 
     /// Judges everything; returns the counters after checking the laws.
     fn finish(mut self, packets: u64, what: &str) -> DecodeCounts {
-        self.decoder.finish(&mut self.batch);
+        self.decoder.finish(&mut self.batch, self.intel);
         let mut alerts = Vec::new();
         self.shard.apply(&self.batch, self.intel, &mut alerts);
         self.shard.finish(self.intel, &mut alerts);
-        let counts = *self.decoder.counts();
+        let counts = self.decoder.counts();
         assert!(counts.is_conserved(), "{what}: {counts:?}");
         assert_eq!((counts.packets, counts.held), (packets, 0), "{what}: {counts:?}");
         assert_eq!(self.shard.counts().observations, self.batch.observations().len() as u64);

@@ -314,7 +314,8 @@ fn what_is_absent_is_null() {
     alert.evidence =
         Evidence { domain: wire("a.test"), host: wire("a.test"), ..Evidence::default() };
     alert.servers = None;
-    let bare = Context { interface: None, queries_visible: None, ..context(&intel) };
+    alert.queries_visible = None;
+    let bare = Context { interface: None, ..context(&intel) };
     let line = check(&alert, &bare);
     for path in [
         "/network/vlan",
@@ -417,8 +418,8 @@ fn what_the_judgement_had_to_do_without_is_said() {
         let mut alert = alert();
         alert.evidence.is_history_cut = is_cut;
         alert.subject.spread.owned = owned;
-        let context = Context { queries_visible, ..context(intel) };
-        let line = check(&alert, &context);
+        alert.queries_visible = queries_visible;
+        let line = check(&alert, &context(intel));
         assert_eq!(line["fluxtap"]["quality"]["degraded"], Value::from(expect.to_vec()));
         assert!(expect.is_sorted());
     }
@@ -643,9 +644,9 @@ fn the_longest_line_there_can_be_fits() {
             version: &long,
             sequence: u64::MAX,
             created: Timestamp(u64::MAX),
-            queries_visible: None,
             ..context(&intel)
         };
+        alert.queries_visible = None;
         check(&alert, &context);
         let key = ClientKey::new(&[7; 32]).expect("a key");
         for clients in [Clients::List, Clients::Hmac(&key)] {

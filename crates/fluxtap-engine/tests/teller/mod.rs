@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use fluxtap_alert::{Action, Alert};
-use fluxtap_engine::{AllowUse, Decoder, LATENESS_REPLAY_S, Shard};
+use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, LATENESS_REPLAY_S, Shard};
+use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
 use fluxtap_observe::Batch;
@@ -35,6 +36,19 @@ pub(crate) struct Story {
     batch: Batch,
     batch_max: usize,
     alerts: Vec<Alert>,
+    carrier: Carrier,
+    /// Counts the messages: their ids, ports and packets are different.
+    told: u32,
+}
+
+/// What carries the responses of a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Datagram,
+    /// Two IP fragments, the second one first.
+    Fragments,
+    /// A TCP connection each, in three segments, of which one direction is seen.
+    Stream,
 }
 
 const KEY: u64 = 7;
@@ -43,15 +57,15 @@ pub(crate) const BEGIN_S: u64 = 1_790_000_000 / 3_600 * 3_600;
 
 impl Story {
     pub(crate) fn new() -> Self {
-        Self::made(1, 256 << 20)
+        Self::made(1, 256 << 20, Pairing::Auto)
     }
 
     pub(crate) fn in_batches_of(packets: usize) -> Self {
-        Self::made(packets, 256 << 20)
+        Self::made(packets, 256 << 20, Pairing::Auto)
     }
 
     pub(crate) fn with_memory(bytes: usize) -> Self {
-        Self::made(64, bytes)
+        Self::made(64, bytes, Pairing::Auto)
     }
 
     /// Told by other rules, and with the clients listed.
@@ -60,14 +74,25 @@ impl Story {
         Self { shard, ..Self::new() }
     }
 
-    fn made(batch_max: usize, bytes: usize) -> Self {
+    pub(crate) fn with_pairing(bytes: usize, pairing: Pairing) -> Self {
+        Self::made(64, bytes, pairing)
+    }
+
+    pub(crate) fn carried_by(carrier: Carrier) -> Self {
+        Self { carrier, ..Self::new() }
+    }
+
+    fn made(batch_max: usize, bytes: usize, pairing: Pairing) -> Self {
+        let flow = FlowSettings { pairing, ..FlowSettings::default() };
         Self {
-            decoder: Decoder::new(Layers::default(), LATENESS_REPLAY_S, KEY),
+            decoder: Decoder::new(Layers::default(), &flow, LATENESS_REPLAY_S, KEY),
             shard: Shard::new(Policy::default(), bytes, KEY),
             intel: Intel::embedded(),
             batch: Batch::default(),
             batch_max,
             alerts: Vec::new(),
+            carrier: Carrier::Datagram,
+            told: 0,
         }
     }
 
@@ -96,6 +121,34 @@ impl Story {
     pub(crate) fn shard(&mut self) -> &Shard {
         self.apply();
         &self.shard
+    }
+
+    /// A client asks `resolver`, which answers 20 ms later.
+    pub(crate) fn answered(
+        &mut self,
+        at_s: u64,
+        name: &str,
+        resolver: &str,
+        ttl_s: u32,
+        addresses: &[&str],
+    ) {
+        self.told += 1;
+        let mut message = response(name, None, ttl_s, addresses, &[]);
+        message[..2].copy_from_slice(&(self.told as u16).to_be_bytes());
+        let mut question = message[..12 + wire(name).len() + 4].to_vec();
+        question[2..12].copy_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        let (server, port) = (resolver.parse().unwrap(), 1_024 + self.told as u16 % 60_000);
+        self.packet(at_s * 1_000, &datagram((CLIENT, port), (server, 53), &question));
+        self.packet(at_s * 1_000 + 20, &datagram((server, 53), (CLIENT, port), &message));
+    }
+
+    /// Somebody pretends to be a resolver; `chance` picks which, to which port, with which id.
+    pub(crate) fn forged(&mut self, at_s: u64, name: &str, chance: u64, addresses: &[&str]) {
+        let mut message = response(name, None, 60, addresses, &[]);
+        message[..2].copy_from_slice(&(chance as u16).to_be_bytes());
+        let server = IpAddr::V4(Ipv4Addr::from_bits(0x0900_0000 | (chance >> 32) as u32 >> 8));
+        let port = (chance >> 16) as u16;
+        self.packet(at_s * 1_000 + 500, &datagram((server, 53), (CLIENT, port), &message));
     }
 
     /// `resolver` answers that `name` has `addresses`.
@@ -152,22 +205,39 @@ impl Story {
     }
 
     /// Ends the story; what was alerted, in order.
-    pub(crate) fn end(mut self) -> Vec<Told> {
-        self.decoder.finish(&mut self.batch);
+    pub(crate) fn end(self) -> Vec<Told> {
+        self.end_with_counts().0
+    }
+
+    /// The same with the counters.
+    pub(crate) fn end_with_counts(mut self) -> (Vec<Told>, DecodeCounts) {
+        self.decoder.finish(&mut self.batch, &self.intel);
         self.apply();
         self.shard.finish(&self.intel, &mut self.alerts);
         let counts = self.decoder.counts();
         assert!(counts.is_conserved(), "{counts:?}");
         assert_eq!(counts.malformed_total(), 0);
-        self.alerts.iter().map(told).collect()
+        (self.alerts.iter().map(told).collect(), counts)
     }
 
     fn tell(&mut self, at_s: u64, resolver: &str, message: &[u8]) {
-        let bytes = packet(resolver.parse().unwrap(), message);
+        self.told += 1;
+        let resolver: IpAddr = resolver.parse().unwrap();
+        let packets = match self.carrier {
+            Carrier::Datagram => vec![datagram((resolver, 53), (CLIENT, 5_120), message)],
+            Carrier::Fragments => fragments(resolver, self.told as u16, message),
+            Carrier::Stream => segments(resolver, 1_024 + self.told as u16 % 60_000, message),
+        };
+        for packet in packets {
+            self.packet(at_s * 1_000, &packet);
+        }
+    }
+
+    fn packet(&mut self, at_ms: u64, bytes: &[u8]) {
         let packet = Packet {
-            at: Timestamp::from_secs(BEGIN_S + at_s),
+            at: Timestamp((BEGIN_S * 1_000 + at_ms) * 1_000_000),
             link: LinkType::RAW,
-            bytes: &bytes,
+            bytes,
             wire_len: bytes.len() as u32,
         };
         self.decoder.decode(&packet, &self.intel, &mut self.batch);
@@ -248,32 +318,79 @@ fn response(
     bytes
 }
 
-/// Raw IP and UDP around a message from `resolver`, port 53.
-fn packet(resolver: IpAddr, message: &[u8]) -> Vec<u8> {
-    let len = message.len() as u16 + 8;
-    let mut bytes = match resolver {
-        IpAddr::V4(ip) => {
-            let mut head = vec![0x45, 0];
-            head.extend((len + 20).to_be_bytes());
-            head.extend([0, 0, 0, 0, 64, 17, 0, 0]);
-            head.extend(ip.octets());
-            head.extend([10, 0, 0, 7]);
-            head
-        }
-        IpAddr::V6(ip) => {
-            let mut head = vec![0x60, 0, 0, 0];
-            head.extend(len.to_be_bytes());
-            head.extend([17, 64]);
-            head.extend(ip.octets());
-            head.extend([0xfd; 16]);
-            head
-        }
+/// Who asks; over IPv6 it is fdfd:….
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7));
+
+/// Raw IP around a payload; `fragment` is the word of flags and offset, IPv4 only.
+fn ip(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    fragment: (u16, u16),
+    payload: &[u8],
+) -> Vec<u8> {
+    let len = payload.len() as u16;
+    let mut bytes = match source {
+        IpAddr::V4(_) => vec![0x45, 0],
+        IpAddr::V6(_) => vec![0x60, 0, 0, 0],
     };
-    bytes.extend([0, 53, 20, 0]);
-    bytes.extend(len.to_be_bytes());
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            bytes.extend((len + 20).to_be_bytes());
+            bytes.extend(fragment.0.to_be_bytes());
+            bytes.extend(fragment.1.to_be_bytes());
+            bytes.extend([64, protocol, 0, 0]);
+            bytes.extend(source.octets());
+            bytes.extend(destination.octets());
+        }
+        (source, _) => {
+            bytes.extend(len.to_be_bytes());
+            bytes.extend([protocol, 64]);
+            match source {
+                IpAddr::V4(ip) => bytes.extend(ip.to_ipv6_mapped().octets()),
+                IpAddr::V6(ip) => bytes.extend(ip.octets()),
+            }
+            bytes.extend([0xfd; 16]);
+        }
+    }
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn udp(source: u16, destination: u16, message: &[u8]) -> Vec<u8> {
+    let mut bytes = [source.to_be_bytes(), destination.to_be_bytes()].concat();
+    bytes.extend((message.len() as u16 + 8).to_be_bytes());
     bytes.extend([0, 0]);
     bytes.extend_from_slice(message);
     bytes
+}
+
+fn datagram(source: (IpAddr, u16), destination: (IpAddr, u16), message: &[u8]) -> Vec<u8> {
+    ip(source.0, destination.0, 17, (0, 0), &udp(source.1, destination.1, message))
+}
+
+fn fragments(resolver: IpAddr, number: u16, message: &[u8]) -> Vec<Vec<u8>> {
+    let whole = udp(53, 5_120, message);
+    let (first, second) = whole.split_at(24);
+    let fragment = |flags_offset, part| ip(resolver, CLIENT, 17, (number, flags_offset), part);
+    vec![fragment(3, second), fragment(0x2000, first)]
+}
+
+fn segments(resolver: IpAddr, port: u16, message: &[u8]) -> Vec<Vec<u8>> {
+    let framed = [&(message.len() as u16).to_be_bytes()[..], message].concat();
+    let segment = |sequence: u32, flags: u8, payload: &[u8]| {
+        let mut bytes = [53_u16.to_be_bytes(), port.to_be_bytes()].concat();
+        bytes.extend(sequence.to_be_bytes());
+        bytes.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        bytes.extend_from_slice(payload);
+        ip(resolver, CLIENT, 6, (0, 0), &bytes)
+    };
+    let isn = u32::MAX - 5;
+    vec![
+        segment(isn, 0x12, &[]),
+        segment(isn.wrapping_add(1), 0x10, &framed[..1]),
+        segment(isn.wrapping_add(2), 0x11, &framed[1..]),
+    ]
 }
 
 /// `count` addresses of a class, each in another network and as many as possible in others' hands.

@@ -1,0 +1,188 @@
+//! Which messages may build state: no copies, and no responses that nobody asked for.
+
+use crate::key::{Keyed, write_addresses};
+use crate::pairs::{Found, Pairs};
+use crate::ring::{Before, Ring};
+use crate::settings::{FlowSettings, Pairing};
+use crate::visibility::Visibility;
+use fluxtap_wire::{Datagram, Message, Timestamp};
+use hdrhistogram::Histogram;
+use std::hash::Hasher as _;
+
+/// Response times are kept with two significant digits.
+const RESPONSE_TIME_DIGITS: u8 = 2;
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Use it.
+    Use,
+    /// It is a copy of a message that was seen just before.
+    Duplicate,
+    /// A response to no query that was seen, or a second one to the same.
+    Unsolicited,
+}
+
+/// Counters of the gate; all but the first three are about what was forgotten too early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateCounts {
+    /// Responses whose query was seen.
+    pub paired: u64,
+    /// Responses whose query was not seen, whether they were used or not.
+    pub lacking: u64,
+    /// Second responses to the same query.
+    pub answered_before: u64,
+    /// Times that queries became visible, and ceased to be.
+    pub visibility_changes: u64,
+    /// Queries that had to make room while they waited for their response.
+    pub queries_evicted: u64,
+    /// Messages forgotten so early that a copy could have passed.
+    pub duplicates_evicted: u64,
+}
+
+/// See the module's head. All memory is taken at the start, and nothing is allocated per message.
+#[derive(Debug)]
+pub struct Gate {
+    keyed: Keyed,
+    pairing: Pairing,
+    pairs: Option<Pairs>,
+    visibility: Visibility,
+    duplicates: Option<Ring>,
+    duplicate_window_ms: u32,
+    response_times: Histogram<u64>,
+    counts: GateCounts,
+}
+
+impl Gate {
+    /// A gate that has seen nothing.
+    #[must_use]
+    pub fn new(settings: &FlowSettings, hash_key: u64) -> Self {
+        let pairs = || Pairs::new(settings.queries_max, settings.query_lifetime_s);
+        let duplicates = || Ring::new(settings.duplicates_max);
+        let longest_us = 1_000_000 * u64::from(settings.query_lifetime_s.max(1));
+        Self {
+            keyed: Keyed::new(hash_key),
+            pairing: settings.pairing,
+            pairs: (settings.pairing != Pairing::Ignore).then(pairs),
+            visibility: Visibility::default(),
+            duplicates: (settings.duplicate_window_ms > 0).then(duplicates),
+            duplicate_window_ms: settings.duplicate_window_ms,
+            response_times: histogram(longest_us),
+            counts: GateCounts::default(),
+        }
+    }
+
+    /// Judges a message captured at `at` when event time is `now`.
+    #[inline]
+    pub fn judge(&mut self, at: Timestamp, now: Timestamp, datagram: &Datagram<'_>) -> Verdict {
+        let Ok(message) = Message::new_checked(datagram.payload) else { return Verdict::Use };
+        let header = message.header();
+        let is_response = header.is_response();
+        let mut hasher = self.keyed.hasher();
+        let ports = u64::from(datagram.is_tcp) << 48 | u64::from(header.id) << 32;
+        if is_response {
+            write_addresses(&mut hasher, datagram.ends.destination, datagram.ends.source);
+            hasher.write_u64(ports | both(datagram.destination_port, datagram.source_port));
+        } else {
+            write_addresses(&mut hasher, datagram.ends.source, datagram.ends.destination);
+            hasher.write_u64(ports | both(datagram.source_port, datagram.destination_port));
+        }
+        // A query and its response share all that is hashed up to here.
+        let question = message.question_octets().unwrap_or(&[]);
+        hasher.write(question);
+        let pair = hasher.finish();
+        if let Some(duplicates) = &mut self.duplicates {
+            let [questions, answers, authority, additional] = header.counts.map(u64::from);
+            hasher.write_u64(u64::from(header.flags) << 16 | questions);
+            hasher.write_u64(answers << 32 | authority << 16 | additional);
+            let behind = fluxtap_wire::dns::HEADER_OCTETS + question.len();
+            hasher.write(datagram.payload.get(behind..).unwrap_or(&[]));
+            // The milliseconds wrap every 49 days; what is older has long lost its place.
+            let at_ms = at.millis() as u32;
+            let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();
+            match duplicates.insert(hasher.finish(), at_ms) {
+                Before::Known(other) if distance(other) <= self.duplicate_window_ms => {
+                    return Verdict::Duplicate;
+                }
+                Before::Replaced(other) if distance(other) <= self.duplicate_window_ms => {
+                    self.counts.duplicates_evicted += 1;
+                }
+                _ => {}
+            }
+        }
+        match &mut self.pairs {
+            Some(pairs) if !question.is_empty() && header.opcode() == 0 => {
+                if is_response {
+                    return self.answer(pair, at, now);
+                }
+                pairs.ask(pair, at);
+                Verdict::Use
+            }
+            _ => Verdict::Use,
+        }
+    }
+
+    /// Whether queries are visible beside the responses; `None` if nobody looks.
+    #[must_use]
+    pub const fn queries_visible(&self) -> Option<bool> {
+        match self.pairing {
+            Pairing::Auto => Some(self.visibility.is_visible()),
+            Pairing::Require => Some(true),
+            Pairing::Ignore => None,
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counts(&self) -> GateCounts {
+        GateCounts {
+            visibility_changes: self.visibility.changes(),
+            queries_evicted: self.pairs.as_ref().map_or(0, Pairs::evicted),
+            ..self.counts
+        }
+    }
+
+    /// Times from query to response in microseconds.
+    #[must_use]
+    pub const fn response_times(&self) -> &Histogram<u64> {
+        &self.response_times
+    }
+
+    fn answer(&mut self, pair: u64, at: Timestamp, now: Timestamp) -> Verdict {
+        let found = self.pairs.as_mut().map_or(Found::Nothing, |pairs| pairs.answer(pair, at));
+        match found {
+            Found::Query(took_us) => {
+                self.counts.paired += 1;
+                self.response_times.saturating_record(took_us);
+                self.visibility.vote(now, true);
+                Verdict::Use
+            }
+            // A query that was seen has one response, wherever queries are visible otherwise.
+            Found::Answered => {
+                self.counts.answered_before += 1;
+                Verdict::Unsolicited
+            }
+            Found::Nothing => {
+                self.counts.lacking += 1;
+                let is_refused = self.queries_visible() == Some(true);
+                self.visibility.vote(now, false);
+                if is_refused { Verdict::Unsolicited } else { Verdict::Use }
+            }
+        }
+    }
+}
+
+/// Two ports as one number.
+const fn both(first: u16, second: u16) -> u64 {
+    (first as u64) << 16 | second as u64
+}
+
+/// A histogram of microseconds up to `longest_us`; longer ones count as that.
+fn histogram(longest_us: u64) -> Histogram<u64> {
+    Histogram::new_with_max(longest_us, RESPONSE_TIME_DIGITS).unwrap_or_else(|_| {
+        unreachable!("two digits and a maximum of a second or more are allowed")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Queries that wait for their response, in memory of fixed size.
+
+use fluxtap_wire::Timestamp;
+
+/// Places in a bucket, so that it fills a cache line.
+const WAYS: usize = 4;
+
+/// Set in a stamp once the query has its response.
+const ANSWERED: u64 = 1;
+
+#[derive(Clone, Debug, Default)]
+#[repr(align(64))]
+struct Bucket {
+    keys: [u64; WAYS],
+    /// When the query was captured, in microseconds, times two; 0 where there is none.
+    stamps: [u64; WAYS],
+}
+
+/// What a response found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Its query, captured so many microseconds before.
+    Query(u64),
+    /// Its query, which has a response already.
+    Answered,
+    /// No query.
+    Nothing,
+}
+
+/// See the module's head. A key is the keyed hash of everything that a query and its response
+/// share.
+#[derive(Clone, Debug)]
+pub(crate) struct Pairs {
+    buckets: Box<[Bucket]>,
+    lifetime_us: u64,
+    evicted: u64,
+}
+
+impl Pairs {
+    /// Room for about `queries_max` queries (at most 100 million) that wait for `lifetime_s`.
+    pub(crate) fn new(queries_max: usize, lifetime_s: u32) -> Self {
+        let buckets = (queries_max.min(100_000_000) / WAYS).next_power_of_two();
+        Self {
+            buckets: vec![Bucket::default(); buckets].into(),
+            lifetime_us: u64::from(lifetime_s) * 1_000_000,
+            evicted: 0,
+        }
+    }
+
+    /// Queries that had to make room while they waited.
+    pub(crate) const fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Lets a query wait; one that is repeated waits anew. Queries that have their response give
+    /// way first, then expired ones and those that wait longest.
+    #[inline]
+    pub(crate) fn ask(&mut self, key: u64, at: Timestamp) {
+        let stamp = stamp(at);
+        let oldest_alive = stamp.saturating_sub(self.lifetime_us << 1);
+        let mask = self.buckets.len() - 1;
+        let bucket = &mut self.buckets[key as usize & mask];
+        let mut place = 0;
+        let mut least = u64::MAX;
+        for way in 0..WAYS {
+            let known = bucket.stamps[way];
+            if bucket.keys[way] == key && known != 0 {
+                bucket.stamps[way] = stamp;
+                return;
+            }
+            let is_needed = known & ANSWERED == 0 && known != 0 && known >= oldest_alive;
+            let rank = known >> 1 | u64::from(is_needed) << 63;
+            if rank < least {
+                (place, least) = (way, rank);
+            }
+        }
+        self.evicted += least >> 63;
+        bucket.keys[place] = key;
+        bucket.stamps[place] = stamp;
+    }
+
+    /// What a response captured at `at` answers.
+    #[inline]
+    pub(crate) fn answer(&mut self, key: u64, at: Timestamp) -> Found {
+        let mask = self.buckets.len() - 1;
+        let bucket = &mut self.buckets[key as usize & mask];
+        for way in 0..WAYS {
+            let known = bucket.stamps[way];
+            if bucket.keys[way] != key || known == 0 {
+                continue;
+            }
+            // Not earlier than the query, except for what the clocks of two taps differ.
+            let took_us = (stamp(at) >> 1).saturating_sub(known >> 1);
+            if took_us > self.lifetime_us {
+                return Found::Nothing;
+            }
+            bucket.stamps[way] |= ANSWERED;
+            return if known & ANSWERED == 0 { Found::Query(took_us) } else { Found::Answered };
+        }
+        Found::Nothing
+    }
+}
+
+/// Never 0, and never [`ANSWERED`].
+const fn stamp(at: Timestamp) -> u64 {
+    (at.0 / 1_000 + 1) << 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const SECOND: u64 = Timestamp::SECOND;
+
+    #[test]
+    fn a_query_has_one_response_within_its_lifetime() {
+        let mut pairs = Pairs::new(64, 10);
+        let at = |s| Timestamp(s * SECOND);
+        assert_eq!(pairs.answer(5, at(1)), Found::Nothing);
+        pairs.ask(5, at(1));
+        assert_eq!(pairs.answer(6, at(1)), Found::Nothing);
+        assert_eq!(pairs.answer(5, at(2)), Found::Query(1_000_000));
+        assert_eq!(pairs.answer(5, at(3)), Found::Answered);
+        pairs.ask(5, at(4));
+        assert_eq!(pairs.answer(5, at(4)), Found::Query(0));
+        pairs.ask(5, at(5));
+        assert_eq!(pairs.answer(5, at(16)), Found::Nothing, "expired");
+        pairs.ask(0, Timestamp(0));
+        assert_eq!(pairs.answer(0, Timestamp(0)), Found::Query(0), "key and time 0 are like any");
+    }
+
+    /// As long as no bucket is full, the table is a map.
+    #[test]
+    fn the_table_is_that_of_a_naive_map() {
+        let mut pairs = Pairs::new(1 << 12, 10);
+        let mut naive = BTreeMap::<u64, (u64, bool)>::new();
+        let mut state = 1_u64;
+        let mut found = [0; 3];
+        for step in 0..100_000_u64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
+            // 300 keys spread over all buckets.
+            let key = (state >> 33) % 300;
+            let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let at = Timestamp(step * SECOND / 50);
+            if state >> 62 == 0 {
+                pairs.ask(key, at);
+                naive.insert(key, (at.0, false));
+                continue;
+            }
+            let expected = match naive.get_mut(&key) {
+                Some((asked, answered)) if (at.0 - *asked) / 1_000 <= 10_000_000 => {
+                    let took_us = at.0 / 1_000 - *asked / 1_000;
+                    let before = std::mem::replace(answered, true);
+                    if before { Found::Answered } else { Found::Query(took_us) }
+                }
+                _ => Found::Nothing,
+            };
+            assert_eq!(pairs.answer(key, at), expected, "{step}");
+            found[match expected {
+                Found::Query(_) => 0,
+                Found::Answered => 1,
+                Found::Nothing => 2,
+            }] += 1;
+        }
+        assert_eq!(pairs.evicted(), 0);
+        assert!(found.iter().all(|&n| n > 1_000), "{found:?}");
+    }
+
+    #[test]
+    fn a_full_bucket_lets_go_what_is_needed_least() {
+        let mut pairs = Pairs::new(WAYS, 10);
+        let at = |s| Timestamp(s * SECOND);
+        for key in 1..=4 {
+            pairs.ask(key, at(key));
+        }
+        pairs.answer(3, at(4));
+        pairs.ask(5, at(5));
+        assert_eq!(pairs.evicted(), 0, "the answered one went");
+        assert_eq!(pairs.answer(3, at(5)), Found::Nothing);
+        pairs.ask(6, at(6));
+        assert_eq!(pairs.evicted(), 1, "the one that waited longest went");
+        assert_eq!(pairs.answer(1, at(6)), Found::Nothing);
+        assert_eq!(pairs.answer(2, at(6)), Found::Query(4_000_000));
+        for key in 7..=9 {
+            pairs.ask(key, at(30));
+        }
+        assert_eq!(pairs.evicted(), 1, "expired ones are not missed");
+    }
+
+    /// 64 queries wait while a flood of a million asks from everywhere: those that ask last, as
+    /// real ones do at any moment, are still known.
+    #[test]
+    fn a_flood_of_queries_leaves_the_latest() {
+        let mut pairs = Pairs::new(1 << 16, 10);
+        let mut state = 1_u64;
+        let mut matched = 0;
+        for round in 0..64_u64 {
+            let mut random = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
+                state ^ state >> 29
+            };
+            let real = random();
+            pairs.ask(real, at_ms(round));
+            for _ in 0..16_000 {
+                pairs.ask(random(), at_ms(round));
+            }
+            matched += u32::from(pairs.answer(real, at_ms(round)) == Found::Query(0));
+        }
+        assert!(matched >= 60, "{matched} of 64");
+        assert!(pairs.evicted() > 900_000, "{}", pairs.evicted());
+    }
+
+    const fn at_ms(ms: u64) -> Timestamp {
+        Timestamp(ms * 1_000_000)
+    }
+}
