@@ -6,7 +6,7 @@ use fluxtap_flux::Policy;
 use fluxtap_intel::{AddressClass, Intel, special};
 use fluxtap_observe::Batch;
 use fluxtap_wire::name::WireText;
-use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp};
+use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp, Tunnel};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -22,6 +22,8 @@ pub(crate) struct Told {
     pub(crate) id: String,
     pub(crate) revision: u32,
     pub(crate) addresses: usize,
+    pub(crate) vlan: u16,
+    pub(crate) tunnel: Option<Tunnel>,
 }
 
 /// Packets through the engine.
@@ -32,6 +34,7 @@ pub(crate) struct Story {
     batch: Batch,
     batch_max: usize,
     alerts: Vec<Alert>,
+    is_mirrored: bool,
 }
 
 const KEY: u64 = 7;
@@ -51,6 +54,11 @@ impl Story {
         Self::made(64, bytes)
     }
 
+    /// Packets come as a cloud mirrors them: in VXLAN 12, tagged with VLAN 34 inside.
+    pub(crate) fn mirrored() -> Self {
+        Self { is_mirrored: true, ..Self::new() }
+    }
+
     fn made(batch_max: usize, bytes: usize) -> Self {
         Self {
             decoder: Decoder::new(Layers::default(), LATENESS_REPLAY_S, KEY),
@@ -59,6 +67,7 @@ impl Story {
             batch: Batch::default(),
             batch_max,
             alerts: Vec::new(),
+            is_mirrored: false,
         }
     }
 
@@ -127,7 +136,10 @@ impl Story {
     }
 
     fn tell(&mut self, at_s: u64, resolver: &str, message: &[u8]) {
-        let bytes = packet(resolver.parse().unwrap(), message);
+        let mut bytes = packet(resolver.parse().unwrap(), message);
+        if self.is_mirrored {
+            bytes = in_vxlan(&bytes);
+        }
         let packet = Packet {
             at: Timestamp::from_secs(BEGIN_S + at_s),
             link: LinkType::RAW,
@@ -157,6 +169,8 @@ fn told(alert: &Alert) -> Told {
         id: alert.id.clone(),
         revision: alert.revision,
         addresses: alert.evidence.addresses.len(),
+        vlan: alert.evidence.vlan,
+        tunnel: alert.evidence.tunnel,
     }
 }
 
@@ -212,8 +226,21 @@ fn response(
 
 /// Raw IP and UDP around a message from `resolver`, port 53.
 fn packet(resolver: IpAddr, message: &[u8]) -> Vec<u8> {
-    let len = message.len() as u16 + 8;
-    let mut bytes = match resolver {
+    datagram(resolver, [53, 5_120], message)
+}
+
+/// The IPv4 packet in Ethernet with a tag, in VXLAN, in raw IP.
+fn in_vxlan(packet: &[u8]) -> Vec<u8> {
+    let mut frame = vec![8, 0, 0, 0, 0, 0, 12, 0];
+    frame.extend([2; 12]);
+    frame.extend([0x81, 0, 0, 34, 8, 0]);
+    frame.extend_from_slice(packet);
+    datagram(IpAddr::from([172, 16, 0, 1]), [50_000, 4_789], &frame)
+}
+
+fn datagram(source: IpAddr, ports: [u16; 2], payload: &[u8]) -> Vec<u8> {
+    let len = payload.len() as u16 + 8;
+    let mut bytes = match source {
         IpAddr::V4(ip) => {
             let mut head = vec![0x45, 0];
             head.extend((len + 20).to_be_bytes());
@@ -231,10 +258,10 @@ fn packet(resolver: IpAddr, message: &[u8]) -> Vec<u8> {
             head
         }
     };
-    bytes.extend([0, 53, 20, 0]);
-    bytes.extend(len.to_be_bytes());
-    bytes.extend([0, 0]);
-    bytes.extend_from_slice(message);
+    for word in [ports[0], ports[1], len, 0] {
+        bytes.extend(word.to_be_bytes());
+    }
+    bytes.extend_from_slice(payload);
     bytes
 }
 
