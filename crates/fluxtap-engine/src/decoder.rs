@@ -205,8 +205,12 @@ impl Decoder {
     /// Widens the span of times to the watermark; the watermark.
     fn note_span(&mut self) -> Timestamp {
         let Some(now) = self.clock.watermark() else { return Timestamp::default() };
-        let (first, last) = self.messages.counts.span.unwrap_or((now, now));
-        self.messages.counts.span = Some((first.min(now), last.max(now)));
+        let (first, last) = self.messages.counts.span.get_or_insert((now, now));
+        if now > *last {
+            *last = now;
+        } else if now < *first {
+            *first = now;
+        }
         now
     }
 }

@@ -5,7 +5,8 @@ mod teller;
 
 use fluxtap_alert::Action;
 use fluxtap_flow::Pairing;
-use teller::{Carrier, Story, access, education, hosting, in_block, unknown};
+use fluxtap_wire::{Tunnel, TunnelKind};
+use teller::{Carrier, Story, Told, access, education, hosting, in_block, unknown};
 
 /// The addresses `n` of a pool from `from` on, wrapping.
 fn window(pool: &[String], from: usize, n: usize) -> Vec<&str> {
@@ -47,6 +48,23 @@ fn classic_flux_alerts_within_a_quarter_of_an_hour() {
     assert_eq!((first.domain.as_str(), first.action), ("evil.example", Action::New));
     assert!(first.at_s <= 750, "{first:?}");
     assert!(alerts.iter().any(|a| a.severity >= 2), "{alerts:?}");
+}
+
+#[test]
+fn what_a_cloud_mirrors_alerts_the_same_and_says_where_it_came_from() {
+    let pool = access(60);
+    let [plain, mirrored] = [Story::new(), Story::carried_by(Carrier::Mirror)].map(|mut story| {
+        for step in 0..6 {
+            let set = window(&pool, step * 5, 5);
+            story.seen(step as u64 * 150, "www.evil.example", "9.9.9.9", 150, &set);
+        }
+        story.end()
+    });
+    assert!(!plain.is_empty());
+    let tunnel = Some(Tunnel { kind: TunnelKind::Vxlan, id: Some(12) });
+    let expected: Vec<Told> =
+        plain.into_iter().map(|told| Told { vlan: 34, tunnel, ..told }).collect();
+    assert_eq!(mirrored, expected);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 mod support;
 
-use fluxtap_capture::{CaptureReader, Ending, Next};
+use fluxtap_capture::Ending;
 use fluxtap_engine::{DecodeCounts, Decoder, LATENESS_REPLAY_S, Shard};
 use fluxtap_flow::FlowSettings;
 use fluxtap_flux::Policy;
@@ -21,8 +21,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, thread};
-use support::{Run, say};
+use std::thread;
+use support::{Run, corpus, files, read, say, table};
 
 /// The real flux capture, and what is known of its domains.
 const FLUX: &str = "flux/Juddinnn-FYP-1__FluXOR_168.95.1_Attack.A.pcap";
@@ -33,41 +33,6 @@ const HASH_KEY: u64 = 1;
 
 /// Programs at a time.
 const THREADS: usize = 2;
-
-/// The corpus, or `None` with a message where it may be missing.
-fn corpus() -> Option<PathBuf> {
-    let folder = env::var_os("FLUXTAP_CORPUS")
-        .map_or_else(|| support::workspace().join("../shared/corpus"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let at = folder.display();
-    assert!(
-        env::var_os("FLUXTAP_REQUIRE_CORPUS").is_none(),
-        "got no corpus at {at}, expected one: set FLUXTAP_CORPUS to its folder"
-    );
-    say(&format!("corpus tests skipped: no corpus at {at}; set FLUXTAP_CORPUS to its folder"));
-    None
-}
-
-/// The files of one folder of the corpus.
-fn files(corpus: &Path, folder: &str) -> Vec<PathBuf> {
-    let folder = corpus.join(folder);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut files: Vec<PathBuf> =
-        entries.map(|entry| entry.expect("a readable folder").path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} has no files", folder.display());
-    files
-}
-
-/// Rows of a tab-separated file, by the names of its columns.
-fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
-    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut lines = text.lines().map(|line| line.split('\t').map(str::to_owned));
-    let header: Vec<String> = lines.next().expect("a header").collect();
-    lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
-}
 
 #[test]
 fn real_flux_is_found_and_what_is_listed_beside_it_is_not() {
@@ -196,36 +161,6 @@ fn assert_deserved_status(file: &Path, run: &Run, stats: &Value) {
     assert_eq!(run.status, if is_sound { 0 } else { 65 }, "{name}: {}", run.stderr);
     assert_eq!(run.stderr.contains("error"), !is_sound, "{name}: {}", run.stderr);
     assert_eq!(stats["packets"], read.packets, "{name}");
-}
-
-/// What a capture's bytes hold.
-struct ReadCapture {
-    ending: Ending,
-    packets: u64,
-    packets_skipped: u64,
-    gaps: u64,
-    links: Vec<LinkType>,
-}
-
-fn read(capture: &[u8], mut visit: impl FnMut(Packet<'_>)) -> ReadCapture {
-    let mut reader = CaptureReader::new(capture);
-    let (mut packets, mut links) = (0, Vec::new());
-    loop {
-        match reader.next().expect("reading memory does not fail") {
-            Next::Packet(packet) => {
-                packets += 1;
-                if links.last() != Some(&packet.link) {
-                    links.push(packet.link);
-                }
-                visit(packet);
-            }
-            Next::End(ending) => {
-                let packets_skipped = reader.packets_skipped();
-                let gaps = reader.gaps().count;
-                return ReadCapture { ending, packets, packets_skipped, gaps, links };
-            }
-        }
-    }
 }
 
 /// The sensor without its edges.

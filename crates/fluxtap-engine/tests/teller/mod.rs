@@ -8,7 +8,7 @@ use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
 use fluxtap_observe::Batch;
 use fluxtap_wire::name::WireText;
-use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp};
+use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp, Tunnel};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -26,6 +26,8 @@ pub(crate) struct Told {
     pub(crate) addresses: usize,
     pub(crate) is_allowlisted: bool,
     pub(crate) clients: Vec<IpAddr>,
+    pub(crate) vlan: u16,
+    pub(crate) tunnel: Option<Tunnel>,
 }
 
 /// Packets through the engine.
@@ -49,6 +51,8 @@ pub(crate) enum Carrier {
     Fragments,
     /// A TCP connection each, in three segments, of which one direction is seen.
     Stream,
+    /// VXLAN 12, tagged with VLAN 34 inside, as a cloud mirrors packets; IPv4 only.
+    Mirror,
 }
 
 const KEY: u64 = 7;
@@ -226,6 +230,10 @@ impl Story {
         let packets = match self.carrier {
             Carrier::Datagram => vec![datagram((resolver, 53), (CLIENT, 5_120), message)],
             Carrier::Fragments => fragments(resolver, self.told as u16, message),
+            Carrier::Mirror => {
+                let (source, client) = ((resolver, 53), (CLIENT, 5_120));
+                vec![in_vxlan(&datagram(source, client, message))]
+            }
             Carrier::Stream => segments(resolver, 1_024 + self.told as u16 % 60_000, message),
         };
         for packet in packets {
@@ -265,6 +273,8 @@ fn told(alert: &Alert) -> Told {
         addresses: alert.evidence.addresses.len(),
         is_allowlisted: alert.is_allowlisted,
         clients: alert.evidence.client_list.clone(),
+        vlan: alert.evidence.vlan,
+        tunnel: alert.evidence.tunnel,
     }
 }
 
@@ -316,6 +326,16 @@ fn response(
         bytes.extend(section.concat());
     }
     bytes
+}
+
+/// The IPv4 packet in Ethernet with a tag, in VXLAN, in raw IP.
+fn in_vxlan(packet: &[u8]) -> Vec<u8> {
+    let mut frame = vec![8, 0, 0, 0, 0, 0, 12, 0];
+    frame.extend([2; 12]);
+    frame.extend([0x81, 0, 0, 34, 8, 0]);
+    frame.extend_from_slice(packet);
+    let mirror = IpAddr::from([172, 16, 0, 1]);
+    datagram((mirror, 50_000), (CLIENT, 4_789), &frame)
 }
 
 /// Who asks; over IPv6 it is fdfd:….

@@ -102,7 +102,8 @@ fn cooked_payload<'a>(
 }
 
 /// BSD loopback: a 4-byte address family whose byte order is that of the capturing host, and whose
-/// number for IPv6 differs between systems. The version nibble decides; the family must agree.
+/// number for IPv6 differs between systems. The version nibble decides; the family must agree. Some
+/// systems have an EtherType in its last two bytes instead.
 fn loopback<'a>(bytes: &'a [u8], way: Way, layers: &Layers) -> Result<Carried<'a>, PacketEnd> {
     let (family, payload) = bytes.split_first_chunk::<4>().ok_or(PacketEnd::LinkCut)?;
     let family = match u32::from_le_bytes(*family) {
@@ -111,7 +112,10 @@ fn loopback<'a>(bytes: &'a [u8], way: Way, layers: &Layers) -> Result<Carried<'a
     };
     match family {
         2 | 10 | 24 | 28 | 30 => ip::inner(payload, way, layers),
-        _ => Err(PacketEnd::NotIp),
+        _ => match read_u16(bytes, 2).unwrap_or(0) {
+            ..ether::kind::LENGTHS_BELOW => Err(PacketEnd::NotIp),
+            kind => ether::payload(kind, payload, way, layers),
+        },
     }
 }
 

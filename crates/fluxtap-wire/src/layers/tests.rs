@@ -1,4 +1,5 @@
 mod ends;
+mod peer;
 mod stacks;
 
 use super::*;
@@ -357,45 +358,4 @@ fn cut_padded_and_offloaded_packets() {
     let offloaded = patched(whole, |b| b[16..18].copy_from_slice(&[0, 0]));
     let datagram = run(LinkType::ETHERNET, &offloaded).unwrap();
     assert_eq!((datagram.payload, datagram.is_cut), (&b"0123456789"[..], false));
-}
-
-#[test]
-fn any_bytes_are_survived_and_etherparse_agrees_where_it_finds_udp() {
-    // A fixed linear congruential generator: the mutations are the same on every run.
-    let mut state = 0x2545_f491_u32;
-    let mut random = |bound: usize| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as usize % bound
-    };
-    let seeds = [frame(&[7; 40]), frame_v6(&[7; 40])];
-    let mut agreed = 0;
-    for round in 0..40_000 {
-        let mut bytes = seeds[round % 2].clone();
-        for _ in 0..random(4) {
-            let at = random(bytes.len());
-            bytes[at] = random(256) as u8;
-        }
-        bytes.truncate(bytes.len() - random(8));
-        let ours = carried(LinkType::ETHERNET, &bytes);
-        let Ok(theirs) = etherparse::LaxSlicedPacket::from_ethernet(&bytes) else { continue };
-        let is_fragment = theirs.net.as_ref().is_some_and(|net| match net {
-            etherparse::LaxNetSlice::Ipv4(ip) => ip.payload().fragmented,
-            etherparse::LaxNetSlice::Ipv6(ip) => ip.payload().fragmented,
-            etherparse::LaxNetSlice::Arp(_) => false,
-        });
-        if let (Some(etherparse::TransportSlice::Udp(udp)), false) = (theirs.transport, is_fragment)
-            && [udp.source_port(), udp.destination_port()].contains(&53)
-        {
-            match ours {
-                Ok(Carried::Datagram(datagram)) => {
-                    assert_eq!(datagram.payload, udp.payload(), "round {round}");
-                }
-                // It forgives lengths that contradict themselves; to us they are malformed.
-                Err(PacketEnd::IpHeader | PacketEnd::TransportHeader) => continue,
-                other => panic!("round {round}: {other:?}, {bytes:02x?}"),
-            }
-            agreed += 1;
-        }
-    }
-    assert!(agreed > 20_000, "{agreed}");
 }

@@ -42,7 +42,8 @@ fn vxlan<'a>(bytes: &'a [u8], way: Way, layers: &Layers) -> Option<Result<Carrie
 }
 
 /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3): as VXLAN, but the payload may be of another
-/// kind, and may be management traffic.
+/// kind, and may be management traffic. The flag that the kind is stated is not asked for: senders
+/// leave it out, and without a kind it is Ethernet.
 fn vxlan_gpe<'a>(
     bytes: &'a [u8],
     way: Way,
@@ -51,14 +52,14 @@ fn vxlan_gpe<'a>(
     let (flags, next) = (*bytes.first()?, *bytes.get(3)?);
     let vni = read_u32(bytes, 4)? >> 8;
     let inside = bytes.get(8..)?;
-    let (is_valid, has_next, is_management) = (flags & 8 != 0, flags & 4 != 0, flags & 1 != 0);
+    let (is_valid, is_management) = (flags & 8 != 0, flags & 1 != 0);
     if !is_valid || flags & 0x30 != 0 {
         return None;
     }
     let enter = || way.into_tunnel(TunnelKind::VxlanGpe, Some(vni));
-    Some(match (is_management, if has_next { next } else { 3 }) {
+    Some(match (is_management, next) {
         (false, 1 | 2) => enter().and_then(|way| ip::inner(inside, way, layers)),
-        (false, 3) => enter().and_then(|way| ether::inner_frame(inside, way, layers)),
+        (false, 0 | 3) => enter().and_then(|way| ether::inner_frame(inside, way, layers)),
         (false, 5) => enter().and_then(|way| mpls::stack(inside, way, layers)),
         _ => Err(PacketEnd::NotIp),
     })

@@ -2,6 +2,8 @@
 //! hand-made captures.
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
+use fluxtap_capture::{CaptureReader, Ending, Next};
+use fluxtap_wire::{LinkType, Packet};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -311,6 +313,74 @@ pub(crate) fn workspace() -> PathBuf {
 /// The demonstration capture.
 pub(crate) fn demo() -> PathBuf {
     workspace().join("pcaps/demo/demo.pcap")
+}
+
+/// The corpus, or `None` with a message where it may be missing.
+pub(crate) fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("FLUXTAP_CORPUS")
+        .map_or_else(|| workspace().join("../shared/corpus"), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let at = folder.display();
+    assert!(
+        std::env::var_os("FLUXTAP_REQUIRE_CORPUS").is_none(),
+        "got no corpus at {at}, expected one: set FLUXTAP_CORPUS to its folder"
+    );
+    say(&format!("corpus tests skipped: no corpus at {at}; set FLUXTAP_CORPUS to its folder"));
+    None
+}
+
+/// The files of one folder of the corpus.
+pub(crate) fn files(corpus: &Path, folder: &str) -> Vec<PathBuf> {
+    let folder = corpus.join(folder);
+    let entries =
+        std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} has no files", folder.display());
+    files
+}
+
+/// Rows of a tab-separated file, by the names of its columns; lines with `#` are comments.
+pub(crate) fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let mut lines = lines.map(|line| line.split('\t').map(str::to_owned));
+    let header: Vec<String> = lines.next().expect("a header").collect();
+    lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
+}
+
+/// What a capture's bytes hold.
+pub(crate) struct ReadCapture {
+    pub(crate) ending: Ending,
+    pub(crate) packets: u64,
+    pub(crate) packets_skipped: u64,
+    pub(crate) gaps: u64,
+    pub(crate) links: Vec<LinkType>,
+}
+
+/// Reads a capture that lies in memory.
+pub(crate) fn read(capture: &[u8], mut visit: impl FnMut(Packet<'_>)) -> ReadCapture {
+    let mut reader = CaptureReader::new(capture);
+    let (mut packets, mut links) = (0, Vec::new());
+    loop {
+        match reader.next().expect("reading memory does not fail") {
+            Next::Packet(packet) => {
+                packets += 1;
+                if links.last() != Some(&packet.link) {
+                    links.push(packet.link);
+                }
+                visit(packet);
+            }
+            Next::End(ending) => {
+                let packets_skipped = reader.packets_skipped();
+                let gaps = reader.gaps().count;
+                return ReadCapture { ending, packets, packets_skipped, gaps, links };
+            }
+        }
+    }
 }
 
 /// Octets of a classic capture's file header.

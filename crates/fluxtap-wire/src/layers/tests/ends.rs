@@ -205,6 +205,7 @@ fn what_does_not_look_like_a_tunnel_is_none() {
     for (what, port, payload) in rows {
         end(what, &udp(port, &payload), PacketEnd::OtherPort);
     }
+    end("VXLAN-GPE, service chain", &udp(4790, &[0x0c, 0, 0, 4, 0, 0, 1, 0]), PacketEnd::NotIp);
     end("management", &udp(4790, &[0x0d, 0, 0, 1, 0, 0, 1, 0]), PacketEnd::NotIp);
     end("length 7", &patched(udp(4789, &[]), |b| b[39] = 7), PacketEnd::TransportHeader);
 }
