@@ -329,7 +329,8 @@ impl DomainWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fluxtap_intel::Intel;
+    use crate::LeftOut;
+    use fluxtap_intel::{AllowList, Intel};
     use fluxtap_observe::Observer;
     use fluxtap_wire::{Datagram, Ends, Name, Timestamp};
     use std::collections::BTreeMap;
@@ -348,6 +349,16 @@ mod tests {
 
     /// A message about `name` with one record, whose owner is the name too.
     fn observe(name: &str, flags_counts: [u8; 10], record: &[u8], at_s: u64) -> Batch {
+        observe_by(&Intel::without_table(), name, flags_counts, record, at_s)
+    }
+
+    fn observe_by(
+        intel: &Intel,
+        name: &str,
+        flags_counts: [u8; 10],
+        record: &[u8],
+        at_s: u64,
+    ) -> Batch {
         let name = Name::from_text(name).unwrap();
         let mut octets = vec![0, 1];
         octets.extend(flags_counts);
@@ -369,8 +380,49 @@ mod tests {
         };
         let mut batch = Batch::default();
         let at = Timestamp::from_secs(at_s);
-        Observer::new(3).observe(at, &datagram, &Intel::without_table(), &mut batch);
+        Observer::new(3).observe(at, &datagram, intel, &mut batch);
         batch
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_by_the_entry_that_explains_it() {
+        let list = "domain pool.shop.test ours\naddress 5.1.1.1 a server\nasn AS13335 edges\n";
+        let list = AllowList::parse(list, &["single_flux"]).unwrap();
+        let intel = Intel::embedded().with_allow(list);
+        let mut table = Table::new(crate::limits::MEMORY_MIN, 3);
+        let mut domain = None;
+        for (at_s, name, ip) in [
+            (1_000, "www.shop.test", [5, 1, 1, 1]),
+            (1_100, "www.shop.test", [1, 1, 1, 1]),
+            (1_200, "a.pool.shop.test", [5, 2, 1, 1]),
+            (1_300, "b.pool.shop.test", [5, 3, 1, 1]),
+            (1_400, "www.shop.test", [5, 4, 1, 1]),
+        ] {
+            let record = [&[0, 1, 0, 1, 0, 0, 0, 60, 0, 4][..], &ip].concat();
+            let flags = [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+            let batch = observe_by(&intel, name, flags, &record, at_s);
+            domain = table.apply(&batch.observations()[0], &batch).map(|applied| applied.domain);
+        }
+        let window = table.get_mut(domain.unwrap()).unwrap();
+        let mut edges = BTreeMap::new();
+        window.look_up_owners(&intel, &mut edges);
+        assert_eq!(edges, BTreeMap::from([(13_335, 1)]));
+        let none = window.left_out(None);
+        assert_eq!(none, LeftOut { edges: BTreeMap::from([(13_335, 1)]), ..LeftOut::default() });
+        let exempt = intel.allow().in_force(1_400, 0);
+        let left_out = window.left_out(Some(&exempt));
+        assert_eq!(left_out.allowed_sets, BTreeMap::from([(0, 2)]));
+        assert_eq!(left_out.allowed_addresses, BTreeMap::from([(1, 1), (2, 1)]));
+        assert!(left_out.edges.is_empty() && left_out.zones.is_empty(), "{left_out:?}");
+        assert_eq!(window.exempted(&exempt), [0, 1, 2].into());
+
+        let record = [0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 5, 1, 1, 1];
+        let flags = [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        let batch = observe_by(&intel, "e1.dscb.akamaiedge.net", flags, &record, 1_500);
+        let applied = table.apply(&batch.observations()[0], &batch).unwrap();
+        let zones = table.get(applied.domain).unwrap().left_out(None).zones;
+        let (&zone, &sets) = zones.first_key_value().unwrap();
+        assert_eq!((&*intel.zones()[usize::from(zone)].name, sets), ("akamaiedge.net", 1));
     }
 
     /// Random domains against a naive map: a domain is found or was counted out, what is found has
