@@ -4,12 +4,11 @@
 //! ends do, and it is counted; a packet whose first fragment shows that it is no DNS is forgotten
 //! at once, so that the fragments of file servers and tunnels do not crowd out those of resolvers.
 
-use crate::key::{Keyed, is_past, write_addresses};
+use crate::key::{Keyed, is_past};
 use crate::pieces::{Inserted, Pieces};
 use crate::settings::TableLimits;
 use crate::table::{Id, Table};
 use fluxtap_wire::{Ends, Fragment, PacketEnd, Timestamp};
-use std::hash::Hasher as _;
 
 /// Longest payload that fragments may make up, in bytes: no IP packet has more.
 pub const REASSEMBLED_OCTETS_MAX: u64 = 65_535;
@@ -210,10 +209,7 @@ impl Fragments {
             protocol: fragment.ends.source.is_ipv4().then_some(fragment.protocol),
             depth: fragment.depth,
         };
-        let mut hasher = self.keyed.hasher();
-        write_addresses(&mut hasher, key.ends.source, key.ends.destination);
-        hasher.write_u64(u64::from(key.identification) << 16 | u64::from(key.ends.vlan));
-        let hash = hasher.finish();
+        let hash = self.keyed.way(&key.ends, u64::from(key.identification));
         if let Some(id) = self.table.find(hash, |packet| packet.key == key) {
             match self.table.get(id).and_then(|packet| packet.done) {
                 None => return Ok(id),

@@ -1,13 +1,13 @@
 //! Which messages may build state: no copies, and no responses that nobody asked for.
 
-use crate::key::{Keyed, write_addresses};
+use crate::key::Keyed;
 use crate::pairs::{Found, Pairs};
 use crate::ring::{Before, Ring};
 use crate::settings::{FlowSettings, Pairing};
 use crate::visibility::Visibility;
-use fluxtap_wire::{Datagram, Message, Timestamp};
+use fluxtap_wire::dns::HEADER_OCTETS;
+use fluxtap_wire::{Datagram, Header, Message, Timestamp};
 use hdrhistogram::Histogram;
-use std::hash::Hasher as _;
 
 /// Response times are kept with two significant digits.
 const RESPONSE_TIME_DIGITS: u8 = 2;
@@ -78,29 +78,16 @@ impl Gate {
         let Ok(message) = Message::new_checked(datagram.payload) else { return Verdict::Use };
         let header = message.header();
         let is_response = header.is_response();
-        let mut hasher = self.keyed.hasher();
-        let ports = u64::from(datagram.is_tcp) << 48 | u64::from(header.id) << 32;
-        if is_response {
-            write_addresses(&mut hasher, datagram.ends.destination, datagram.ends.source);
-            hasher.write_u64(ports | both(datagram.destination_port, datagram.source_port));
-        } else {
-            write_addresses(&mut hasher, datagram.ends.source, datagram.ends.destination);
-            hasher.write_u64(ports | both(datagram.source_port, datagram.destination_port));
-        }
-        // A query and its response share all that is hashed up to here.
         let question = message.question_octets().unwrap_or(&[]);
-        hasher.write(question);
-        let pair = hasher.finish();
+        let pair = self.pair(datagram, header, question);
         if let Some(duplicates) = &mut self.duplicates {
-            let [questions, answers, authority, additional] = header.counts.map(u64::from);
-            hasher.write_u64(u64::from(header.flags) << 16 | questions);
-            hasher.write_u64(answers << 32 | authority << 16 | additional);
-            let behind = fluxtap_wire::dns::HEADER_OCTETS + question.len();
-            hasher.write(datagram.payload.get(behind..).unwrap_or(&[]));
+            let behind = HEADER_OCTETS + question.len();
+            let key = self.keyed.with(pair ^ u64::from(header.flags), counts_of(header));
+            let key = self.keyed.with_octets(key, datagram.payload.get(behind..).unwrap_or(&[]));
             // The milliseconds wrap every 49 days; what is older has long lost its place.
             let at_ms = at.millis() as u32;
             let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();
-            match duplicates.insert(hasher.finish(), at_ms) {
+            match duplicates.insert(key, at_ms) {
                 Before::Known(other) if distance(other) <= self.duplicate_window_ms => {
                     return Verdict::Duplicate;
                 }
@@ -120,6 +107,19 @@ impl Gate {
             }
             _ => Verdict::Use,
         }
+    }
+
+    /// The hash of all that a query and its response share.
+    #[inline]
+    fn pair(&self, datagram: &Datagram<'_>, header: Header, question: &[u8]) -> u64 {
+        let Datagram { ends, source_port, destination_port, .. } = *datagram;
+        let (client, server, ports) = if header.is_response() {
+            (ends.destination, ends.source, both(destination_port, source_port))
+        } else {
+            (ends.source, ends.destination, both(source_port, destination_port))
+        };
+        let id = u64::from(datagram.is_tcp) << 16 | u64::from(header.id);
+        self.keyed.with_octets(self.keyed.pair(client, server, id << 32 | ports), question)
     }
 
     /// Whether queries are visible beside the responses; `None` if nobody looks.
@@ -148,6 +148,7 @@ impl Gate {
         &self.response_times
     }
 
+    #[inline]
     fn answer(&mut self, pair: u64, at: Timestamp, now: Timestamp) -> Verdict {
         let found = self.pairs.as_mut().map_or(Found::Nothing, |pairs| pairs.answer(pair, at));
         match found {
@@ -170,6 +171,13 @@ impl Gate {
             }
         }
     }
+}
+
+/// The four counts as one number.
+const fn counts_of(header: Header) -> u64 {
+    let [questions, answers, authority, additional] = header.counts;
+    let records = (authority as u64) << 16 | additional as u64;
+    (questions as u64) << 48 | (answers as u64) << 32 | records
 }
 
 /// Two ports as one number.

@@ -1,6 +1,6 @@
 //! The keyed hash of all tables here.
 
-use fluxtap_wire::Timestamp;
+use fluxtap_wire::{Ends, Timestamp};
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
 use std::hash::Hasher as _;
@@ -11,51 +11,131 @@ use std::net::IpAddr;
 #[derive(Clone, Debug)]
 pub(crate) struct Keyed {
     seeds: SharedSeed,
-    start: u64,
+    words: [u64; 4],
 }
 
 impl Keyed {
     pub(crate) fn new(hash_key: u64) -> Self {
-        Self { seeds: SharedSeed::from_u64(hash_key), start: hash_key.rotate_left(32) }
+        let seeds = SharedSeed::from_u64(hash_key);
+        let word = |number| {
+            let mut hasher = FoldHasher::with_seed(hash_key.rotate_left(32), &seeds);
+            hasher.write_u64(number);
+            hasher.finish()
+        };
+        let words = [word(0), word(1), word(2), word(3)];
+        Self { seeds, words }
     }
 
+    /// The hash of two addresses in this order and a number.
     #[inline]
-    pub(crate) fn hasher(&self) -> FoldHasher<'_> {
-        FoldHasher::with_seed(self.start, &self.seeds)
+    pub(crate) fn pair(&self, first: IpAddr, second: IpAddr, number: u64) -> u64 {
+        let [a, b, c, d] = self.words;
+        let addresses = match (first, second) {
+            (IpAddr::V4(first), IpAddr::V4(second)) => {
+                u64::from(first.to_bits()) << 32 | u64::from(second.to_bits())
+            }
+            _ => {
+                let bits = |address| match address {
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+                    IpAddr::V6(ip) => ip.to_bits(),
+                };
+                let (first, second) = (bits(first), bits(second));
+                let high = fold((first >> 64) as u64 ^ a, first as u64 ^ b);
+                high ^ fold((second >> 64) as u64 ^ c, second as u64 ^ d).rotate_left(32)
+            }
+        };
+        fold(addresses ^ a, number ^ b)
+    }
+
+    /// The hash of a hash and a number.
+    #[inline]
+    pub(crate) fn with(&self, hash: u64, number: u64) -> u64 {
+        fold(hash ^ self.words[2], number ^ self.words[3])
+    }
+
+    /// The hash of a hash and bytes.
+    #[inline]
+    pub(crate) fn with_octets(&self, hash: u64, octets: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(hash, &self.seeds);
+        hasher.write(octets);
+        hasher.finish()
+    }
+
+    /// The hash of one direction of a flow; the way to the tap is told apart by VLAN alone, the
+    /// rest of it is left to comparison.
+    pub(crate) fn way(&self, ends: &Ends, number: u64) -> u64 {
+        self.with(self.pair(ends.source, ends.destination, number), u64::from(ends.vlan))
     }
 
     /// The hash of who a packet comes from; all addresses of an IPv6 /64 are one source, because
     /// whoever has one has all.
     pub(crate) fn source(&self, address: IpAddr) -> u64 {
-        let mut hasher = self.hasher();
-        match address {
-            IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
-            IpAddr::V6(ip) => hasher.write_u64((ip.to_bits() >> 64) as u64),
-        }
-        hasher.finish()
+        let prefix = match address {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
+        };
+        self.with(self.words[0], prefix)
     }
 }
 
-/// Writes two addresses in this order.
+/// Both halves of the product in one word, as the hash of bytes mixes its words too.
 #[inline]
-pub(crate) fn write_addresses(hasher: &mut FoldHasher<'_>, first: IpAddr, second: IpAddr) {
-    match (first, second) {
-        (IpAddr::V4(first), IpAddr::V4(second)) => {
-            hasher.write_u64(u64::from(first.to_bits()) << 32 | u64::from(second.to_bits()));
-        }
-        _ => {
-            for address in [first, second] {
-                match address {
-                    IpAddr::V4(ip) => hasher.write_u128(ip.to_ipv6_mapped().to_bits()),
-                    IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
-                }
-            }
-        }
-    }
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// Whether more than `lifetime_s` lie between two times, whichever is the later: after event time
 /// was set back, what is stamped with a time to come must go as well.
 pub(crate) fn is_past(at: Timestamp, now: Timestamp, lifetime_s: u32) -> bool {
     now.since(at).max(at.since(now)) > u64::from(lifetime_s) * Timestamp::SECOND
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ends;
+    use std::collections::BTreeSet;
+
+    /// Whatever changes by one bit goes elsewhere, evenly, and with another key elsewhere again.
+    #[test]
+    fn every_bit_counts_and_spreads() {
+        let keyed = Keyed::new(7);
+        let v6 = |bits: u128| IpAddr::from(bits.to_be_bytes());
+        let mut hashes = vec![Keyed::new(8).way(&ends(1, 2), 3), keyed.way(&ends(1, 2), 3)];
+        for bit in 0..32 {
+            hashes.push(keyed.way(&ends(1 ^ 1 << bit, 2), 3));
+            hashes.push(keyed.way(&ends(1, 2 ^ 1 << bit), 3));
+            hashes.push(keyed.way(&ends(1, 2), 3 ^ 1 << bit));
+        }
+        for bit in 0..128 {
+            hashes.push(keyed.pair(v6(1 << bit), v6(5), 3));
+            hashes.push(keyed.pair(v6(5), v6(1 << bit), 3));
+        }
+        for vlan in 1..4_095 {
+            hashes.push(keyed.way(&Ends { vlan, ..ends(1, 2) }, 3));
+        }
+        for len in 0..300_usize {
+            hashes.push(keyed.with_octets(1, &vec![0; len]));
+            let mut octets = vec![0; 300];
+            octets[len] = 1;
+            hashes.push(keyed.with_octets(1, &octets));
+        }
+        assert_eq!(hashes.iter().collect::<BTreeSet<_>>().len(), hashes.len());
+        for shift in [0, 20, 57] {
+            let mut buckets = [0; 16];
+            hashes.iter().for_each(|hash| buckets[(hash >> shift & 15) as usize] += 1);
+            let even = hashes.len() / 16;
+            assert!(buckets.iter().all(|&n| n > even * 2 / 3 && n < even * 3 / 2), "{buckets:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_prefix() {
+        let keyed = Keyed::new(7);
+        let source = |text: &str| keyed.source(text.parse().expect("an address"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:0:0:2"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+    }
 }

@@ -16,6 +16,13 @@ struct Bucket {
     stamps: [u64; WAYS],
 }
 
+impl Bucket {
+    #[cold]
+    fn oldest(&self) -> usize {
+        (0..WAYS).min_by_key(|&way| self.stamps[way]).unwrap_or(0)
+    }
+}
+
 /// What a response found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -52,29 +59,24 @@ impl Pairs {
         self.evicted
     }
 
-    /// Lets a query wait; one that is repeated waits anew. Queries that have their response give
-    /// way first, then expired ones and those that wait longest.
+    /// Lets a query wait; one that is repeated waits anew. Queries that have their response or are
+    /// expired give way first, then those that wait longest.
     #[inline]
     pub(crate) fn ask(&mut self, key: u64, at: Timestamp) {
         let stamp = stamp(at);
         let oldest_alive = stamp.saturating_sub(self.lifetime_us << 1);
         let mask = self.buckets.len() - 1;
         let bucket = &mut self.buckets[key as usize & mask];
-        let mut place = 0;
-        let mut least = u64::MAX;
-        for way in 0..WAYS {
-            let known = bucket.stamps[way];
-            if bucket.keys[way] == key && known != 0 {
-                bucket.stamps[way] = stamp;
-                return;
-            }
-            let is_needed = known & ANSWERED == 0 && known != 0 && known >= oldest_alive;
-            let rank = known >> 1 | u64::from(is_needed) << 63;
-            if rank < least {
-                (place, least) = (way, rank);
-            }
-        }
-        self.evicted += least >> 63;
+        let place = if let Some(known) = bucket.keys.iter().position(|&k| k == key) {
+            known
+        } else if let Some(free) =
+            bucket.stamps.iter().position(|&s| s & ANSWERED != 0 || s < oldest_alive || s == 0)
+        {
+            free
+        } else {
+            self.evicted += 1;
+            bucket.oldest()
+        };
         bucket.keys[place] = key;
         bucket.stamps[place] = stamp;
     }

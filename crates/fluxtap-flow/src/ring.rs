@@ -1,7 +1,7 @@
 //! A small fact for each of the latest keys, in memory of fixed size.
 
-/// Places in a bucket, so that it fills a cache line.
-const WAYS: usize = 5;
+/// Places in a bucket, so that it lies in a cache line.
+const WAYS: usize = 4;
 
 #[derive(Clone, Debug, Default)]
 #[repr(align(64))]
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_ring_is_that_of_naive_queues() {
-        let mut ring = Ring::new(40);
+        let mut ring = Ring::new(32);
         assert_eq!(ring.buckets.len(), 8);
         let mut naive = BTreeMap::<u64, Vec<(u64, u32)>>::new();
         let mut state = 1_u64;
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_key_0_is_like_any_other() {
-        let mut ring = Ring::new(5);
+        let mut ring = Ring::new(4);
         assert_eq!(ring.remove(0), None);
         assert_eq!(ring.insert(0, 7), Before::Nothing);
         assert_eq!(ring.insert(0, 8), Before::Known(7));

@@ -25,7 +25,7 @@ pub struct FlowSettings {
     /// How long after a datagram its copy is still known as one, in milliseconds of event time; 0
     /// lets copies count.
     pub duplicate_window_ms: u32,
-    /// Datagrams remembered to know their copies, about 13 bytes each.
+    /// Datagrams remembered to know their copies, 16 bytes each.
     pub duplicates_max: usize,
     /// Limits of the packets that arrive in fragments; the time is counted from the first one.
     pub fragments: TableLimits,
@@ -59,7 +59,7 @@ impl Default for FlowSettings {
             // clocks differ; clients repeat a query after a second at the earliest (RFC 1035
             // section 4.2.1 asks for 2 to 5 s), and such a repetition is a query again.
             duplicate_window_ms: 500,
-            duplicates_max: 160_000,
+            duplicates_max: 1 << 17,
             fragments: TableLimits {
                 entries_max: 8_192,
                 bytes_max: 16 << 20,

@@ -6,21 +6,20 @@
 //! stepped over, because what a mirror dropped is never sent again.
 
 use crate::framing::FramingCounts;
-use crate::key::{Keyed, is_past, write_addresses};
+use crate::key::{Keyed, is_past};
 use crate::ring::Ring;
 use crate::settings::TableLimits;
 use crate::stream::{Key, Out, Part, Stream};
 use crate::table::{Id, Table};
 use fluxtap_wire::{Datagram, Segment, Timestamp};
 use std::collections::VecDeque;
-use std::hash::Hasher as _;
 
 /// How long a gap is waited for, in seconds: what a sender waits at first before it sends again
 /// (RFC 6298 section 2).
 const GAP_S: u32 = 1;
 
-/// Connections whose SYN is remembered until data comes, 13 bytes each.
-const OPENINGS_MAX: usize = 20_000;
+/// Connections whose SYN is remembered until data comes, 16 bytes each.
+const OPENINGS_MAX: usize = 1 << 14;
 
 /// Bytes that may be missing between a SYN and the first segment seen.
 const OPENING_DISTANCE_MAX: u32 = 64 << 10;
@@ -201,11 +200,8 @@ impl Streams {
     }
 
     fn hash(&self, key: &Key) -> u64 {
-        let mut hasher = self.keyed.hasher();
-        write_addresses(&mut hasher, key.ends.source, key.ends.destination);
         let ports = u64::from(key.source_port) << 16 | u64::from(key.destination_port);
-        hasher.write_u64(ports << 16 | u64::from(key.ends.vlan));
-        hasher.finish()
+        self.keyed.way(&key.ends, ports)
     }
 
     /// The stream if it is there and `is_it` holds; otherwise another one takes its place.
