@@ -116,15 +116,12 @@ enum End {
 
 /// The compression around the capture.
 #[derive(Debug)]
-pub(crate) struct Packing {
+struct Packing {
     compression: Compression,
     /// None while what was read ahead is forgotten.
     unpacker: Option<Box<Unpacker>>,
     /// Furthest offset in the compressed input.
     offset: u64,
-    /// How often it was unpacked from its start.
-    #[cfg(test)]
-    pub(crate) starts: u32,
 }
 
 /// The state of one capture between its bytes.
@@ -139,7 +136,7 @@ pub(crate) struct Parser {
     /// What the last `Step::Need` asked for.
     need: usize,
     end: Option<End>,
-    pub(crate) packing: Option<Packing>,
+    packing: Option<Packing>,
     gaps: Gaps,
     /// Packets handed over.
     pub(crate) packets: u64,
@@ -241,11 +238,9 @@ impl Parser {
         };
         let compression = packing.compression;
         let done_bytes = self.buffer.offset();
-        let unpacker = packing.unpacker.get_or_insert_with(|| {
-            #[cfg(test)]
-            (packing.starts += 1);
-            Box::new(Unpacker::new(compression, &[], done_bytes))
-        });
+        let unpacker = packing
+            .unpacker
+            .get_or_insert_with(|| Box::new(Unpacker::new(compression, &[], done_bytes)));
         let unpacked = unpacker.unpack(input, self.buffer.room(need, want))?;
         packing.offset = packing.offset.max(unpacker.offset());
         match unpacked {
@@ -429,13 +424,7 @@ impl Parser {
         }
         let start = mem::take(&mut self.buffer);
         let unpacker = Some(Box::new(Unpacker::new(compression, start.data(), 0)));
-        self.packing = Some(Packing {
-            compression,
-            unpacker,
-            offset: 0,
-            #[cfg(test)]
-            starts: 1,
-        });
+        self.packing = Some(Packing { compression, unpacker, offset: 0 });
         self.end = None;
         self.want(magic::SNIFF_BYTES)
     }

@@ -316,7 +316,7 @@ fn a_cut_off_file_gives_what_comes_before_the_cut() {
 fn usage_errors() {
     let rows: [(&[&str], &str); 16] = [
         (&[], "Usage"),
-        (&["replay"], "<FILE>"),
+        (&["replay"], "<FILE|DIR>"),
         (&["replay", "--ports", "0", "a"], "--ports"),
         (&["replay", "--ports", "65536", "a"], "--ports"),
         (&["replay", "--ports", "domain", "a"], "--ports"),
