@@ -590,7 +590,7 @@ impl<'a> View<'a> {
             vantage: vantage(&self.alert.evidence),
             queries_visible: self.alert.queries_visible,
             asn_coverage: Decimal(coverage),
-            address_table: self.context.intel.table_info().map(|table| table.date),
+            address_table: self.context.intel.table_info().and_then(|table| table.date),
             observed_loss: None,
             degraded: degraded(self.alert, self.context),
         }

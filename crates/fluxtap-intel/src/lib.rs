@@ -1,14 +1,15 @@
 //! Look-ups about names and addresses: public suffixes, address to owner, curated zones.
 //!
 //! Everything needed is compiled in, so that the sensor starts with nothing but itself; there are
-//! no files, no clock and no network here. The address table is large, so it is unpacked on the
-//! first look-up and shared by every [`Intel`] of the process.
+//! no files, no clock and no network here. The address table is used where it lies in the program:
+//! nothing is unpacked, and only the pages that are looked at are read. A table of the user's own
+//! ([`Table::open`], [`Table::build`]) takes its place whole.
 //!
 //! What the table says is a hint: it is months old, the registries know owners and not hosts, and
 //! an unknown network is neutral. No detection may need it.
 //!
-//! Limits: a packed table unpacks to at most [`table::format::BODY_LEN_MAX`] bytes, a zone list
-//! has at most [`ZONES_MAX`] zones.
+//! Limits: a table has at most [`table::format::OWNERS_MAX`] owners, a zone list at most
+//! [`ZONES_MAX`] zones.
 
 #![forbid(unsafe_code)]
 
@@ -32,18 +33,16 @@ pub use allow::{
 pub use curated::Curated;
 pub use day::Day;
 pub use owner::{AddressClass, Country, Owner};
-use table::format::TableError;
-use table::{Names, Table};
+use table::Table;
 pub use zones::{Mistake, ParseError, ZONES_MAX, Zone, ZoneKind, Zones};
 
 static EMBEDDED_TABLE: &[u8] = include_bytes!("../data/addresses.fxtb");
-static EMBEDDED_NAMES: &[u8] = include_bytes!("../data/as-names.fxtb");
 static EMBEDDED_ZONES: &str = include_str!("../../../sensor-config/curated-zones.tsv");
 
-/// All look-ups behind one handle: cheap to build, free to share between threads.
+/// All look-ups behind one handle: cheap to build and to clone, free to share between threads.
 #[derive(Clone, Debug)]
 pub struct Intel {
-    has_table: bool,
+    table: Option<Arc<Table>>,
     curated: Curated,
     allow: Arc<AllowList>,
 }
@@ -51,12 +50,21 @@ pub struct Intel {
 impl Intel {
     /// Look-ups with the table that is compiled in.
     pub fn embedded() -> Self {
-        Self { has_table: true, curated: Curated::default(), allow: Arc::default() }
+        Self {
+            table: embedded_table().cloned(),
+            curated: Curated::default(),
+            allow: Arc::default(),
+        }
+    }
+
+    /// Look-ups with a table of the user's.
+    pub fn with_table(table: Table) -> Self {
+        Self { table: Some(Arc::new(table)), ..Self::embedded() }
     }
 
     /// Look-ups without any address table: every owner is [`Owner::UNKNOWN`].
     pub fn without_table() -> Self {
-        Self { has_table: false, ..Self::embedded() }
+        Self { table: None, ..Self::embedded() }
     }
 
     /// The same with other use of the curated lists.
@@ -85,36 +93,39 @@ impl Intel {
 
     /// Whether owners can be told; an alert made without says so.
     pub fn has_table(&self) -> bool {
-        self.table().is_some()
+        self.table.is_some()
+    }
+
+    /// The table in use.
+    pub fn table(&self) -> Option<&Table> {
+        self.table.as_deref()
     }
 
     /// Who announces the address, where it is registered, and what kind of network that is.
     ///
-    /// The first call of the process unpacks the table (tens of milliseconds). IPv6 is told apart
-    /// down to /64; special-use addresses are not looked up differently, ask
+    /// IPv6 is told apart down to /64; special-use addresses are not looked up differently, ask
     /// [`special::is_special_use`] first.
     pub fn owner(&self, ip: IpAddr) -> Owner {
         self.table().map_or(Owner::UNKNOWN, |table| self.curated.owner(table.owner(ip)))
     }
 
-    /// The name of an autonomous system, for alerts; unpacked on the first call.
+    /// The name of an autonomous system, for alerts.
     pub fn org(&self, asn: u32) -> Option<&str> {
-        if !self.has_table {
-            return None;
-        }
-        embedded_names().as_ref().ok()?.get(asn)
+        self.table()?.name(asn)
     }
 
     /// Origin, age and size of the table in use; `None` without one.
     pub fn table_info(&self) -> Option<TableInfo<'_>> {
-        let header = self.table()?.header();
+        let table = self.table()?;
+        let header = table.header();
         Some(TableInfo {
-            origin: "embedded",
+            origin: if table.is_embedded() { "embedded" } else { "user" },
             source: &header.source,
-            date: &header.date,
+            date: header.date.as_deref(),
             ranges_v4: header.ranges_v4,
             ranges_v6: header.ranges_v6,
             asns: header.asns,
+            bytes: table.as_bytes().len(),
         })
     }
 
@@ -132,43 +143,33 @@ impl Intel {
     fn zones_listed() -> &'static [Zone] {
         embedded_zones().as_ref().map_or(&[], Zones::as_slice)
     }
-
-    fn table(&self) -> Option<&'static Table> {
-        if !self.has_table {
-            return None;
-        }
-        embedded_table().as_ref().ok()
-    }
 }
 
 /// Origin, age and size of an address table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableInfo<'a> {
-    /// Who provided the table: `embedded`.
+    /// Who provided the table: `embedded` or `user`.
     pub origin: &'static str,
     /// The data it was made from, with versions.
     pub source: &'a str,
-    /// Day of the data, `YYYY-MM-DD`.
-    pub date: &'a str,
+    /// Day of the data, `YYYY-MM-DD`, where it is known.
+    pub date: Option<&'a str>,
     /// IPv4 ranges, gaps included.
     pub ranges_v4: u32,
     /// IPv6 ranges, gaps included.
     pub ranges_v6: u32,
-    /// Autonomous systems.
+    /// Autonomous systems with a name.
     pub asns: u32,
+    /// Bytes in memory.
+    pub bytes: usize,
 }
 
-// The embedded data cannot fail to decode: tests below see to it. Should it ever, the sensor runs
-// on as one without a table, which alerts and `table_info` show, rather than not at all.
+// The embedded data cannot fail to open: tests see to it. Should it ever, the sensor runs on as
+// one without a table, which alerts and `table_info` show, rather than not at all.
 
-fn embedded_table() -> &'static Result<Table, TableError> {
-    static TABLE: OnceLock<Result<Table, TableError>> = OnceLock::new();
-    TABLE.get_or_init(|| Table::decode(EMBEDDED_TABLE))
-}
-
-fn embedded_names() -> &'static Result<Names, TableError> {
-    static NAMES: OnceLock<Result<Names, TableError>> = OnceLock::new();
-    NAMES.get_or_init(|| Names::decode(EMBEDDED_NAMES))
+fn embedded_table() -> Option<&'static Arc<Table>> {
+    static TABLE: OnceLock<Option<Arc<Table>>> = OnceLock::new();
+    TABLE.get_or_init(|| Table::embedded(EMBEDDED_TABLE).ok().map(Arc::new)).as_ref()
 }
 
 fn embedded_zones() -> &'static Result<Zones, Vec<ParseError>> {
@@ -192,13 +193,12 @@ mod tests {
 
     #[test]
     fn the_embedded_data_decodes() {
-        assert_eq!(embedded_table().as_ref().err(), None);
-        assert_eq!(embedded_names().as_ref().err(), None);
+        assert_eq!(Table::open(EMBEDDED_TABLE.to_vec()).err(), None);
         assert_eq!(embedded_zones().as_ref().err(), None);
         let intel = Intel::embedded();
         assert!(intel.has_table());
         let info = intel.table_info().expect("a table");
-        assert_eq!((info.origin, info.date.len()), ("embedded", 10));
+        assert_eq!((info.origin, info.date.map(str::len)), ("embedded", Some(10)));
         assert!(
             info.ranges_v4 > 300_000 && info.ranges_v6 > 100_000 && info.asns > 70_000,
             "{info:?}"

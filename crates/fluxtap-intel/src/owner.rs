@@ -45,6 +45,16 @@ impl Country {
         }
     }
 
+    /// The country of bytes that were checked: two upper-case letters, or zeros when unknown.
+    pub(crate) const fn from_bytes(bytes: [u8; 2]) -> Self {
+        Self(bytes)
+    }
+
+    /// The two letters, or zeros when unknown.
+    pub(crate) const fn to_bytes(self) -> [u8; 2] {
+        self.0
+    }
+
     /// The code as text; `None` when unknown.
     pub fn as_str(&self) -> Option<&str> {
         if *self == Self::UNKNOWN { None } else { std::str::from_utf8(&self.0).ok() }
@@ -97,7 +107,7 @@ impl AddressClass {
             .find(|class| class.as_str() == word)
     }
 
-    /// The class of a number of the packed table.
+    /// The class of a number of the table.
     pub(crate) const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             0 => Self::Unknown,

@@ -7,6 +7,10 @@ use psl::Psl as _;
 
 use crate::labels::Labels;
 
+/// The crate that holds the list, with the version that is compiled in; it follows the list by a
+/// release for every change.
+pub const LIST: &str = "psl 2.1.247";
+
 /// Byte offset in `wire_name` at which the registrable domain starts: public suffix and one label.
 ///
 /// `wire_name` is a lower-case uncompressed wire form (RFC 1035 section 3.1); labels may hold any
@@ -27,24 +31,50 @@ pub fn registrable(wire_name: &[u8]) -> Option<usize> {
     labels.offset_before(labels.offset_of_text_len(info.len)?)
 }
 
-/// Whether the name is a public suffix, and of which section.
-pub(crate) fn public_suffix(wire_name: &[u8]) -> Option<Section> {
+/// The public suffix a name lies in or is; `None` for the root and for bytes that are no wire form.
+pub fn suffix_of(wire_name: &[u8]) -> Option<Suffix> {
     let labels = Labels::new_checked(wire_name)?;
     let info = List.find(labels.right_to_left());
-    if labels.offset_of_text_len(info.len)? != 0 {
-        return None;
-    }
-    Some(match info.typ {
-        Some(psl::Type::Private) => Section::Private,
-        _ => Section::Icann,
-    })
+    let section = info.typ.map(|section| match section {
+        psl::Type::Icann => Section::Icann,
+        psl::Type::Private => Section::Private,
+    });
+    Some(Suffix { at: labels.offset_of_text_len(info.len)?, section })
 }
 
-/// The section of the list that holds a rule; unlisted top-level names count as `Icann`.
+/// The public suffix of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Section {
+pub struct Suffix {
+    /// Byte offset in the name at which it starts; 0 for a name that is a public suffix itself.
+    pub at: usize,
+    /// Where the rule stands; `None` when no rule lists the name and the default rule `*` holds.
+    pub section: Option<Section>,
+}
+
+/// Whether the name is a public suffix, and of which section; unlisted top-level names count as
+/// `Icann`.
+pub(crate) fn public_suffix(wire_name: &[u8]) -> Option<Section> {
+    let suffix = suffix_of(wire_name).filter(|suffix| suffix.at == 0)?;
+    Some(suffix.section.unwrap_or(Section::Icann))
+}
+
+/// A section of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Suffixes delegated by registries.
     Icann,
+    /// Suffixes below which a private operator gives names to others.
     Private,
+}
+
+impl Section {
+    /// The section as a lower-case word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Icann => "icann",
+            Self::Private => "private",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +123,32 @@ mod tests {
             let got = registrable(&name_wire).map(|offset| name_wire[offset..].to_vec());
             assert_eq!(got, expect.map(wire), "{name}");
         }
+    }
+
+    #[test]
+    fn the_rule_of_a_name_is_told() {
+        use Section::{Icann, Private};
+        for (name, expect) in [
+            ("www.example.co.uk", Some(("co.uk", Some(Icann)))),
+            ("co.uk", Some(("co.uk", Some(Icann)))),
+            ("me.duckdns.org", Some(("duckdns.org", Some(Private)))),
+            ("a.flux.test", Some(("test", None))),
+            ("test", Some(("test", None))),
+            (".", None),
+        ] {
+            let name_wire = wire(name);
+            let got = suffix_of(&name_wire);
+            let got = got.map(|suffix| (name_wire[suffix.at..].to_vec(), suffix.section));
+            assert_eq!(got, expect.map(|(text, section)| (wire(text), section)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_version_told_is_the_one_compiled_in() {
+        let lock = include_str!("../../../Cargo.lock");
+        let (name, version) = LIST.split_once(' ').expect("name and version");
+        let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
+        assert!(lock.contains(&entry), "Cargo.lock has another version of psl: change LIST");
     }
 
     #[test]

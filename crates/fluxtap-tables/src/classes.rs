@@ -11,14 +11,18 @@ use fluxtap_intel::AddressClass;
 
 /// What decided a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Basis {
+pub enum Basis {
+    /// A row of the curated list.
     Curated,
+    /// The words of the name.
     Name,
+    /// Nothing did: the class is unknown.
     Nothing,
 }
 
 impl Basis {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// What decided, in a word.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Curated => "list",
             Self::Name => "name",
@@ -35,16 +39,22 @@ pub(crate) struct ClassOf {
     pub(crate) basis: Basis,
 }
 
-/// Class of an ASN: by list when its row fits the name, else by the words of the name.
-pub(crate) fn class_of(asn: u32, name: &str, curated: &Curated) -> ClassOf {
-    if let Some(row) = curated.rows.get(&asn)
-        && row.fits(name)
+/// Class of an ASN by the names it goes by, the best known first: by list when its row fits one of
+/// them, else by the words of the first that tells.
+pub(crate) fn class_of(asn: u32, names: &[&str], list: &ClassList) -> ClassOf {
+    if let Some(row) = list.rows.get(&asn)
+        && names.iter().any(|name| row.fits(name))
     {
         return ClassOf { class: row.class, hyperscaler: row.hyperscaler, basis: Basis::Curated };
     }
-    let class = by_name(name);
-    let basis = if class == AddressClass::Unknown { Basis::Nothing } else { Basis::Name };
-    ClassOf { class, hyperscaler: false, basis }
+    let mut classes = names.iter().map(|name| by_name(name));
+    match classes.find(|&class| class != AddressClass::Unknown) {
+        Some(class) => ClassOf { class, hyperscaler: false, basis: Basis::Name },
+        None => {
+            let class = AddressClass::Unknown;
+            ClassOf { class, hyperscaler: false, basis: Basis::Nothing }
+        }
+    }
 }
 
 /// The class that the words of a name tell, or `Unknown` when they tell none or several.
@@ -54,8 +64,9 @@ fn by_name(name: &str) -> AddressClass {
         lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let has = |list: &[&str]| {
         list.iter().any(|entry| {
-            let entry: Vec<&str> = entry.split(' ').collect();
-            words.windows(entry.len()).any(|window| window == entry)
+            // A list entry is one word or several in a row.
+            let count = entry.split(' ').count();
+            words.windows(count).any(|window| entry.split(' ').eq(window.iter().copied()))
         })
     };
     // "Internet" alone is no kind of company; a small firm of Brazil called so is a provider of
@@ -107,29 +118,49 @@ const EDUCATION: &[&str] = &[
     "univerzitet", "uniwersytet", "üniversitesi",
 ];
 
-/// The curated list.
+/// The curated list of classes, `sensor-config/asn-classes.tsv`.
 #[derive(Debug)]
-pub(crate) struct Curated {
-    rows: BTreeMap<u32, CuratedRow>,
+pub struct ClassList {
+    rows: BTreeMap<u32, ClassRow>,
 }
 
 #[derive(Debug)]
-struct CuratedRow {
+struct ClassRow {
     class: AddressClass,
     hyperscaler: bool,
     name: String,
 }
 
-impl CuratedRow {
+impl ClassRow {
     /// A number can pass to another company: a row counts while the name it was written for does.
     fn fits(&self, name: &str) -> bool {
         name.to_lowercase().contains(&self.name)
     }
 }
 
-impl Curated {
-    /// Reads lines of tab-separated `asn class flag name reason`; all mistakes at once.
-    pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
+impl ClassList {
+    /// The list that is compiled in.
+    ///
+    /// # Errors
+    /// As [`ClassList::parse`]; a test sees to it that there are none.
+    pub fn embedded() -> Result<Self, Vec<String>> {
+        Self::parse(include_str!("../../../sensor-config/asn-classes.tsv"))
+    }
+
+    /// Rows by class, in the order of the classes.
+    pub fn counts(&self) -> Vec<(AddressClass, usize)> {
+        let mut counts = BTreeMap::new();
+        for row in self.rows.values() {
+            *counts.entry(row.class).or_insert(0) += 1;
+        }
+        counts.into_iter().collect()
+    }
+
+    /// Reads lines of tab-separated `asn class flag name reason`.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with its line.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut rows = BTreeMap::new();
         let mut mistakes = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -147,12 +178,12 @@ impl Curated {
         if mistakes.is_empty() { Ok(Self { rows }) } else { Err(mistakes) }
     }
 
-    /// Rows that do not fit the data, with the reason.
-    pub(crate) fn misfits(&self, names: &BTreeMap<u32, String>) -> Vec<(u32, String)> {
-        let misfit = |(&asn, row): (&u32, &CuratedRow)| match names.get(&asn) {
-            None => Some((asn, "it announces nothing in this data".to_owned())),
-            Some(name) if row.fits(name) => None,
-            Some(name) => {
+    /// Rows that fit none of the names their ASN goes by, with the reason.
+    pub(crate) fn misfits<'a>(&self, names_of: impl Fn(u32) -> Vec<&'a str>) -> Vec<(u32, String)> {
+        let misfit = |(&asn, row): (&u32, &ClassRow)| match &names_of(asn)[..] {
+            [] => Some((asn, "it announces nothing in this data".to_owned())),
+            names if names.iter().any(|name| row.fits(name)) => None,
+            [name, ..] => {
                 Some((asn, format!("got the name '{name}', expected '{}' in it", row.name)))
             }
         };
@@ -160,7 +191,7 @@ impl Curated {
     }
 }
 
-fn parse_line(line: &str) -> Result<(u32, CuratedRow), String> {
+fn parse_line(line: &str) -> Result<(u32, ClassRow), String> {
     let columns: Vec<&str> = line.split('\t').map(str::trim).collect();
     let [asn, class, flag, name, reason] = columns[..] else {
         return Err(format!(
@@ -182,7 +213,7 @@ fn parse_line(line: &str) -> Result<(u32, CuratedRow), String> {
     if name.is_empty() || reason.is_empty() {
         return Err("got an empty name or reason, expected both".into());
     }
-    Ok((asn, CuratedRow { class, hyperscaler, name: name.to_lowercase() }))
+    Ok((asn, ClassRow { class, hyperscaler, name: name.to_lowercase() }))
 }
 
 #[cfg(test)]
@@ -224,16 +255,23 @@ mod tests {
     fn a_row_of_the_list_wins_while_the_name_fits() {
         let list = "# comment\n64500\tcdn\t-\tEdge\tits own edges\n\
             64501\thosting\thyperscaler\tBig Cloud\trented\n";
-        let curated = Curated::parse(list).expect("a good list");
-        let found = class_of(64500, "EDGE Telecom", &curated);
+        let curated = ClassList::parse(list).expect("a good list");
+        let found = class_of(64500, &["EDGE Telecom"], &curated);
         assert_eq!((found.class, found.basis), (AddressClass::Cdn, Basis::Curated));
-        let found = class_of(64500, "Example Telecom", &curated);
+        let found = class_of(64500, &["Example Telecom"], &curated);
         assert_eq!((found.class, found.basis), (AddressClass::Access, Basis::Name));
-        let found = class_of(64501, "Big Cloud Inc", &curated);
+        let found = class_of(64501, &["Big Cloud Inc"], &curated);
         assert!(found.hyperscaler);
-        let names = BTreeMap::from([(64500, "Example Telecom".to_owned())]);
+        // Another provider of tables writes names in another way; ours is the second witness.
+        let found = class_of(64501, &["BIGCLD-02", "Big Cloud Inc"], &curated);
+        assert_eq!((found.class, found.hyperscaler), (AddressClass::Hosting, true));
+        let found = class_of(1, &["EXMPL-AS", "Example Telecom"], &curated);
+        assert_eq!((found.class, found.basis), (AddressClass::Access, Basis::Name));
+        let found = class_of(1, &["Example Hosting", "Example Telecom"], &curated);
+        assert_eq!(found.class, AddressClass::Hosting);
+        let names = |asn| if asn == 64500 { vec!["Example Telecom"] } else { Vec::new() };
         assert_eq!(
-            curated.misfits(&names),
+            curated.misfits(names),
             [
                 (64500, "got the name 'Example Telecom', expected 'edge' in it".to_owned()),
                 (64501, "it announces nothing in this data".to_owned()),
@@ -242,10 +280,18 @@ mod tests {
     }
 
     #[test]
+    fn the_embedded_list_is_sound() {
+        let curated = ClassList::embedded().expect("a good list");
+        let counts = curated.counts();
+        assert!(counts.iter().any(|&(class, rows)| class == AddressClass::Cdn && rows > 10));
+        assert_eq!(counts.iter().map(|(_, rows)| rows).sum::<usize>(), curated.rows.len());
+    }
+
+    #[test]
     fn every_mistake_of_the_list_is_named() {
         let list = "AS1\tcdn\t-\ta\tb\n2\tedge\t-\ta\tb\n3\tcdn\thyperscaler\ta\tb\n4\tcdn\t-\t\tb\n\
             5\tcdn\t-\ta\n6\tcdn\t-\ta\tb\n6\tcdn\t-\ta\tb\n";
-        let mistakes = Curated::parse(list).expect_err("a list of mistakes");
+        let mistakes = ClassList::parse(list).expect_err("a list of mistakes");
         let starts = [
             "line 1: asn",
             "line 2: class",

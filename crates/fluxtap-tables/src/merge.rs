@@ -2,7 +2,7 @@
 
 use fluxtap_intel::Country;
 
-use crate::rows::{Family, Row};
+use crate::row::{Family, Row, Value};
 
 /// A range from `first` to where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,8 @@ pub(crate) struct Range {
 
 /// Merges sorted disjoint rows; the first range begins at 0 and neighbours differ.
 pub(crate) fn merge(asns: &[Row<u32>], countries: &[Row<Country>], family: Family) -> Vec<Range> {
-    let mut borders = vec![0];
+    let mut borders = Vec::with_capacity(1 + 2 * (asns.len() + countries.len()));
+    borders.push(0);
     add_borders(&mut borders, asns, family);
     add_borders(&mut borders, countries, family);
     borders.sort_unstable();
@@ -24,8 +25,8 @@ pub(crate) fn merge(asns: &[Row<u32>], countries: &[Row<Country>], family: Famil
     let mut countries = Cursor { rows: countries };
     let mut merged: Vec<Range> = Vec::with_capacity(borders.len());
     for first in borders {
-        let asn = asns.at(first).unwrap_or(0);
-        let country = countries.at(first).unwrap_or(Country::UNKNOWN);
+        let asn = asns.at(first);
+        let country = countries.at(first);
         let is_same = merged.last().is_some_and(|last| (last.asn, last.country) == (asn, country));
         if !is_same {
             merged.push(Range { first, asn, country });
@@ -48,14 +49,14 @@ struct Cursor<'a, V> {
     rows: &'a [Row<V>],
 }
 
-impl<V: Copy> Cursor<'_, V> {
-    fn at(&mut self, key: u64) -> Option<V> {
+impl<V: Value> Cursor<'_, V> {
+    fn at(&mut self, key: u64) -> V {
         while let [row, rest @ ..] = self.rows
             && row.last < key
         {
             self.rows = rest;
         }
-        self.rows.first().filter(|row| row.first <= key).map(|row| row.value)
+        self.rows.first().filter(|row| row.first <= key).map_or(V::NONE, |row| row.value)
     }
 }
 
@@ -67,10 +68,14 @@ mod tests {
     fn merged_ranges_answer_as_the_two_lists_do() {
         let code = |text: &[u8; 2]| Country::from_code(*text).expect("a country");
         let (de, fr) = (code(b"DE"), code(b"FR"));
-        let row = |first, last, value| Row { first, last, value };
+        let row = |first, last, value| Row { first, last, value, line: 0 };
         let asns = [row(10, 19, 1), row(20, 29, 1), row(40, 255, 2)];
-        let countries =
-            [Row { first: 0, last: 14, value: de }, Row { first: 15, last: 50, value: fr }];
+        let countries = [(0, 14, de), (15, 50, fr)].map(|(first, last, value)| Row {
+            first,
+            last,
+            value,
+            line: 0,
+        });
         let merged = merge(&asns, &countries, Family::V4);
         for key in 0..=300 {
             let asn =
@@ -90,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_row_up_to_the_last_key_needs_no_border_after_it() {
-        let asns = [Row { first: u64::MAX - 1, last: u64::MAX, value: 7 }];
+        let asns = [Row { first: u64::MAX - 1, last: u64::MAX, value: 7, line: 0 }];
         let merged = merge(&asns, &[], Family::V6);
         let range = |first, asn| Range { first, asn, country: Country::UNKNOWN };
         assert_eq!(merged, [range(0, 0), range(u64::MAX - 1, 7)]);

@@ -1,10 +1,12 @@
 //! The command line.
 
 use crate::console::{self, Exit};
+use crate::intel_command::{self, IntelArgs};
 use crate::output::Format;
+use crate::tables::{self, TableArgs};
 use crate::{allow, live, replay};
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use fluxtap_engine::{LATENESS_LIVE_S, LATENESS_REPLAY_S};
 use fluxtap_intel::Intel;
 use fluxtap_window::limits::MEMORY_MIN;
@@ -20,7 +22,8 @@ Exit status:
   65  an input is no capture, empty, cut off or damaged; the rest was read
   66  an input or interface does not exist or cannot be read
   77  no permission to capture
-  78  a mistake in an allow list; nothing was started
+  78  a setting that cannot be used: an allow list with a mistake, a damaged address table;
+      nothing was started
   130 a replay was interrupted; what was read is summed up";
 
 /// Passive DNS sensor: fast-flux alerts as JSON lines from a mirror port or capture files.
@@ -47,6 +50,8 @@ Examples:
   fluxtap run -i eth1 >> /var/log/fluxtap/alerts.jsonl
   sudo setcap cap_net_raw+ep $(command -v fluxtap)   # to run without root")]
     Run(RunArgs),
+    /// Show the tables and lists in force, look things up in them, and build a table.
+    Intel(IntelArgs),
     /// Print the JSON Schema of the alert lines.
     Schema,
 }
@@ -102,9 +107,8 @@ pub(crate) struct CommonArgs {
     /// Memory for all windows; beyond it the least suspect domains go first.
     #[arg(long, value_name = "SIZE", default_value_t = Bytes(fluxtap_window::limits::MEMORY_DEFAULT))]
     pub(crate) memory: Bytes,
-    /// Table of address owners: embedded, or none (prefixes only, alerts say `degraded`).
-    #[arg(long, value_name = "TABLE", default_value = "embedded")]
-    pub(crate) asn_table: AsnTable,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
     /// Allow list: what is known to look like flux and is none of your business, an entry a line.
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
@@ -113,22 +117,10 @@ pub(crate) struct CommonArgs {
     pub(crate) observer: Option<String>,
 }
 
-/// Which table of address owners to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AsnTable {
-    /// The one that is compiled in.
-    Embedded,
-    /// None.
-    None,
-}
-
 impl CommonArgs {
-    /// The look-ups; a list that cannot be read ends the program.
+    /// The look-ups; a table or list that cannot be used ends the program.
     pub(crate) fn intel(&self) -> Result<Intel, Exit> {
-        let intel = match self.asn_table {
-            AsnTable::Embedded => Intel::embedded(),
-            AsnTable::None => Intel::without_table(),
-        };
+        let intel = tables::load(&self.tables)?.intel;
         Ok(match &self.allow {
             Some(path) => intel.with_allow(allow::load(path)?),
             None => intel,
@@ -231,8 +223,7 @@ fn observer_name(text: &str) -> Result<String, String> {
         .ok_or_else(|| "expected 1 to 64 printable ASCII characters without spaces".to_owned())
 }
 
-/// The version with what verdicts rest on. Not given to clap, which would want it at every start,
-/// and unpacking the table takes tens of milliseconds.
+/// The version with what verdicts rest on. Not given to clap, which would want it at every start.
 fn version() -> String {
     let mut text = format!("fluxtap {}", env!("CARGO_PKG_VERSION"));
     if let Some(table) = Intel::embedded().table_info() {
@@ -241,7 +232,7 @@ fn version() -> String {
              table source {}\n",
             fluxtap_flux::MODEL,
             table.origin,
-            table.date,
+            table.date.unwrap_or("an unknown day"),
             table.ranges_v4,
             table.ranges_v6,
             table.asns,
@@ -263,6 +254,7 @@ pub(crate) fn run() -> Exit {
     match cli.command {
         Command::Replay(args) => replay::run(&args),
         Command::Run(args) => live::run(&args),
+        Command::Intel(args) => intel_command::run(&args),
         Command::Schema => crate::output::print(fluxtap_alert::SCHEMA_JSON),
     }
 }

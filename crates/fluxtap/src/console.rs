@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     NoInput = 66,
     /// No permission to capture.
     NoPermission = 77,
-    /// A list of the operator's has mistakes.
+    /// A setting, a list or a table of the operator's that cannot be used.
     BadConfig = 78,
     /// A replay was interrupted.
     Interrupted = 130,
@@ -52,6 +52,11 @@ pub(crate) fn say(line: &str) {
 pub(crate) fn put(text: &str) {
     let mut stderr = std::io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Lines for standard output. What others chose, in names and files, is escaped.
+pub(crate) fn page(lines: &[String]) -> String {
+    lines.iter().map(|line| escaped(line) + "\n").collect()
 }
 
 /// Whether somebody watches standard error.

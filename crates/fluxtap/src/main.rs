@@ -7,11 +7,13 @@
 mod allow;
 mod cli;
 mod console;
+mod intel_command;
 mod live;
 mod output;
 mod replay;
 mod sensor;
 mod summary;
+mod tables;
 
 use mimalloc::MiMalloc;
 use std::process::ExitCode;

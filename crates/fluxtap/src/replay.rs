@@ -199,7 +199,7 @@ impl Files {
 }
 
 /// Set by the first SIGINT or SIGTERM; the second ends the program at once.
-fn interrupt_flag() -> Arc<AtomicBool> {
+pub(crate) fn interrupt_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // Registration fails for signals that cannot be caught only, and these can.
@@ -214,7 +214,7 @@ fn interrupt_flag() -> Arc<AtomicBool> {
 }
 
 /// Says what was wrong with a file, and what that means for the exit status.
-fn report(file: &FileReport) -> Exit {
+pub(crate) fn report(file: &FileReport) -> Exit {
     let unread: Vec<LinkType> = file
         .links
         .iter()

@@ -79,7 +79,7 @@ impl Counters {
             observe: sensor.decoder.observe_counts(),
             shard: sensor.shard.counts(),
             table: sensor.shard.table_counts(),
-            table_date: intel.table_info().map(|t| t.date.to_owned()),
+            table_date: intel.table_info().and_then(|t| t.date).map(str::to_owned),
             live,
             open: sensor.shard.open_alerts().len(),
             allow: sensor.allow_report().to_json(sensor.shard.counts().suppressed),
@@ -361,7 +361,7 @@ pub(crate) fn write_stats(
 }
 
 /// JSON whose strings are ASCII: it may go to a terminal, and file names are chosen by others.
-fn ascii(json: &str) -> String {
+pub(crate) fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         if matches!(c, ' '..='~') {

@@ -611,10 +611,20 @@ fn the_version_shows_what_verdicts_rest_on() {
 
 #[test]
 fn help_goes_to_standard_output() {
-    for args in [&["--help"][..], &["replay", "--help"], &["run", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["replay", "--help"],
+        &["run", "--help"],
+        &["intel", "--help"],
+        &["intel", "lookup", "--help"],
+        &["intel", "coverage", "--help"],
+        &["intel", "build", "--help"],
+    ] {
         let run = support::run(args);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{args:?}");
-        assert!(String::from_utf8(run.stdout).expect("text").contains("Usage"), "{args:?}");
+        let text = String::from_utf8(run.stdout).expect("text");
+        assert!(text.contains("Usage"), "{args:?}");
+        assert!(args.len() == 1 || text.contains("Examples:\n  fluxtap "), "{args:?}");
     }
 }
 

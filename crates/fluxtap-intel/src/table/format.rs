@@ -1,99 +1,87 @@
-//! The packed file: header, source line, one zstd frame.
+//! The bytes of an address table, made to be used where they lie.
 //!
 //! ```text
-//!  0  magic "FXTB"        4  version   5  kind 'A' or 'N'   6  zero, 2 bytes
-//!  8  date, 10 ASCII bytes, YYYY-MM-DD                     18  zero, 2 bytes
+//!  0  magic "FXTB"        4  version   5  zero, 3 bytes
+//!  8  date, 10 ASCII bytes, YYYY-MM-DD, or zeros           18  zero, 2 bytes
 //! 20  ranges_v4          24  ranges_v6                     28  owners
-//! 32  asns               36  countries                     40  body_len, unpacked
-//! 44  source_len         48  checksum, 8 bytes             56  source, then the zstd frame
+//! 32  asns               36  text_len                      40  source_len
+//! 44  zero, 4 bytes      48  checksum, 8 bytes             56  source
+//! then, without gaps:
+//! v4_index   65,537 x u32       ranges that start below each /16, and all of them
+//! v4_starts  ranges_v4 x u16    lower half of the first address
+//! v4_owners  ranges_v4 x u24    place in the owners
+//! v6_starts  ranges_v6 x u64    upper 64 bits of the first address
+//! v6_owners  ranges_v6 x u24
+//! owners     owners x 8 bytes   ASN u32, country 2 letters or zeros, class (bit 7: hyperscaler), zero
+//! name_asns  asns x u32
+//! name_ends  asns x u32         where each name ends in the text
+//! text       text_len bytes     names of autonomous systems, UTF-8
 //! ```
 //!
-//! Numbers are little-endian, four bytes unless said otherwise. The checksum is FNV-1a (64 bit)
-//! over the whole file with its own eight bytes left out; it finds damage, not forgery.
+//! Numbers are little-endian and nothing is aligned. A range ends where the next begins, the first
+//! begins at zero, and addresses nobody announces are ranges without ASN and country. The checksum
+//! finds damage, not forgery: FNV-1a (64 bit) over words of eight bytes of the whole file, its own
+//! word left out and the last word filled up with zeros.
 //!
-//! The body of an address table (`A`), planes one after the other:
-//!
-//! ```text
-//! countries x 2 bytes
-//! asns      x LEB128 difference to the one before   |  asns x class byte (bit 7: hyperscaler)
-//! owners    x LEB128 difference of the ASN's place (0 = no ASN, else index + 1)
-//! owners    x country byte (0 = none, else index + 1)
-//! ranges_v4 x LEB128 difference of starts           |  3 planes of owner index, low byte first
-//! ranges_v6 x the same over the upper 64 bits       |  3 planes of owner index
-//! ```
-//!
-//! The body of a name table (`N`): asns x LEB128 difference, then asns x UTF-8 name and newline.
+//! Nothing is compressed, so opening costs nothing and only the pages that are looked at are read.
+//! It makes the file three to four times as large as a packed one.
 
 use std::fmt;
+use std::ops::Range;
 
-/// First bytes of every packed table.
+use crate::day::Day;
+
+/// First bytes of every table.
 pub const MAGIC: [u8; 4] = *b"FXTB";
 /// Version of the layout this crate reads and writes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Bytes before the source line.
 pub const HEADER_LEN: usize = 56;
-/// Largest unpacked body; the present one is 5 MB.
-pub const BODY_LEN_MAX: u32 = 32 << 20;
 /// Longest source line, in bytes.
-pub const SOURCE_LEN_MAX: u32 = 256;
+pub const SOURCE_LEN_MAX: u32 = 512;
+/// Most different owners: three bytes tell them apart.
+pub const OWNERS_MAX: u32 = 1 << 24;
 /// Bit of a class byte that marks a hyperscaler.
 pub const HYPERSCALER_BIT: u8 = 0x80;
+/// Entries of the IPv4 index: the upper halves of an address, and one for the end.
+pub(crate) const INDEX_LEN: usize = (1 << 16) + 1;
 
 const CHECKSUM_AT: usize = 48;
 
-/// What a packed file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// Address ranges to owners.
-    Addresses = b'A',
-    /// Autonomous system numbers to names.
-    Names = b'N',
-}
-
-/// The counts and origin of a packed table.
+/// The counts and origin of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the file holds.
-    pub kind: Kind,
-    /// Day of the data, `YYYY-MM-DD`.
-    pub date: Box<str>,
-    /// Where the data comes from, at most [`SOURCE_LEN_MAX`] bytes.
+    /// Day of the data, `YYYY-MM-DD`, where it is known.
+    pub date: Option<Box<str>>,
+    /// Where the data comes from, at most [`SOURCE_LEN_MAX`] bytes without control characters.
     pub source: Box<str>,
     /// IPv4 ranges, gaps included.
     pub ranges_v4: u32,
     /// IPv6 ranges, gaps included.
     pub ranges_v6: u32,
-    /// Different pairs of ASN and country.
+    /// Different owners.
     pub owners: u32,
-    /// Autonomous systems.
+    /// Autonomous systems with a name.
     pub asns: u32,
-    /// Countries.
-    pub countries: u32,
-    /// Bytes of the body before compression.
-    pub body_len: u32,
+    /// Bytes of all names.
+    pub text_len: u32,
 }
 
-/// Why a packed table was refused.
+/// Why a table was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableError {
-    /// Shorter than its header says, with the bytes got and expected.
-    Short {
+    /// Shorter or longer than its header says.
+    Length {
         /// Bytes there are.
         got: usize,
-        /// Bytes there must be at least.
-        expected: usize,
+        /// Bytes there must be.
+        expected: u64,
     },
     /// The first bytes are not [`MAGIC`].
     NotATable,
     /// A layout this crate does not know.
     Version {
         /// Version found.
-        got: u8,
-    },
-    /// A table of names where one of addresses was expected, or the other way round.
-    Kind {
-        /// Kind byte found.
         got: u8,
     },
     /// The bytes are not those that were written.
@@ -103,9 +91,7 @@ pub enum TableError {
         /// Name of the field.
         field: &'static str,
     },
-    /// The compressed body does not unpack to the promised length.
-    Body,
-    /// A part of the body breaks a rule of the layout.
+    /// A part breaks a rule of the layout.
     Part {
         /// Name of the part.
         part: &'static str,
@@ -114,40 +100,38 @@ pub enum TableError {
 
 impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("address table: ")?;
         match *self {
-            Self::Short { got, expected } => {
-                write!(f, "packed table: got {got} bytes, expected at least {expected}")?;
+            Self::Length { got, expected } => {
+                write!(f, "got {got} bytes, expected {expected}: it is cut off or damaged")?;
             }
-            Self::NotATable => f.write_str("packed table: expected it to begin with 'FXTB'")?,
-            Self::Version { got } => {
-                write!(f, "packed table: got version {got}, expected {VERSION}")?
-            }
-            Self::Kind { got } => {
-                write!(f, "packed table: got kind {got:#04x}, expected the other one")?
-            }
-            Self::Checksum => f.write_str("packed table: checksum differs, the file is damaged")?,
+            Self::NotATable => f.write_str("expected it to begin with 'FXTB'")?,
+            Self::Version { got } => write!(f, "got version {got}, expected {VERSION}")?,
+            Self::Checksum => f.write_str("got another checksum than expected: it is damaged")?,
             Self::Header { field } => {
-                write!(f, "packed table: header field '{field}' is out of range")?
+                write!(f, "got a header field '{field}' outside its limits")?;
             }
-            Self::Body => {
-                f.write_str("packed table: body does not unpack to the promised length")?
-            }
-            Self::Part { part } => write!(f, "packed table: part '{part}' breaks the layout")?,
+            Self::Part { part } => write!(f, "got a part '{part}' that breaks the layout")?,
         }
-        f.write_str("; regenerate it with `make intel-table`")
+        f.write_str("; copy it again, or make it anew with `fluxtap intel build`")
     }
 }
 
 impl std::error::Error for TableError {}
 
 impl Header {
-    /// Reads and checks the header; returns it with the compressed body.
+    /// Reads and checks the header, and the length of the whole against it.
     ///
     /// # Errors
-    /// Every reason of [`TableError`] but `Body` and `Part`.
-    pub fn parse(bytes: &[u8], kind: Kind) -> Result<(Self, &[u8]), TableError> {
+    /// Every reason of [`TableError`] but `Checksum` and `Part`.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, Sections), TableError> {
         let Some(fixed) = bytes.first_chunk::<HEADER_LEN>() else {
-            return Err(TableError::Short { got: bytes.len(), expected: HEADER_LEN });
+            let is_start = bytes.starts_with(&MAGIC);
+            let (got, expected) = (bytes.len(), HEADER_LEN as u64);
+            return Err(match is_start {
+                true => TableError::Length { got, expected },
+                false => TableError::NotATable,
+            });
         };
         if fixed[..4] != MAGIC {
             return Err(TableError::NotATable);
@@ -155,128 +139,156 @@ impl Header {
         if fixed[4] != VERSION {
             return Err(TableError::Version { got: fixed[4] });
         }
-        if fixed[5] != kind as u8 {
-            return Err(TableError::Kind { got: fixed[5] });
-        }
-        let written = u64::from_le_bytes(array(fixed, CHECKSUM_AT));
-        if checksum(bytes) != written {
-            return Err(TableError::Checksum);
-        }
-        let number = |at| u32::from_le_bytes(array(fixed, at));
-        let source_len = number(44);
+        let number = |at: usize| {
+            u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
+        let source_len = number(40);
         if source_len > SOURCE_LEN_MAX {
             return Err(TableError::Header { field: "source_len" });
         }
-        let rest = &bytes[HEADER_LEN..];
-        let Some((source, frame)) = rest.split_at_checked(source_len as usize) else {
-            let expected = HEADER_LEN + source_len as usize;
-            return Err(TableError::Short { got: bytes.len(), expected });
-        };
+        let source_end = HEADER_LEN + source_len as usize;
+        let source = bytes
+            .get(HEADER_LEN..source_end)
+            .ok_or(TableError::Length { got: bytes.len(), expected: source_end as u64 })?;
         let header = Self {
-            kind,
-            date: text(&fixed[8..18], "date")?,
+            date: if fixed[8..18] == [0; 10] { None } else { Some(text(&fixed[8..18], "date")?) },
             source: text(source, "source")?,
             ranges_v4: number(20),
             ranges_v6: number(24),
             owners: number(28),
             asns: number(32),
-            countries: number(36),
-            body_len: number(40),
+            text_len: number(36),
         };
         header.check()?;
-        Ok((header, frame))
+        let sections = header.sections(source_end);
+        let expected = sections.text.end;
+        let got = bytes.len();
+        match usize::try_from(expected) {
+            Ok(len) if len == got => Ok((header, sections.narrowed())),
+            _ => Err(TableError::Length { got, expected }),
+        }
     }
 
-    /// The whole file: header, source line, compressed body.
-    ///
-    /// # Errors
-    /// [`TableError::Header`] when a field is outside its limits.
-    pub fn write(&self, frame: &[u8]) -> Result<Vec<u8>, TableError> {
+    /// The header's bytes with the source line, the checksum still zero.
+    pub(crate) fn write(&self) -> Result<Vec<u8>, TableError> {
         self.check()?;
-        let source_len = u32::try_from(self.source.len())
-            .map_err(|_| TableError::Header { field: "source_len" })?;
-        let mut out = Vec::with_capacity(HEADER_LEN + self.source.len() + frame.len());
+        let mut out = Vec::with_capacity(HEADER_LEN + self.source.len());
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[VERSION, self.kind as u8, 0, 0]);
-        out.extend_from_slice(self.date.as_bytes());
+        out.extend_from_slice(&[VERSION, 0, 0, 0]);
+        out.extend_from_slice(self.date.as_deref().map_or(&[0; 10], str::as_bytes));
         out.extend_from_slice(&[0, 0]);
-        for number in [
-            self.ranges_v4,
-            self.ranges_v6,
-            self.owners,
-            self.asns,
-            self.countries,
-            self.body_len,
-            source_len,
-        ] {
+        let source_len = u32::try_from(self.source.len()).unwrap_or(u32::MAX);
+        for number in
+            [self.ranges_v4, self.ranges_v6, self.owners, self.asns, self.text_len, source_len, 0]
+        {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&[0; 8]);
         out.extend_from_slice(self.source.as_bytes());
-        out.extend_from_slice(frame);
-        let sum = checksum(&out);
-        out[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&sum.to_le_bytes());
         Ok(out)
     }
 
-    /// Counts against the length of the body, so that they bound what is allocated.
     fn check(&self) -> Result<(), TableError> {
         let wrong = |field| Err(TableError::Header { field });
-        if self.body_len > BODY_LEN_MAX {
-            return wrong("body_len");
+        if self.ranges_v4 == 0 {
+            return wrong("ranges_v4");
         }
-        for (count, field) in [
-            (self.ranges_v4, "ranges_v4"),
-            (self.ranges_v6, "ranges_v6"),
-            (self.owners, "owners"),
-            (self.asns, "asns"),
-        ] {
-            if count > self.body_len {
-                return wrong(field);
-            }
+        if self.ranges_v6 == 0 {
+            return wrong("ranges_v6");
         }
-        // One byte holds a country, three an owner.
-        if self.countries > 255 {
-            return wrong("countries");
-        }
-        if self.owners > 1 << 24 {
+        if self.owners > OWNERS_MAX {
             return wrong("owners");
         }
-        if self.source.len() > SOURCE_LEN_MAX as usize {
-            return wrong("source_len");
+        if self.source.len() > SOURCE_LEN_MAX as usize || self.source.chars().any(char::is_control)
+        {
+            return wrong("source");
         }
-        let date = self.date.as_bytes();
-        let is_date = date.len() == 10
-            && date.iter().enumerate().all(|(place, byte)| match place {
-                4 | 7 => *byte == b'-',
-                _ => byte.is_ascii_digit(),
-            });
-        if is_date { Ok(()) } else { wrong("date") }
+        if self.date.as_deref().is_some_and(|date| Day::parse(date).is_none()) {
+            return wrong("date");
+        }
+        Ok(())
+    }
+
+    /// Where the parts lie in a file whose source line ends at `at`.
+    fn sections(&self, at: usize) -> Sections<u64> {
+        let mut at = at as u64;
+        let mut take = |count: u32, size: u64| {
+            let from = at;
+            // Far from overflow: counts have 32 bits and entries at most eight bytes.
+            at += u64::from(count) * size;
+            from..at
+        };
+        Sections {
+            v4_index: take(INDEX_LEN as u32, 4),
+            v4_starts: take(self.ranges_v4, 2),
+            v4_owners: take(self.ranges_v4, 3),
+            v6_starts: take(self.ranges_v6, 8),
+            v6_owners: take(self.ranges_v6, 3),
+            owners: take(self.owners, 8),
+            name_asns: take(self.asns, 4),
+            name_ends: take(self.asns, 4),
+            text: take(self.text_len, 1),
+        }
     }
 }
 
-/// FNV-1a, 64 bit, over a file with the bytes of its checksum left out.
-///
-/// Each step is a bijection of the state, so any change of a single byte is found.
+/// Where each part lies in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Sections<T = usize> {
+    pub(crate) v4_index: Range<T>,
+    pub(crate) v4_starts: Range<T>,
+    pub(crate) v4_owners: Range<T>,
+    pub(crate) v6_starts: Range<T>,
+    pub(crate) v6_owners: Range<T>,
+    pub(crate) owners: Range<T>,
+    pub(crate) name_asns: Range<T>,
+    pub(crate) name_ends: Range<T>,
+    pub(crate) text: Range<T>,
+}
+
+impl Sections<u64> {
+    /// The same places as indices, once the whole is known to be in memory.
+    fn narrowed(self) -> Sections {
+        let narrow = |range: Range<u64>| range.start as usize..range.end as usize;
+        Sections {
+            v4_index: narrow(self.v4_index),
+            v4_starts: narrow(self.v4_starts),
+            v4_owners: narrow(self.v4_owners),
+            v6_starts: narrow(self.v6_starts),
+            v6_owners: narrow(self.v6_owners),
+            owners: narrow(self.owners),
+            name_asns: narrow(self.name_asns),
+            name_ends: narrow(self.name_ends),
+            text: narrow(self.text),
+        }
+    }
+}
+
+/// Writes the checksum into a file that is complete otherwise.
+pub(crate) fn seal(file: &mut [u8]) {
+    let sum = checksum(file);
+    file[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Whether the bytes are those that were sealed.
+pub(crate) fn is_sealed(file: &[u8]) -> bool {
+    file.get(CHECKSUM_AT..HEADER_LEN) == Some(&checksum(file).to_le_bytes())
+}
+
+/// Each step is a bijection of the state, so any change within one word is found.
 fn checksum(file: &[u8]) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-    for part in [&file[..CHECKSUM_AT], &file[HEADER_LEN..]] {
-        for &byte in part {
-            sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let (words, rest) = file.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    for (place, word) in words.iter().chain([&last]).enumerate() {
+        if place != CHECKSUM_AT / 8 {
+            sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     }
     sum
 }
 
-fn array<const N: usize>(fixed: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
-    let mut out = [0; N];
-    out.copy_from_slice(&fixed[at..at + N]);
-    out
-}
-
 fn text(bytes: &[u8], field: &'static str) -> Result<Box<str>, TableError> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => Ok(text.into()),
-        _ => Err(TableError::Header { field }),
-    }
+    std::str::from_utf8(bytes).map(Into::into).map_err(|_| TableError::Header { field })
 }

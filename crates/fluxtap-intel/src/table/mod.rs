@@ -1,278 +1,361 @@
-//! Address to owner: the packed table unpacked into sorted arrays.
+//! Address to owner, and autonomous system to name: sorted arrays, searched where they lie.
 //!
-//! A range ends where the next begins; addresses nobody announces are ranges of
-//! [`Owner::UNKNOWN`]. For IPv4 an index on the upper 16 bits leaves a search among the few
-//! ranges of one /16; IPv6 keeps the upper 64 bits and searches all ranges.
+//! For IPv4 an index on the upper 16 bits leaves a search among the few ranges of one /16; IPv6
+//! keeps the upper 64 bits and searches all ranges. The layout is in [`mod@format`].
 
 pub mod format;
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
-use format::{HYPERSCALER_BIT, Header, Kind, TableError};
+use format::{HYPERSCALER_BIT, Header, INDEX_LEN, Sections, TableError};
 
+use crate::day::Day;
 use crate::owner::{AddressClass, Country, Owner};
 
-/// Upper halves of an IPv4 address, and one for the end.
-const INDEX_LEN: usize = (1 << 16) + 1;
-
-/// Ranges to owners, in memory.
+/// Ranges to owners and numbers to names.
 pub struct Table {
+    bytes: Cow<'static, [u8]>,
     header: Header,
-    owners: Box<[Owner]>,
-    v4: Ranges<u32>,
-    /// First range that starts at or after each /16; what starts before is the range that is on.
-    v4_index: Box<[u32]>,
-    v6: Ranges<u64>,
+    at: Sections,
 }
 
-struct Ranges<K> {
-    starts: Box<[K]>,
-    owners: Box<[u32]>,
+/// What a table is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// Day of the data.
+    pub date: Option<Day>,
+    /// Where the data comes from, in one line of at most [`format::SOURCE_LEN_MAX`] bytes.
+    pub source: &'a str,
+    /// First address of each IPv4 range with its owner, rising from 0.
+    pub v4: &'a [(u32, Owner)],
+    /// Upper 64 bits of the first address of each IPv6 range with its owner, rising from 0.
+    pub v6: &'a [(u64, Owner)],
+    /// Names of autonomous systems, without control characters.
+    pub names: &'a BTreeMap<u32, String>,
 }
 
 impl Table {
-    /// Unpacks a table and checks every rule of its layout ([`mod@format`]).
+    /// Opens a table that is compiled in. Nothing but its header is checked: tests did the rest.
+    pub(crate) fn embedded(bytes: &'static [u8]) -> Result<Self, TableError> {
+        let (header, at) = Header::parse(bytes)?;
+        Ok(Self { bytes: Cow::Borrowed(bytes), header, at })
+    }
+
+    /// Opens a table and checks every rule of its layout.
     ///
     /// # Errors
-    /// The first reason found to refuse it; memory is bounded by [`format::BODY_LEN_MAX`] before
-    /// anything is allocated.
-    pub fn decode(bytes: &[u8]) -> Result<Self, TableError> {
-        let (header, body) = unpack(bytes, Kind::Addresses)?;
-        let mut body = Body { rest: &body };
-        let countries = body.countries(header.countries)?;
-        let asns = body.asns(header.asns)?;
-        let classes = body.classes(header.asns)?;
-        let owners = body.owners(header.owners, &asns, &classes, &countries)?;
-        let starts = body.rising("v4 starts", header.ranges_v4)?;
-        let starts = starts
-            .iter()
-            .map(|&start| u32::try_from(start))
-            .collect::<Result<Box<[u32]>, _>>()
-            .map_err(|_| TableError::Part { part: "v4 starts" })?;
-        let v4 = Ranges { starts, owners: body.owner_indices(header.ranges_v4, header.owners)? };
-        let starts = body.rising("v6 starts", header.ranges_v6)?.into();
-        let v6 = Ranges { starts, owners: body.owner_indices(header.ranges_v6, header.owners)? };
-        body.finish()?;
-        // The look-ups rely on a range that begins at zero.
-        if v4.starts.first() != Some(&0) || v6.starts.first() != Some(&0) {
-            return Err(TableError::Part { part: "first range" });
+    /// The first reason found to refuse it.
+    pub fn open(bytes: Vec<u8>) -> Result<Self, TableError> {
+        let (header, at) = Header::parse(&bytes)?;
+        if !format::is_sealed(&bytes) {
+            return Err(TableError::Checksum);
         }
-        let v4_index = index(&v4.starts);
-        Ok(Self { header, owners, v4, v4_index, v6 })
+        let table = Self { bytes: Cow::Owned(bytes), header, at };
+        table.check_ranges()?;
+        table.check_owners()?;
+        table.check_names()?;
+        Ok(table)
+    }
+
+    /// Makes a table; the same parts give the same bytes.
+    ///
+    /// # Errors
+    /// What [`Table::open`] would say of the result, and [`TableError::Header`] for more than
+    /// [`format::OWNERS_MAX`] different owners.
+    pub fn build(parts: &Parts<'_>) -> Result<Self, TableError> {
+        let all = parts.v4.iter().map(|(_, owner)| owner);
+        let owners: BTreeSet<Owner> =
+            all.chain(parts.v6.iter().map(|(_, owner)| owner)).copied().collect();
+        let owners: Vec<Owner> = owners.into_iter().collect();
+        let text_len: usize = parts.names.values().map(String::len).sum();
+        let header = Header {
+            date: parts.date.map(|day| day.to_string().into()),
+            source: parts.source.into(),
+            ranges_v4: count(parts.v4.len(), "ranges_v4")?,
+            ranges_v6: count(parts.v6.len(), "ranges_v6")?,
+            owners: count(owners.len(), "owners")?,
+            asns: count(parts.names.len(), "asns")?,
+            text_len: count(text_len, "text_len")?,
+        };
+        let mut out = header.write()?;
+        put_index(&mut out, parts.v4);
+        for (first, _) in parts.v4 {
+            out.extend_from_slice(&(*first as u16).to_le_bytes());
+        }
+        put_places(&mut out, parts.v4.iter().map(|(_, owner)| owner), &owners);
+        for (first, _) in parts.v6 {
+            out.extend_from_slice(&first.to_le_bytes());
+        }
+        put_places(&mut out, parts.v6.iter().map(|(_, owner)| owner), &owners);
+        for owner in &owners {
+            let bit = if owner.hyperscaler { HYPERSCALER_BIT } else { 0 };
+            let [c0, c1] = owner.country.to_bytes();
+            out.extend_from_slice(&owner.asn.to_le_bytes());
+            out.extend_from_slice(&[c0, c1, owner.class as u8 | bit, 0]);
+        }
+        for asn in parts.names.keys() {
+            out.extend_from_slice(&asn.to_le_bytes());
+        }
+        let mut end = 0_u32;
+        for name in parts.names.values() {
+            // The sum of all lengths fits, see above.
+            end += name.len() as u32;
+            out.extend_from_slice(&end.to_le_bytes());
+        }
+        for name in parts.names.values() {
+            out.extend_from_slice(name.as_bytes());
+        }
+        format::seal(&mut out);
+        Self::open(out)
     }
 
     /// Who announces the address; [`Owner::UNKNOWN`] when nobody does.
     ///
     /// IPv6 is told apart down to /64. An IPv4-mapped address is looked up as it stands.
     pub fn owner(&self, ip: IpAddr) -> Owner {
-        let owner = match ip {
+        match ip {
+            IpAddr::V4(ip) => self.owner_of(&self.at.v4_owners, self.place_v4(ip.to_bits())),
+            IpAddr::V6(ip) => {
+                self.owner_of(&self.at.v6_owners, self.place_v6((ip.to_bits() >> 64) as u64))
+            }
+        }
+    }
+
+    /// First and last address of the range that holds the address.
+    pub fn range(&self, ip: IpAddr) -> (IpAddr, IpAddr) {
+        match ip {
             IpAddr::V4(ip) => {
-                let key = ip.to_bits();
-                let half = (key >> 16) as usize;
-                let from = self.v4_index[half] as usize;
-                let to = self.v4_index[half + 1] as usize;
-                let within = self.v4.starts[from..to].partition_point(|&start| start <= key);
-                self.v4.owners[from + within - 1]
+                let place = self.place_v4(ip.to_bits());
+                let first = self.first_v4(place);
+                let last = (place + 1 < self.header.ranges_v4 as usize)
+                    .then(|| self.first_v4(place + 1) - 1)
+                    .unwrap_or(u32::MAX);
+                (Ipv4Addr::from_bits(first).into(), Ipv4Addr::from_bits(last).into())
             }
             IpAddr::V6(ip) => {
-                let key = (ip.to_bits() >> 64) as u64;
-                self.v6.owners[self.v6.starts.partition_point(|&start| start <= key) - 1]
+                let place = self.place_v6((ip.to_bits() >> 64) as u64);
+                let starts = self.entries::<8>(&self.at.v6_starts);
+                let first = u64::from_le_bytes(starts[place]);
+                let last =
+                    starts.get(place + 1).map_or(u64::MAX, |next| u64::from_le_bytes(*next) - 1);
+                let (first, last) = (u128::from(first) << 64, u128::from(last) << 64);
+                let last = last | u128::from(u64::MAX);
+                (Ipv6Addr::from_bits(first).into(), Ipv6Addr::from_bits(last).into())
             }
-        };
-        self.owners[owner as usize]
+        }
+    }
+
+    /// The name of an autonomous system.
+    pub fn name(&self, asn: u32) -> Option<&str> {
+        let asns = self.entries::<4>(&self.at.name_asns);
+        let place = asns.binary_search_by_key(&asn, |entry| u32::from_le_bytes(*entry)).ok()?;
+        self.name_at(place)
+    }
+
+    /// First addresses of all IPv4 ranges with their owners, rising.
+    pub fn ranges_v4(&self) -> impl Iterator<Item = (u32, Owner)> {
+        let index = self.entries::<4>(&self.at.v4_index);
+        let starts = self.entries::<2>(&self.at.v4_starts);
+        (0..INDEX_LEN - 1).flat_map(move |half| {
+            let end = |half: usize| u32::from_le_bytes(index[half]) as usize;
+            (end(half)..end(half + 1)).map(move |place| {
+                let low = u32::from(u16::from_le_bytes(starts[place]));
+                ((half as u32) << 16 | low, self.owner_of(&self.at.v4_owners, place))
+            })
+        })
+    }
+
+    /// Upper halves of the first addresses of all IPv6 ranges with their owners, rising.
+    pub fn ranges_v6(&self) -> impl Iterator<Item = (u64, Owner)> {
+        let starts = self.entries::<8>(&self.at.v6_starts).iter().enumerate();
+        starts.map(|(place, first)| {
+            (u64::from_le_bytes(*first), self.owner_of(&self.at.v6_owners, place))
+        })
+    }
+
+    /// All autonomous systems that have a name, rising.
+    pub fn names(&self) -> impl Iterator<Item = (u32, &str)> {
+        let asns = self.entries::<4>(&self.at.name_asns).iter().enumerate();
+        asns.filter_map(|(place, asn)| Some((u32::from_le_bytes(*asn), self.name_at(place)?)))
     }
 
     /// Counts and origin of the data.
     pub fn header(&self) -> &Header {
         &self.header
     }
-}
 
-/// Names of autonomous systems, in memory.
-pub struct Names {
-    asns: Box<[u32]>,
-    /// Where each name ends in `text`; the newline is not kept.
-    ends: Box<[u32]>,
-    text: Box<str>,
-}
+    /// The table as it is written to a file.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 
-impl Names {
-    /// Unpacks a table of names and checks every rule of its layout.
-    ///
-    /// # Errors
-    /// As for [`Table::decode`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, TableError> {
-        const WRONG: TableError = TableError::Part { part: "names" };
-        let (header, body) = unpack(bytes, Kind::Names)?;
-        let mut body = Body { rest: &body };
-        let asns = body.asns(header.asns)?;
-        let lines = std::str::from_utf8(body.rest).map_err(|_| WRONG)?;
-        let mut text = String::with_capacity(lines.len());
-        let mut ends = Vec::with_capacity(asns.len());
-        for line in lines.split_terminator('\n') {
-            if line.chars().any(char::is_control) {
-                return Err(WRONG);
-            }
-            text.push_str(line);
-            ends.push(u32::try_from(text.len()).map_err(|_| WRONG)?);
+    /// Whether this is the table that is compiled in.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.bytes, Cow::Borrowed(_))
+    }
+
+    fn entries<const N: usize>(&self, section: &Range<usize>) -> &[[u8; N]] {
+        self.bytes[section.clone()].as_chunks().0
+    }
+
+    /// The last IPv4 range that begins at the address or before it.
+    fn place_v4(&self, key: u32) -> usize {
+        let bytes = &*self.bytes;
+        let [a, b, c, d, e, f, g, h] =
+            read(bytes, self.at.v4_index.start + 4 * (key >> 16) as usize);
+        let from = u32::from_le_bytes([a, b, c, d]) as usize;
+        let to = u32::from_le_bytes([e, f, g, h]) as usize;
+        let starts = self.at.v4_starts.start;
+        let starts = bytes[starts + 2 * from..starts + 2 * to].as_chunks::<2>().0;
+        // The first range of all begins at zero, so there is one before any address.
+        from + starts.partition_point(|start| u16::from_le_bytes(*start) <= key as u16) - 1
+    }
+
+    fn place_v6(&self, key: u64) -> usize {
+        let starts = self.entries::<8>(&self.at.v6_starts);
+        starts.partition_point(|start| u64::from_le_bytes(*start) <= key) - 1
+    }
+
+    fn first_v4(&self, place: usize) -> u32 {
+        let index = self.entries::<4>(&self.at.v4_index);
+        let half = index.partition_point(|below| u32::from_le_bytes(*below) as usize <= place) - 1;
+        let low = u16::from_le_bytes(self.entries::<2>(&self.at.v4_starts)[place]);
+        (half as u32) << 16 | u32::from(low)
+    }
+
+    fn owner_of(&self, places: &Range<usize>, range: usize) -> Owner {
+        let bytes = &*self.bytes;
+        let [low, middle, high] = read(bytes, places.start + 3 * range);
+        let place = u32::from_le_bytes([low, middle, high, 0]) as usize;
+        let [a, b, c, d, c0, c1, class, _] = read(bytes, self.at.owners.start + 8 * place);
+        Owner {
+            asn: u32::from_le_bytes([a, b, c, d]),
+            country: Country::from_bytes([c0, c1]),
+            class: AddressClass::from_number(class & !HYPERSCALER_BIT).unwrap_or_default(),
+            hyperscaler: class & HYPERSCALER_BIT != 0,
         }
-        let is_whole = lines.is_empty() || lines.ends_with('\n');
-        if ends.len() != asns.len() || !is_whole {
+    }
+
+    fn name_at(&self, place: usize) -> Option<&str> {
+        let ends = self.entries::<4>(&self.at.name_ends);
+        let end = |place: usize| u32::from_le_bytes(ends[place]) as usize;
+        let start = place.checked_sub(1).map_or(0, end);
+        std::str::from_utf8(self.bytes[self.at.text.clone()].get(start..end(place))?).ok()
+    }
+
+    fn check_ranges(&self) -> Result<(), TableError> {
+        let wrong = |part| Err(TableError::Part { part });
+        let index = self.entries::<4>(&self.at.v4_index);
+        let starts = self.entries::<2>(&self.at.v4_starts);
+        let mut from = 0;
+        // The first entry says how many ranges lie below 0.0.0.0.
+        for (place, end) in index.iter().map(|end| u32::from_le_bytes(*end) as usize).enumerate() {
+            let is_first_right = place > 0 || end == 0;
+            let Some(within) = starts.get(from..end).filter(|_| is_first_right) else {
+                return wrong("v4_index");
+            };
+            if !within.is_sorted_by_key(|start| u16::from_le_bytes(*start)) || has_twins(within) {
+                return wrong("v4_starts");
+            }
+            from = end;
+        }
+        if from != starts.len() {
+            return wrong("v4_index");
+        }
+        if u32::from_le_bytes(index[1]) == 0 || starts.first() != Some(&[0; 2]) {
+            return wrong("v4_starts");
+        }
+        let starts = self.entries::<8>(&self.at.v6_starts);
+        let is_rising = starts.is_sorted_by_key(|start| u64::from_le_bytes(*start));
+        if !is_rising || has_twins(starts) || starts.first() != Some(&[0; 8]) {
+            return wrong("v6_starts");
+        }
+        Ok(())
+    }
+
+    fn check_owners(&self) -> Result<(), TableError> {
+        for (part, section) in
+            [("v4_owners", &self.at.v4_owners), ("v6_owners", &self.at.v6_owners)]
+        {
+            let mut places = self.entries::<3>(section).iter();
+            if places.any(|&[a, b, c]| u32::from_le_bytes([a, b, c, 0]) >= self.header.owners) {
+                return Err(TableError::Part { part });
+            }
+        }
+        let is_right = |&[.., c0, c1, class, zero]: &[u8; 8]| {
+            let is_country = [c0, c1] == [0; 2] || Country::from_code([c0, c1]).is_some();
+            let class = AddressClass::from_number(class & !HYPERSCALER_BIT);
+            is_country && class.is_some() && zero == 0
+        };
+        let all_right = self.entries::<8>(&self.at.owners).iter().all(is_right);
+        if all_right { Ok(()) } else { Err(TableError::Part { part: "owners" }) }
+    }
+
+    fn check_names(&self) -> Result<(), TableError> {
+        const WRONG: TableError = TableError::Part { part: "names" };
+        let asns = self.entries::<4>(&self.at.name_asns);
+        if !asns.is_sorted_by_key(|asn| u32::from_le_bytes(*asn)) || has_twins(asns) {
             return Err(WRONG);
         }
-        Ok(Self { asns, ends: ends.into(), text: text.into() })
-    }
-
-    /// The name of an autonomous system.
-    pub fn get(&self, asn: u32) -> Option<&str> {
-        let place = self.asns.binary_search(&asn).ok()?;
-        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]) as usize;
-        self.text.get(start..self.ends[place] as usize)
-    }
-}
-
-fn unpack(bytes: &[u8], kind: Kind) -> Result<(Header, Vec<u8>), TableError> {
-    let (header, frame) = Header::parse(bytes, kind)?;
-    let body_len = header.body_len as usize;
-    let body = zstd::bulk::decompress(frame, body_len).map_err(|_| TableError::Body)?;
-    if body.len() == body_len { Ok((header, body)) } else { Err(TableError::Body) }
-}
-
-fn index(starts: &[u32]) -> Box<[u32]> {
-    let mut index = vec![0_u32; INDEX_LEN];
-    for &start in starts {
-        // A start on the border of a /16 belongs to it: it is counted from the next one on,
-        // and so is every other start of that /16.
-        index[(start >> 16) as usize + 1] += 1;
-    }
-    for half in 1..INDEX_LEN {
-        index[half] += index[half - 1];
-    }
-    index.into()
-}
-
-/// What is left of an unpacked body.
-struct Body<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Body<'a> {
-    fn take(&mut self, part: &'static str, len: usize) -> Result<&'a [u8], TableError> {
-        let Some((taken, rest)) = self.rest.split_at_checked(len) else {
-            return Err(TableError::Part { part });
-        };
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn number(&mut self, part: &'static str) -> Result<u64, TableError> {
-        let mut value = 0_u64;
-        // Ten groups of seven bits hold 64 bits; a longer number is no number.
-        for (place, &byte) in self.rest.iter().take(10).enumerate() {
-            let bits = u64::from(byte & 0x7f);
-            let shift = 7 * place;
-            if bits << shift >> shift != bits {
-                break;
+        let text = std::str::from_utf8(&self.bytes[self.at.text.clone()]).map_err(|_| WRONG)?;
+        let mut from = 0;
+        for end in self.entries::<4>(&self.at.name_ends) {
+            let end = u32::from_le_bytes(*end) as usize;
+            let name = text.get(from..end).ok_or(WRONG)?;
+            if name.chars().any(char::is_control) {
+                return Err(WRONG);
             }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                self.rest = &self.rest[place + 1..];
-                return Ok(value);
-            }
+            from = end;
         }
-        Err(TableError::Part { part })
-    }
-
-    /// Strictly rising numbers, stored as differences; only the first may be zero.
-    fn rising(&mut self, part: &'static str, count: u32) -> Result<Vec<u64>, TableError> {
-        let mut numbers = Vec::with_capacity(count as usize);
-        let mut last = 0_u64;
-        for place in 0..count {
-            let step = self.number(part)?;
-            let Some(next) = last.checked_add(step).filter(|_| step > 0 || place == 0) else {
-                return Err(TableError::Part { part });
-            };
-            numbers.push(next);
-            last = next;
-        }
-        Ok(numbers)
-    }
-
-    fn countries(&mut self, count: u32) -> Result<Vec<Country>, TableError> {
-        const PART: &str = "countries";
-        let mut countries = vec![Country::UNKNOWN];
-        for code in self.take(PART, count as usize * 2)?.chunks_exact(2) {
-            let country = Country::from_code([code[0], code[1]]);
-            countries.push(country.ok_or(TableError::Part { part: PART })?);
-        }
-        Ok(countries)
-    }
-
-    fn asns(&mut self, count: u32) -> Result<Box<[u32]>, TableError> {
-        const PART: &str = "asns";
-        let wide = self.rising(PART, count)?;
-        let asns: Result<Box<[u32]>, _> = wide.iter().map(|&asn| u32::try_from(asn)).collect();
-        asns.map_err(|_| TableError::Part { part: PART })
-    }
-
-    fn classes(&mut self, count: u32) -> Result<Vec<(AddressClass, bool)>, TableError> {
-        const PART: &str = "classes";
-        let bytes = self.take(PART, count as usize)?;
-        let classes = bytes.iter().map(|&byte| {
-            let class = AddressClass::from_number(byte & !HYPERSCALER_BIT)?;
-            Some((class, byte & HYPERSCALER_BIT != 0))
-        });
-        classes.collect::<Option<_>>().ok_or(TableError::Part { part: PART })
-    }
-
-    fn owners(
-        &mut self,
-        count: u32,
-        asns: &[u32],
-        classes: &[(AddressClass, bool)],
-        countries: &[Country],
-    ) -> Result<Box<[Owner]>, TableError> {
-        const WRONG: TableError = TableError::Part { part: "owners" };
-        let mut owners = Vec::with_capacity(count as usize);
-        let mut place = 0_u64;
-        for _ in 0..count {
-            place = place.checked_add(self.number("owners")?).ok_or(WRONG)?;
-            let mut owner = Owner::UNKNOWN;
-            if let Some(at) = place.checked_sub(1) {
-                let at = usize::try_from(at).map_err(|_| WRONG)?;
-                owner.asn = *asns.get(at).ok_or(WRONG)?;
-                (owner.class, owner.hyperscaler) = *classes.get(at).ok_or(WRONG)?;
-            }
-            owners.push(owner);
-        }
-        let planes = self.take("owners", count as usize)?;
-        for (owner, &country) in owners.iter_mut().zip(planes) {
-            owner.country = *countries.get(usize::from(country)).ok_or(WRONG)?;
-        }
-        Ok(owners.into())
-    }
-
-    fn owner_indices(&mut self, ranges: u32, owners: u32) -> Result<Box<[u32]>, TableError> {
-        const PART: &str = "owner planes";
-        let len = ranges as usize;
-        let (low, middle, high) =
-            (self.take(PART, len)?, self.take(PART, len)?, self.take(PART, len)?);
-        let mut indices = Vec::with_capacity(len);
-        for ((&low, &middle), &high) in low.iter().zip(middle).zip(high) {
-            let index = u32::from_le_bytes([low, middle, high, 0]);
-            if index >= owners {
-                return Err(TableError::Part { part: PART });
-            }
-            indices.push(index);
-        }
-        Ok(indices.into())
-    }
-
-    fn finish(&self) -> Result<(), TableError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(TableError::Part { part: "end of the body" })
-        }
+        if from == text.len() { Ok(()) } else { Err(WRONG) }
     }
 }
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+/// The bytes at a place that is in the file, as was checked when it was opened.
+fn read<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut entry = [0; N];
+    entry.copy_from_slice(&bytes[at..at + N]);
+    entry
+}
+
+/// Whether two neighbours are the same.
+fn has_twins<T: PartialEq>(entries: &[T]) -> bool {
+    entries.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+fn put_index(out: &mut Vec<u8>, v4: &[(u32, Owner)]) {
+    let mut below = vec![0_u32; INDEX_LEN];
+    for (first, _) in v4 {
+        below[(first >> 16) as usize + 1] += 1;
+    }
+    let mut sum = 0;
+    for count in below {
+        sum += count;
+        out.extend_from_slice(&sum.to_le_bytes());
+    }
+}
+
+fn put_places<'a>(out: &mut Vec<u8>, of: impl Iterator<Item = &'a Owner>, owners: &[Owner]) {
+    for owner in of {
+        // Every owner is in the list, and the header was refused if three bytes do not do.
+        let place = owners.binary_search(owner).unwrap_or_default() as u32;
+        out.extend_from_slice(&place.to_le_bytes()[..3]);
+    }
+}
+
+fn count(len: usize, field: &'static str) -> Result<u32, TableError> {
+    u32::try_from(len).map_err(|_| TableError::Header { field })
+}
+
+#[cfg(test)]
+mod tests;

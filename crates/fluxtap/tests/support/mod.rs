@@ -253,8 +253,15 @@ impl Running {
         }
         let status = output.status.code();
         let status = status.unwrap_or_else(|| panic!("{}: {stderr}", output.status));
-        Run { status, stdout: output.stdout, stderr }
+        Run { status, stdout: output.stdout, stderr: without_age(&stderr) }
     }
+}
+
+/// What was said but for the age of the embedded table: that warning comes with the years.
+fn without_age(stderr: &str) -> String {
+    let is_age =
+        |line: &&str| line.starts_with("fluxtap: warning: the embedded address table is of");
+    stderr.split_inclusive('\n').filter(|line| !is_age(line)).collect()
 }
 
 /// Does work that could hang, in a thread of its own.
