@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     NoInput = 66,
     /// No permission to capture.
     NoPermission = 77,
-    /// A list of the operator's has mistakes.
+    /// The configuration, or a list of the operator's, has mistakes.
     BadConfig = 78,
     /// A replay was interrupted.
     Interrupted = 130,

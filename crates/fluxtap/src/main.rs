@@ -6,12 +6,16 @@
 
 mod allow;
 mod cli;
+mod config;
 mod console;
+mod inputs;
 mod live;
 mod output;
+mod page;
 mod replay;
 mod sensor;
 mod summary;
+mod terminal;
 
 use mimalloc::MiMalloc;
 use std::process::ExitCode;
