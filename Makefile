@@ -82,7 +82,8 @@ sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim
 
 .PHONY: golden-update
 golden-update: toolchain system-libraries ## take what the program prints now as what it should print
-	FLUXTAP_UPDATE_GOLDEN=1 cargo test -p fluxtap --test golden
+	FLUXTAP_UPDATE_GOLDEN=1 cargo test -p fluxtap --test golden --test config
+	GOLDEN_UPDATE=1 cargo test -p fluxtap-config --test pages
 
 .PHONY: intel-table
 intel-table: toolchain ## fetch and pack the table of address owners anew (needs npm and the network)

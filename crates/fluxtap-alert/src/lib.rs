@@ -17,7 +17,7 @@ mod words;
 pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
 pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
-pub use text::write_text;
+pub use text::{Style, write_text};
 pub use words::rfc3339;
 
 use fluxtap_flux::{Severity, Verdict};

@@ -4,11 +4,30 @@ use crate::line::{ORG_CHARS_MAX, degraded};
 use crate::shares::judged;
 use crate::words::{self, counted, rfc3339};
 use crate::{Action, Alert, Context};
+use fluxtap_flux::Severity;
 use fluxtap_window::{AddressSeen, Evidence};
 use fluxtap_wire::shown::{columns, shown, shown_name};
 
-/// Widest line in columns.
-const COLUMNS_MAX: usize = 100;
+/// How the text is laid out, which depends on where it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Widest line in columns; at least [`Style::COLUMNS_MIN`] are taken.
+    pub columns: usize,
+    /// Whether the severity is coloured; it is a word all the same.
+    pub is_colored: bool,
+}
+
+impl Style {
+    /// Fewer columns would not hold a headline.
+    pub const COLUMNS_MIN: usize = 60;
+}
+
+impl Default for Style {
+    /// What a file gets: 100 columns, no colour.
+    fn default() -> Self {
+        Self { columns: 100, is_colored: false }
+    }
+}
 
 /// Widest name in columns.
 const NAME_COLUMNS_MAX: usize = 50;
@@ -16,14 +35,16 @@ const NAME_COLUMNS_MAX: usize = 50;
 /// Most addresses, hosts or name servers that are listed.
 const LISTED_MAX: usize = 8;
 
-/// Appends the alert to `out` as a headline and a few indented lines of at most 100 columns.
+/// Appends the alert to `out` as a headline and a few indented lines. An item that is wider than
+/// a line, as an address with a long holder can be in a narrow terminal, is not broken.
 ///
-/// Without colour codes, and with everything from outside as [`fluxtap_wire::shown`] shows it, so
+/// Everything from outside is as [`fluxtap_wire::shown`] shows it, so
 /// that no name can move the cursor or forge a line: names from the wire are printable ASCII,
 /// holders of address space keep the letters of their language.
-pub fn write_text(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
+pub fn write_text(alert: &Alert, context: &Context<'_>, style: Style, out: &mut Vec<u8>) {
     let (verdict, evidence) = (&alert.verdict, &alert.evidence);
-    let mut page = Page { out };
+    let columns = style.columns.max(Style::COLUMNS_MIN);
+    let mut page = Page { columns, is_colored: style.is_colored, out };
     page.headline(alert);
     page.prose(&finding(alert));
     page.prose(&format!(
@@ -134,16 +155,30 @@ fn time(millis: u64) -> String {
 
 /// Lines that keep their width.
 struct Page<'a> {
+    columns: usize,
+    is_colored: bool,
     out: &'a mut Vec<u8>,
 }
 
 impl Page<'_> {
     fn headline(&mut self, alert: &Alert) {
         let severity = alert.severity.as_str().to_uppercase();
-        let action = alert.action.as_str();
-        let front = format!("{} {severity} {action} ", time(alert.at.millis()));
-        let domain = shown_name(&alert.evidence.domain, COLUMNS_MAX - front.len());
-        self.line(&format!("{front}{domain}"));
+        let (time, action) = (time(alert.at.millis()), alert.action.as_str());
+        let front = format!("{time} {severity} {action} ").len();
+        let domain = shown_name(&alert.evidence.domain, self.columns.saturating_sub(front));
+        let severity = self.colored(&severity, alert.severity);
+        self.line(&format!("{time} {severity} {action} {domain}"));
+    }
+
+    /// The word in the colour of the severity: bold red, yellow, cyan.
+    fn colored(&self, word: &str, severity: Severity) -> String {
+        let code = match severity {
+            _ if !self.is_colored => return word.to_owned(),
+            Severity::High => "1;31",
+            Severity::Medium => "33",
+            Severity::Low => "36",
+        };
+        format!("\x1b[{code}m{word}\x1b[0m")
     }
 
     /// An indented sentence, broken between words.
@@ -172,7 +207,7 @@ impl Page<'_> {
             if !is_first {
                 line.push_str(between);
                 let between = columns(between);
-                if columns(line.trim_end()) + columns(item) + between > COLUMNS_MAX {
+                if columns(line.trim_end()) + columns(item) + between > self.columns {
                     self.line(line.trim_end());
                     line = String::from("    ");
                 }
@@ -201,11 +236,11 @@ mod tests {
     /// Writes the alert and checks what is promised of every text.
     fn text(alert: &Alert, context: &Context<'_>) -> String {
         let mut out = Vec::new();
-        write_text(alert, context, &mut out);
+        write_text(alert, context, Style::default(), &mut out);
         let text = String::from_utf8(out).expect("ASCII");
         assert!(text.ends_with('\n'));
         for (index, line) in text.lines().enumerate() {
-            assert!(columns(line) <= COLUMNS_MAX, "{} columns: {line}", columns(line));
+            assert!(columns(line) <= Style::default().columns, "{} columns: {line}", columns(line));
             assert_eq!(fluxtap_wire::shown::escaped(line), line);
             assert_eq!(line.starts_with("  "), index > 0, "one headline: {line}");
             assert_eq!(line.trim_end(), line);
@@ -245,6 +280,38 @@ mod tests {
   degraded: queries not paired
   alert fx-2afd9963e1ec33f7fb8a, line 3, opened 2026-11-22 12:58:00Z
 ";
+
+    #[test]
+    fn a_narrow_terminal_gets_narrow_lines() {
+        let mut alert = alert();
+        alert.evidence.domain = longest_name(b'a');
+        for (asked, columns) in [(0, 60), (60, 60), (80, 80), (140, 140)] {
+            let mut out = Vec::new();
+            let style = Style { columns: asked, is_colored: false };
+            write_text(&alert, &context(&Intel::without_table()), style, &mut out);
+            let text = String::from_utf8(out).expect("ASCII");
+            let widest = text.lines().map(str::len).max().expect("lines");
+            assert!((columns - 15..=columns).contains(&widest), "{widest} of {columns}: {text}");
+        }
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        let intel = Intel::without_table();
+        for (severity, code) in
+            [(Severity::Low, "36"), (Severity::Medium, "33"), (Severity::High, "1;31")]
+        {
+            let alert = Alert { severity, ..alert() };
+            let mut out = Vec::new();
+            let style = Style { is_colored: true, ..Style::default() };
+            write_text(&alert, &context(&intel), style, &mut out);
+            let colored = String::from_utf8(out).expect("ASCII");
+            let word = severity.as_str().to_uppercase();
+            let with_colour = format!("\x1b[{code}m{word}\x1b[0m");
+            assert!(colored.contains(&with_colour), "{colored}");
+            assert_eq!(colored.replacen(&with_colour, &word, 1), text(&alert, &context(&intel)));
+        }
+    }
 
     #[test]
     fn an_alert_without_evidence_is_short() {

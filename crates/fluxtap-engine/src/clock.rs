@@ -2,12 +2,6 @@
 
 use fluxtap_wire::Timestamp;
 
-/// How late a packet may be in replay, in seconds, before its facts are left out.
-pub const LATENESS_REPLAY_S: u64 = 60;
-
-/// How late a packet may be on a mirror port, in seconds.
-pub const LATENESS_LIVE_S: u64 = 2;
-
 /// A step forward beyond this, in seconds, must be confirmed by further packets: one packet with a
 /// wrong time would otherwise expire everything.
 const JUMP_S: u64 = 3_600;

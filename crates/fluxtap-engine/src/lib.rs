@@ -16,7 +16,7 @@ mod messages;
 mod relief;
 mod shard;
 
-pub use clock::{ClockCounts, LATENESS_LIVE_S, LATENESS_REPLAY_S};
+pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;
 pub use relief::{AllowUse, Relief, relieve};

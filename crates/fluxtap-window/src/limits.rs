@@ -22,8 +22,5 @@ pub const SUBJECTS_MAX: usize = 16;
 /// number of workers, so that budgets and evictions do not either.
 pub const PARTITIONS: usize = 64;
 
-/// Default budget for all windows in bytes: 512 MiB.
-pub const MEMORY_DEFAULT: usize = 512 << 20;
-
 /// Smallest budget accepted: every partition must hold some domains of full size.
 pub const MEMORY_MIN: usize = 16 << 20;

@@ -64,7 +64,8 @@ fn escape_at(text: &str, at: usize) -> Option<usize> {
 }
 
 /// Whether a character does more on a screen than to take a place.
-fn is_hostile(c: char) -> bool {
+#[must_use]
+pub fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Direction of writing.

@@ -1,229 +1,297 @@
-//! The command line.
+//! The command line. Its flags that set something come from the table of settings.
 
 use crate::console::{self, Exit};
 use crate::intel_command::{self, IntelArgs};
-use crate::output::Format;
-use crate::tables::{self, TableArgs};
-use crate::{allow, live, replay};
+use crate::{config, live, output, page, replay};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
-use fluxtap_engine::{LATENESS_LIVE_S, LATENESS_REPLAY_S};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args as _, ColorChoice, Command, FromArgMatches as _, ValueHint,
+    value_parser,
+};
+use fluxtap_config::{Command as Sensor, Kind, SETTINGS, Setting, Value};
 use fluxtap_intel::Intel;
-use fluxtap_window::limits::MEMORY_MIN;
-use fluxtap_wire::Ports;
-use fluxtap_wire::layers::PORTS_MAX;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-const AFTER_HELP: &str = "\
-Exit status:
-  0   done, with alerts or without
-  1   failed while running (a full disk, a lost interface)
-  2   usage
-  65  an input is no capture, empty, cut off or damaged; the rest was read
-  66  an input or interface does not exist or cannot be read
-  77  no permission to capture
-  78  a setting that cannot be used: an allow list with a mistake, a damaged address table;
-      nothing was started
-  130 a replay was interrupted; what was read is summed up";
+const ABOUT: &str =
+    "Passive DNS sensor: fast-flux alerts as JSON lines from a mirror port or capture files";
 
-/// Passive DNS sensor: fast-flux alerts as JSON lines from a mirror port or capture files.
-#[derive(Debug, Parser)]
-#[command(name = "fluxtap", version, after_help = AFTER_HELP)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
+/// How the program ends, and what that means.
+pub(crate) const EXIT_STATUS: &[(&str, &str)] = &[
+    ("0", "done, with alerts or without"),
+    ("1", "failed while running (a full disk, a lost interface)"),
+    ("2", "usage"),
+    ("65", "an input is no capture, empty, cut off or damaged; the rest was read"),
+    ("66", "an input, interface or configuration file does not exist or cannot be read"),
+    ("77", "no permission to capture"),
+    ("78", "bad configuration or a mistake in an allow list; nothing was started"),
+    ("130", "a replay was interrupted; what was read is summed up"),
+];
+
+/// Examples of a command.
+pub(crate) fn examples(command: &str) -> &'static [&'static str] {
+    match command {
+        "replay" => &[
+            "fluxtap replay monday.pcap tuesday.pcapng.gz",
+            "fluxtap replay --format text --stats stats.json captures/",
+            "fluxtap replay --follow /var/spool/captures >> alerts.jsonl",
+            "ssh tap tcpdump -w - port 53 | fluxtap replay -",
+        ],
+        "run" => &[
+            "fluxtap run -i eth1 >> /var/log/fluxtap/alerts.jsonl",
+            "fluxtap run --config site.toml",
+            "sudo setcap cap_net_raw+ep $(command -v fluxtap)   # to run without root",
+        ],
+        "check-config" => &[
+            "fluxtap check-config",
+            "fluxtap check-config --config new.toml && cp new.toml /etc/fluxtap/fluxtap.toml",
+        ],
+        "print-config" => &[
+            "fluxtap print-config",
+            "fluxtap print-config --config site.toml --memory 2GiB",
+            "fluxtap print-config --json | jq '.settings[\"sensor.memory\"]'",
+        ],
+        "schema" => &["fluxtap schema > fluxtap.alert.schema.json"],
+        "completions" => &[
+            "fluxtap completions bash > /etc/bash_completion.d/fluxtap",
+            "fluxtap completions zsh > ~/.zfunc/_fluxtap   # ~/.zfunc has to be in fpath",
+            "fluxtap completions fish > ~/.config/fish/completions/fluxtap.fish",
+        ],
+        "man" => &["fluxtap man | man -l -", "fluxtap man > /usr/local/share/man/man1/fluxtap.1"],
+        _ => &[],
+    }
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Read capture files; alerts on standard output, progress and a summary on standard error.
-    #[command(after_help = "\
-Examples:
-  fluxtap replay monday.pcap tuesday.pcapng.gz
-  fluxtap replay --format text --stats stats.json captures/
-  fluxtap replay --follow /var/spool/captures >> alerts.jsonl
-  ssh tap tcpdump -w - port 53 | fluxtap replay -")]
-    Replay(ReplayArgs),
-    /// Watch a mirror port until SIGINT or SIGTERM; needs root or CAP_NET_RAW.
-    #[command(after_help = "\
-Examples:
-  fluxtap run -i eth1 >> /var/log/fluxtap/alerts.jsonl
-  sudo setcap cap_net_raw+ep $(command -v fluxtap)   # to run without root")]
-    Run(RunArgs),
-    /// Show the tables and lists in force, look things up in them, and build a table.
-    Intel(IntelArgs),
-    /// Print the JSON Schema of the alert lines.
-    Schema,
+/// The commands that take settings, and the commands of the sensor whose flags they take.
+const CONFIGURED: [(&str, &[Sensor]); 4] = [
+    ("replay", &[Sensor::Replay]),
+    ("run", &[Sensor::Run]),
+    ("check-config", &[Sensor::Replay, Sensor::Run]),
+    ("print-config", &[Sensor::Replay, Sensor::Run]),
+];
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    let status = EXIT_STATUS.iter().map(|(status, meaning)| format!("\n  {status:3} {meaning}"));
+    Command::new("fluxtap")
+        .about(ABOUT)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(format!("Exit status:{}", status.collect::<String>()))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .color(color_asked(std::env::args_os()))
+        .subcommands(commands().map(completed))
 }
 
-/// Arguments of `replay`.
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArgs {
-    /// Captures (pcap, pcapng, snoop; as they are or in gzip, zstd, xz or lz4) and directories of
-    /// them, merged by packet time; `-` is standard input.
-    #[arg(required = true, value_name = "FILE|DIR")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Go on until SIGINT with what comes into the directories: each file once it is finished, that
-    /// is unchanged for TIME (30s) while another one changed later, or for ten times as long.
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true,
-          default_missing_value = "30s")]
-    pub(crate) follow: Option<Seconds>,
-    /// How late a packet may be before its facts are left out.
-    #[arg(long, value_name = "TIME", default_value_t = Seconds(LATENESS_REPLAY_S))]
-    pub(crate) lateness: Seconds,
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
+/// A command with its examples and, where it takes settings, their flags.
+fn completed(command: Command) -> Command {
+    let examples = examples(command.get_name()).iter().map(|line| format!("\n  {line}"));
+    let examples = format!("Examples:{}", examples.collect::<String>());
+    let sensors = CONFIGURED.iter().find(|(name, _)| *name == command.get_name());
+    let command = command.after_help(examples);
+    match sensors {
+        Some((_, sensors)) => {
+            flags_of(sensors).map(flag_arg).fold(command.arg(config_arg()), Command::arg)
+        }
+        None => command,
+    }
 }
 
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// Interface the mirrored traffic arrives on.
-    #[arg(short, long, value_name = "IFACE")]
-    pub(crate) interface: String,
-    /// How late a packet may be before its facts are left out.
-    #[arg(long, value_name = "TIME", default_value_t = Seconds(LATENESS_LIVE_S))]
-    pub(crate) lateness: Seconds,
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
+fn commands() -> [Command; 8] {
+    [
+        Command::new("replay")
+            .about(
+                "Read capture files; alerts on standard output, progress and a summary on standard \
+                 error",
+            )
+            .arg(
+                Arg::new("files")
+                    .help(
+                        "Captures (pcap, pcapng, snoop; as they are or in gzip, zstd, xz or lz4) \
+                         and directories of them, merged by packet time; `-` is standard input",
+                    )
+                    .value_name("FILE|DIR")
+                    .value_hint(ValueHint::FilePath)
+                    .value_parser(value_parser!(PathBuf))
+                    .num_args(1..)
+                    .required(true),
+            )
+            .arg(follow_arg()),
+        Command::new("run")
+            .about("Watch a mirror port until SIGINT or SIGTERM; needs root or CAP_NET_RAW"),
+        IntelArgs::augment_args(Command::new("intel"))
+            .about("Show the tables and lists in force, look things up in them, and build a table"),
+        Command::new("check-config")
+            .about("Check the configuration: all mistakes at once, or `ok` and what was read"),
+        Command::new("print-config")
+            .about("Print the settings in force and where each came from, as TOML")
+            .arg(
+                Arg::new("json")
+                    .long("json")
+                    .help("As JSON, with the origin of each value")
+                    .action(ArgAction::SetTrue),
+            ),
+        Command::new("schema").about("Print the JSON Schema of the alert lines"),
+        Command::new("completions").about("Print the completions for a shell").arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .help("The shell")
+                .value_parser(["bash", "zsh", "fish"])
+                .required(true),
+        ),
+        Command::new("man").about("Print the manual page, for all commands and settings"),
+    ]
 }
 
-/// Arguments of both.
-#[derive(Debug, Args)]
-pub(crate) struct CommonArgs {
-    /// Form of the alerts: json, a line each, or text for people.
-    #[arg(long, value_name = "FORM", default_value = "json")]
-    pub(crate) format: Format,
-    /// Write all counters as one JSON object to FILE at the end; `-` is standard error.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) stats: Option<PathBuf>,
-    /// No progress and no summary; errors and warnings are still said.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    /// UDP ports that carry DNS, comma-separated.
-    #[arg(long = "ports", value_name = "PORTS", value_delimiter = ',', default_value = "53",
-          value_parser = clap::value_parser!(u16).range(1..))]
-    ports: Vec<u16>,
-    /// Memory for all windows; beyond it the least suspect domains go first.
-    #[arg(long, value_name = "SIZE", default_value_t = Bytes(fluxtap_window::limits::MEMORY_DEFAULT))]
-    pub(crate) memory: Bytes,
-    #[command(flatten)]
-    pub(crate) tables: TableArgs,
-    /// Allow list: what is known to look like flux and is none of your business, an entry a line.
-    #[arg(long, value_name = "FILE")]
-    allow: Option<PathBuf>,
-    /// Name of this sensor in `observer.name`; by default `replay`, or the host's name in `run`.
-    #[arg(long, value_name = "NAME", value_parser = observer_name)]
-    pub(crate) observer: Option<String>,
-}
-
-impl CommonArgs {
-    /// The look-ups; a table or list that cannot be used ends the program.
-    pub(crate) fn intel(&self) -> Result<Intel, Exit> {
-        let intel = tables::load(&self.tables)?.intel;
-        Ok(match &self.allow {
-            Some(path) => intel.with_allow(allow::load(path)?),
-            None => intel,
+/// Not a setting: it makes another run of this one.
+fn follow_arg() -> Arg {
+    const SETTLE: Kind = Kind::Duration { min_s: 0, max_s: 86_400 };
+    Arg::new("follow")
+        .long("follow")
+        .value_name("TIME")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("30s")
+        .value_parser(|text: &str| match SETTLE.parse(text) {
+            Ok(Value::Seconds(seconds)) => Ok(seconds),
+            Ok(_) => Err(format!("got '{text}', expected {}", SETTLE.expected())),
+            Err(said) => Err(said),
         })
-    }
-
-    /// The ports; more than fit are a usage error.
-    pub(crate) fn ports(&self) -> Result<Ports, Exit> {
-        Ports::new(&self.ports).ok_or_else(|| {
-            console::error(&format!(
-                "--ports: got {} ports, expected 1 to {PORTS_MAX}",
-                self.ports.len()
-            ));
-            Exit::Usage
-        })
-    }
+        .help(
+            "Go on until SIGINT with what comes into the directories: each file once it is \
+             finished, that is unchanged for TIME (30s) while another one changed later, or for \
+             ten times as long",
+        )
 }
 
-/// A duration in whole seconds, written as `90`, `90s`, `15m`, `1h` or `2d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seconds(pub(crate) u64);
-
-/// Longest lateness accepted, in seconds.
-const SECONDS_MAX: u64 = 86_400;
-
-impl std::str::FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (digits, unit) = split_unit(text);
-        let factor = match unit {
-            "" | "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return Err(format!("got unit '{unit}', expected s, m, h or d, as in 90s")),
+/// What `--color` asks for, of help and of mistakes on the command line: they are printed before
+/// any flag is read.
+fn color_asked(args: impl Iterator<Item = OsString>) -> ColorChoice {
+    let mut asked = ColorChoice::Auto;
+    let mut is_value = false;
+    for arg in args {
+        let value = match arg.to_str() {
+            Some(text) if is_value => Some(text),
+            Some(text) => text.strip_prefix("--color="),
+            None => None,
         };
-        let value: u64 = digits.parse().map_err(|_| "expected a number, as in 90s".to_owned())?;
-        match value.checked_mul(factor) {
-            Some(seconds) if seconds <= SECONDS_MAX => Ok(Self(seconds)),
-            _ => Err("expected 0s to 1d".to_owned()),
-        }
-    }
-}
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}s", self.0)
-    }
-}
-
-/// A size in bytes, written as `64MiB`, `1GiB` or a plain number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bytes(pub(crate) usize);
-
-impl std::str::FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (digits, unit) = split_unit(text);
-        let shift = match unit {
-            "" | "B" => 0,
-            "KiB" => 10,
-            "MiB" => 20,
-            "GiB" => 30,
-            _ => return Err(format!("got unit '{unit}', expected KiB, MiB or GiB, as in 512MiB")),
+        asked = match value {
+            Some("always") => ColorChoice::Always,
+            Some("never") => ColorChoice::Never,
+            _ => asked,
         };
-        let value: u64 =
-            digits.parse().map_err(|_| "expected a number, as in 512MiB".to_owned())?;
-        let bytes = value.checked_mul(1 << shift).and_then(|b| usize::try_from(b).ok());
-        match bytes {
-            Some(bytes) if (MEMORY_MIN..=MEMORY_MAX).contains(&bytes) => Ok(Self(bytes)),
-            _ => Err(format!("expected {} to {}", Self(MEMORY_MIN), Self(MEMORY_MAX))),
+        is_value = arg == "--color";
+    }
+    asked
+}
+
+/// The settings with a flag for one of the commands, each flag once.
+fn flags_of(sensors: &[Sensor]) -> impl Iterator<Item = &'static Setting> {
+    let has = |setting: &Setting| {
+        setting.flag.as_ref().is_some_and(|f| f.commands.iter().any(|c| sensors.contains(c)))
+    };
+    let mut flags: Vec<&'static Setting> = Vec::new();
+    for setting in SETTINGS.iter().filter(|setting| has(setting)) {
+        if !flags.iter().any(|known| long(known) == long(setting)) {
+            flags.push(setting);
         }
+    }
+    flags.into_iter()
+}
+
+fn long(setting: &Setting) -> Option<&'static str> {
+    setting.flag.as_ref().map(|flag| flag.long)
+}
+
+fn config_arg() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .value_parser(value_parser!(PathBuf))
+        .help(format!(
+            "Settings [default: {0}/{1} and {0}/{2}/*.toml, if they exist] [env: {3}]",
+            config::FOLDER,
+            config::FILE,
+            config::FOLDER_OF_PARTS,
+            config::VARIABLE
+        ))
+}
+
+/// The flag of a setting. What it is given is read with everything else, so that all mistakes are
+/// told at once.
+fn flag_arg(setting: &'static Setting) -> Arg {
+    let flag = setting.flag.as_ref().expect("only settings with a flag are asked for");
+    let headline = setting.headline().trim_end_matches('.');
+    let default = setting.default.map(|text| format!(" [default: {text}]")).unwrap_or_default();
+    let paragraphs: String = setting.paragraphs().map(|text| format!("{text}\n\n")).collect();
+    let arg = Arg::new(flag.long)
+        .long(flag.long)
+        .value_name(flag.value_name)
+        .value_parser(Unread(setting.kind))
+        .help(format!("{headline}{default}"))
+        .long_help(format!(
+            "{headline}{default}\n\n{paragraphs}[setting: {}] [env: {}]",
+            setting.name,
+            setting.variable()
+        ));
+    let arg = match flag.short {
+        Some(short) => arg.short(short),
+        None => arg,
+    };
+    match setting.kind {
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::Ports { .. } | Kind::Texts { .. } => arg.action(ArgAction::Append),
+        Kind::Path | Kind::PathOr(_) => arg.value_hint(ValueHint::FilePath),
+        _ => arg,
     }
 }
 
-/// Largest budget accepted: 1 TiB.
-const MEMORY_MAX: usize = 1 << 40;
+/// Takes any text, and knows the words that are meant for help and completions.
+#[derive(Clone)]
+struct Unread(Kind);
 
-impl std::fmt::Display for Bytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            bytes if bytes.is_multiple_of(1 << 30) => write!(f, "{}GiB", bytes >> 30),
-            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{}MiB", bytes >> 20),
-            bytes => write!(f, "{bytes}"),
-        }
+impl TypedValueParser for Unread {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = self.0.words().iter();
+        // Where a file's name will do as well, the words are not all that is possible.
+        let is_closed = matches!(self.0, Kind::Word(_));
+        let values = words.map(|word| PossibleValue::new(word.name).help(word.meaning.trim()));
+        is_closed.then(|| Box::new(values) as Box<dyn Iterator<Item = PossibleValue>>)
     }
 }
 
-fn split_unit(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+/// What the flags say, each with the name of the setting; of one flag that several commands have,
+/// the settings of all of `sensors`.
+pub(crate) fn flags_given(matches: &ArgMatches, sensors: &[Sensor]) -> Vec<(&'static str, String)> {
+    let mut given = Vec::new();
+    for setting in SETTINGS {
+        let Some(flag) = &setting.flag else { continue };
+        if flag.commands.iter().any(|command| sensors.contains(command))
+            && let Some(texts) = matches.get_many::<String>(flag.long)
+        {
+            let texts: Vec<&str> = texts.map(String::as_str).collect();
+            given.push((setting.name, texts.join(",")));
+        }
+    }
+    given
 }
 
-fn observer_name(text: &str) -> Result<String, String> {
-    let is_good =
-        !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
-    is_good
-        .then(|| text.to_owned())
-        .ok_or_else(|| "expected 1 to 64 printable ASCII characters without spaces".to_owned())
-}
-
-/// The version with what verdicts rest on. Not given to clap, which would want it at every start.
+/// The version with what verdicts rest on. Not given to clap, which would want it at every start,
+/// and unpacking the table takes tens of milliseconds.
 fn version() -> String {
     let mut text = format!("fluxtap {}", env!("CARGO_PKG_VERSION"));
     if let Some(table) = Intel::embedded().table_info() {
@@ -244,59 +312,86 @@ fn version() -> String {
 
 /// Parses the command line and runs it.
 pub(crate) fn run() -> Exit {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
-            return crate::output::print(&version());
+            return output::print(&version());
         }
         Err(error) => return console::usage(&error),
     };
-    match cli.command {
-        Command::Replay(args) => replay::run(&args),
-        Command::Run(args) => live::run(&args),
-        Command::Intel(args) => intel_command::run(&args),
-        Command::Schema => crate::output::print(fluxtap_alert::SCHEMA_JSON),
+    let (name, matches) = matches.subcommand().expect("clap asks for a command");
+    match CONFIGURED.iter().find(|(configured, _)| *configured == name) {
+        Some((_, sensors)) => run_configured(name, matches, sensors),
+        None => match name {
+            "completions" => {
+                let shell = matches.get_one::<String>("shell").and_then(|name| name.parse().ok());
+                page::completions(shell.expect("clap takes shells alone"))
+            }
+            "man" => page::man(),
+            "intel" => match IntelArgs::from_arg_matches(matches) {
+                Ok(args) => intel_command::run(&args),
+                Err(error) => console::usage(&error),
+            },
+            _ => output::print(fluxtap_alert::SCHEMA_JSON),
+        },
+    }
+}
+
+/// Runs a command that takes settings.
+fn run_configured(name: &str, matches: &ArgMatches, sensors: &[Sensor]) -> Exit {
+    let read = match config::read(matches, sensors) {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    match name {
+        "replay" => {
+            let paths = matches.get_many::<PathBuf>("files").into_iter().flatten();
+            let paths: Vec<PathBuf> = paths.cloned().collect();
+            let follow_s = matches.get_one::<u64>("follow").copied();
+            replay::run(&paths, follow_s, &read.loaded.settings)
+        }
+        "run" => live::run(&read.loaded.settings),
+        "check-config" => config::check(&read),
+        _ => config::print(&read.loaded, matches.get_flag("json")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
-    fn units() {
-        for (text, expect) in [
-            ("90", Some(90)),
-            ("90s", Some(90)),
-            ("15m", Some(900)),
-            ("1h", Some(3600)),
-            ("1d", Some(86_400)),
-            ("2d", None),
-            ("", None),
-            ("s", None),
-            ("-1", None),
-            ("5w", None),
-            ("99999999999999999999", None),
+    fn help_is_coloured_as_asked() {
+        for (line, expect) in [
+            ("replay a", ColorChoice::Auto),
+            ("replay --color never a", ColorChoice::Never),
+            ("--color=always --help", ColorChoice::Always),
+            ("replay --color=always --color never", ColorChoice::Never),
+            ("replay --color", ColorChoice::Auto),
+            ("replay never", ColorChoice::Auto),
         ] {
-            assert_eq!(text.parse::<Seconds>().ok().map(|s| s.0), expect, "{text}");
+            assert_eq!(color_asked(line.split(' ').map(OsString::from)), expect, "{line}");
         }
-        for (text, expect) in [
-            ("512MiB", Some(512 << 20)),
-            ("1GiB", Some(1 << 30)),
-            ("33554432", Some(32 << 20)),
-            ("1KiB", None),
-            ("5MB", None),
-            ("", None),
-            ("9999999999GiB", None),
-        ] {
-            assert_eq!(text.parse::<Bytes>().ok().map(|b| b.0), expect, "{text}");
-        }
-        assert_eq!(Bytes(512 << 20).to_string(), "512MiB");
+    }
+
+    #[test]
+    fn flags_of_both_commands_set_what_both_have() {
+        let line =
+            ["fluxtap", "print-config", "--lateness", "5s", "-q", "--ports", "1", "--ports=2"];
+        let matches = command().try_get_matches_from(line).expect("good");
+        let (_, matches) = matches.subcommand().expect("a command");
+        let given = flags_given(matches, CONFIGURED[3].1);
+        let expect = [
+            ("capture.dns_ports", "1,2"),
+            ("replay.lateness", "5s"),
+            ("run.lateness", "5s"),
+            ("output.quiet", "true"),
+        ];
+        assert_eq!(given, expect.map(|(name, text)| (name, text.to_owned())));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     NoInput = 66,
     /// No permission to capture.
     NoPermission = 77,
-    /// A setting, a list or a table of the operator's that cannot be used.
+    /// The configuration, or a list or table of the operator's, has mistakes.
     BadConfig = 78,
     /// A replay was interrupted.
     Interrupted = 130,

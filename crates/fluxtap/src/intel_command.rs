@@ -72,7 +72,7 @@ pub(crate) fn run(args: &IntelArgs) -> Exit {
 }
 
 fn show(args: &IntelArgs) -> Exit {
-    let tables = match tables::load(&args.tables) {
+    let tables = match args.tables.load() {
         Ok(tables) => tables,
         Err(exit) => return exit,
     };

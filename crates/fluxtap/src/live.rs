@@ -1,30 +1,37 @@
 //! `fluxtap run`: a mirror port through the sensor until a signal.
 
 use crate::allow;
-use crate::cli::RunArgs;
 use crate::console::{self, Exit};
+use crate::inputs::Inputs;
 use crate::output::{self, Output};
 use crate::replay::instant;
 use crate::sensor::{Sensor, Stopped};
 use crate::summary;
 use fluxtap_capture::{Batch, Live, LiveError, LiveOptions};
-use fluxtap_flux::Policy;
+use fluxtap_config::Settings;
 use fluxtap_intel::Day;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 /// Watches one interface and says how it ended.
-pub(crate) fn run(args: &RunArgs) -> Exit {
-    if let Err(exit) = summary::check_stats(args.common.stats.as_deref()) {
+pub(crate) fn run(settings: &Settings) -> Exit {
+    let Some(interface) = &settings.interface else {
+        console::error(
+            "got no interface, expected one to watch; name it with --interface, or as interface \
+             below [run] in the configuration",
+        );
+        return Exit::Usage;
+    };
+    if let Err(exit) = summary::check_stats(settings.stats.as_deref()) {
         return exit;
     }
-    let intel = match args.common.intel() {
-        Ok(intel) => intel,
+    let inputs = match Inputs::open(settings) {
+        Ok(inputs) => inputs,
         Err(exit) => return exit,
     };
-    allow::warn_of_expired(intel.allow(), Day::of(output::now().secs()));
-    let mut source = match Live::open(&args.interface, &LiveOptions::default()) {
+    allow::warn_of_expired(inputs.intel.allow(), Day::of(output::now().secs()));
+    let mut source = match Live::open(interface, &LiveOptions::default()) {
         Ok(source) => source,
         Err(error) => {
             console::error(&error.to_string());
@@ -35,26 +42,21 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
             };
         }
     };
-    let observer = args.common.observer.clone().unwrap_or_else(host_name);
-    let policy = Policy::default();
-    let interface = Some(args.interface.clone());
-    let output = Output::new(args.common.format, &intel, observer, interface, &policy);
+    let observer = settings.sensor_name.clone().unwrap_or_else(host_name);
+    let output = Output::new(settings, &inputs, observer, Some(interface.clone()));
     // Random on a mirror port: whoever can send names must not know how they hash.
     let hash_key = RandomState::new().build_hasher().finish();
-    let sensor = Sensor::new(&args.common, policy, args.lateness.0, hash_key, &intel, output);
-    let mut sensor = match sensor {
-        Ok(sensor) => sensor,
-        Err(exit) => return exit,
-    };
+    let lateness_s = settings.run_lateness_s;
+    let mut sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
     if let Err(error) = stop_on_signal(&mut source) {
         console::error(&format!("cannot watch for signals: {error}"));
         return Exit::Failed;
     }
-    if !args.common.quiet {
-        console::say(&format!("fluxtap: watching {}; stop with SIGINT", args.interface));
+    if !settings.is_quiet {
+        console::say(&format!("fluxtap: watching {interface}; stop with SIGINT"));
     }
     let started = instant();
-    let stopped = watch(&mut sensor, &mut source, args.lateness.0, args.common.quiet);
+    let stopped = watch(&mut sensor, &mut source, lateness_s, settings.is_quiet);
     let mut exit = match stopped {
         Ok(()) => Exit::Done,
         Err(Stopped::Output(closed)) => closed.exit(),
@@ -64,14 +66,14 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
         }
     };
     let stats = source.stats().ok();
-    let counters = summary::Counters::of(&sensor, &intel, stats);
+    let counters = summary::Counters::of(&sensor, &inputs.intel, stats);
     exit = exit.max(summary::write_stats(
-        args.common.stats.as_deref(),
+        settings.stats.as_deref(),
         &counters,
         &[],
         summary::Unlisted::default(),
     ));
-    if !args.common.quiet {
+    if !settings.is_quiet {
         summary::print_live(&counters, started.elapsed(), &sensor);
     }
     exit

@@ -6,14 +6,18 @@
 
 mod allow;
 mod cli;
+mod config;
 mod console;
+mod inputs;
 mod intel_command;
 mod live;
 mod output;
+mod page;
 mod replay;
 mod sensor;
 mod summary;
 mod tables;
+mod terminal;
 
 use mimalloc::MiMalloc;
 use std::process::ExitCode;

@@ -1,22 +1,15 @@
 //! Alerts to standard output.
 
 use crate::console::{self, Exit};
-use clap::ValueEnum;
-use fluxtap_alert::{Alert, Clients, Context, SourceKind, write_line, write_text};
-use fluxtap_flux::{Policy, model_id};
+use crate::inputs::Inputs;
+use crate::terminal;
+use fluxtap_alert::{Alert, Clients, Context, SourceKind, Style, write_line, write_text};
+use fluxtap_config::{Format, Settings};
+use fluxtap_flux::model_id;
 use fluxtap_intel::Intel;
 use fluxtap_wire::Timestamp;
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::time::SystemTime;
-
-/// Form of the alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
 
 /// Why nothing more can be written.
 #[derive(Debug)]
@@ -55,23 +48,41 @@ pub(crate) struct Output<'a> {
     lines: Vec<u8>,
     sequence: u64,
     format: Format,
+    style: Style,
     intel: &'a Intel,
     observer: String,
     interface: Option<String>,
     model: String,
+    clients: Clients<'a>,
 }
 
 impl<'a> Output<'a> {
     pub(crate) fn new(
-        format: Format,
-        intel: &'a Intel,
+        settings: &Settings,
+        inputs: &'a Inputs,
         observer: String,
         interface: Option<String>,
-        policy: &Policy,
     ) -> Self {
         let stdout = io::stdout().lock();
-        let model = model_id(&[policy.changes(), intel.curated().changes()].concat());
-        Self { stdout, lines: Vec::new(), sequence: 0, format, intel, observer, interface, model }
+        let style = Style {
+            columns: terminal::columns(&stdout).unwrap_or(Style::default().columns),
+            is_colored: terminal::is_colored(settings.color, &stdout),
+        };
+        let intel = &inputs.intel;
+        let changes = [inputs.policy.changes(), intel.curated().changes()].concat();
+        let model = model_id(&changes);
+        Self {
+            stdout,
+            lines: Vec::new(),
+            sequence: 0,
+            format: settings.format,
+            style,
+            intel,
+            observer,
+            interface,
+            model,
+            clients: inputs.clients(settings),
+        }
     }
 
     /// Writes whole lines and hands them to the system: an alert does not wait in a buffer.
@@ -91,12 +102,12 @@ impl<'a> Output<'a> {
                 sequence: self.sequence,
                 version: env!("CARGO_PKG_VERSION"),
                 model: &self.model,
-                clients: Clients::Count,
+                clients: self.clients,
                 created: if is_live { now() } else { alert.at },
             };
             match self.format {
                 Format::Json => write_line(&alert, &context, &mut self.lines),
-                Format::Text => write_text(&alert, &context, &mut self.lines),
+                Format::Text => write_text(&alert, &context, self.style, &mut self.lines),
             }
         }
         self.stdout.write_all(&self.lines)?;

@@ -1,15 +1,17 @@
 //! `fluxtap replay`: capture files through the sensor, in event time.
 
-use crate::cli::ReplayArgs;
 use crate::console::{self, Exit};
+use crate::inputs::Inputs;
 use crate::output::{self, Output};
 use crate::sensor::{Sensor, Stopped};
 use crate::summary;
+use crate::terminal;
 use fluxtap_capture::{Batch, FileClass, FileReport, FileStatus, Progress, Replay, ReplayOptions};
-use fluxtap_flux::Policy;
+use fluxtap_config::Settings;
 use fluxtap_wire::layers::LINK_TYPES_READ;
 use fluxtap_wire::{LinkType, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -32,38 +34,42 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FILES_LISTED_MAX: usize = 1_000;
 
 /// Runs a replay and says how it ended.
-pub(crate) fn run(args: &ReplayArgs) -> Exit {
-    if let Err(exit) = check_follow(args).and(summary::check_stats(args.common.stats.as_deref())) {
+///
+/// With `follow_s` directories are followed, and a file is finished when unchanged for that long.
+pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings) -> Exit {
+    let checked = check_follow(paths, follow_s);
+    if let Err(exit) = checked.and_then(|()| summary::check_stats(settings.stats.as_deref())) {
         return exit;
     }
-    let intel = match args.common.intel() {
-        Ok(intel) => intel,
+    let inputs = match Inputs::open(settings) {
+        Ok(inputs) => inputs,
         Err(exit) => return exit,
     };
-    let observer = args.common.observer.clone().unwrap_or_else(|| OBSERVER.to_owned());
-    let policy = Policy::default();
-    let output = Output::new(args.common.format, &intel, observer, None, &policy);
-    let sensor = Sensor::new(&args.common, policy, args.lateness.0, HASH_KEY, &intel, output);
-    let mut sensor = match sensor {
-        Ok(sensor) => sensor,
-        Err(exit) => return exit,
-    };
+    let observer = settings.sensor_name.clone().unwrap_or_else(|| OBSERVER.to_owned());
+    let output = Output::new(settings, &inputs, observer, None);
+    let lateness_s = settings.replay_lateness_s;
+    let mut sensor = Sensor::new(settings, lateness_s, HASH_KEY, &inputs, output);
     let stop = interrupt_flag();
-    let (paths, options) = (args.files.iter().cloned(), ReplayOptions::default());
-    let mut source = match args.follow {
-        Some(settle) => Replay::follow(paths, settle.0, options),
+    let (paths, options) = (paths.iter().cloned(), ReplayOptions::default());
+    let mut source = match follow_s {
+        Some(settle_s) => Replay::follow(paths, settle_s, options),
         None => Replay::open(paths, options),
     };
-    let mut display = Display::new(!args.common.quiet);
+    let mut display = Display::new(!settings.is_quiet);
     let mut files = Files::default();
-    let stopped = match args.follow {
-        Some(_) => {
-            follow(&mut sensor, &mut source, &stop, &mut display, &mut files, args.lateness.0)
-        }
+    let stopped = match follow_s {
+        Some(_) => follow(
+            &mut sensor,
+            &mut source,
+            &stop,
+            &mut display,
+            &mut files,
+            settings.replay_lateness_s,
+        ),
         None => read_all(&mut sensor, &mut source, &stop, &mut display),
     };
     display.clear();
-    let is_interrupted = stop.load(Ordering::Relaxed) && args.follow.is_none();
+    let is_interrupted = stop.load(Ordering::Relaxed) && follow_s.is_none();
     let mut exit = match &stopped {
         Ok(()) if is_interrupted => Exit::Interrupted,
         Ok(()) => Exit::Done,
@@ -76,10 +82,10 @@ pub(crate) fn run(args: &ReplayArgs) -> Exit {
     source.report().into_iter().for_each(|file| files.add(file, usize::MAX));
     files.tell_rest(source.unread());
     exit = exit.max(files.exit);
-    let counters = summary::Counters::of(&sensor, &intel, None);
-    let stats = args.common.stats.as_deref();
+    let counters = summary::Counters::of(&sensor, &inputs.intel, None);
+    let stats = settings.stats.as_deref();
     exit = exit.max(summary::write_stats(stats, &counters, &files.listed, files.unlisted));
-    if !args.common.quiet {
+    if !settings.is_quiet {
         let elapsed = display.started.elapsed();
         summary::print(&counters, &source.progress(), elapsed, is_interrupted, &sensor);
     }
@@ -89,8 +95,8 @@ pub(crate) fn run(args: &ReplayArgs) -> Exit {
 }
 
 /// Without a directory there is nothing to follow.
-fn check_follow(args: &ReplayArgs) -> Result<(), Exit> {
-    if args.follow.is_none() || args.files.iter().any(|path| path.is_dir()) {
+fn check_follow(paths: &[PathBuf], follow_s: Option<u64>) -> Result<(), Exit> {
+    if follow_s.is_none() || paths.iter().any(|path| path.is_dir()) {
         return Ok(());
     }
     console::error("--follow: got no directory, expected one at least to follow");
@@ -284,10 +290,11 @@ impl Display {
         let elapsed = now.duration_since(self.started).as_secs_f64();
         let counts = sensor.decoder.counts();
         let alerts = sensor.shard.counts().alerts;
-        console::put(&format!(
-            "\r{}\x1b[K",
-            line(progress, elapsed, counts.packets, counts.responses, alerts)
-        ));
+        let line = line(progress, elapsed, counts.packets, counts.responses, alerts);
+        // A line that wraps could not be taken back; one column stays free for the cursor.
+        let columns = terminal::columns(&std::io::stderr()).map_or(usize::MAX, |n| n - 1);
+        let shown: String = line.chars().take(columns).collect();
+        console::put(&format!("\r{shown}\x1b[K"));
     }
 
     fn clear(&self) {

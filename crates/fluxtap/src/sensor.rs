@@ -1,17 +1,16 @@
 //! Decoder, shard and output in one: what both `replay` and `run` feed.
 
 use crate::allow::{Daily, Report};
-use crate::cli::CommonArgs;
-use crate::console::Exit;
+use crate::inputs::Inputs;
 use crate::output::{Closed, Output};
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
+use fluxtap_config::{Clients, Settings};
 use fluxtap_engine::{Decoder, Shard};
 use fluxtap_flow::FlowSettings;
-use fluxtap_flux::Policy;
 use fluxtap_intel::{Day, Intel};
 use fluxtap_observe::Batch;
-use fluxtap_wire::{Layers, Timestamp};
+use fluxtap_wire::{Layers, Ports, Timestamp};
 
 /// See the module's head.
 pub(crate) struct Sensor<'a> {
@@ -35,23 +34,26 @@ pub(crate) enum Stopped {
 
 impl<'a> Sensor<'a> {
     pub(crate) fn new(
-        args: &CommonArgs,
-        policy: Policy,
+        settings: &Settings,
         lateness_s: u64,
         hash_key: u64,
-        intel: &'a Intel,
+        inputs: &'a Inputs,
         output: Output<'a>,
-    ) -> Result<Self, Exit> {
-        let layers = Layers { ports: args.ports()?, ..Layers::default() };
-        Ok(Self {
+    ) -> Self {
+        let ports = Ports::new(&settings.dns_ports).expect("the table bounds them likewise");
+        let layers = Layers { ports, ..Layers::default() };
+        let shard = Shard::new(inputs.policy, settings.memory_bytes, hash_key);
+        let shard =
+            if settings.clients == Clients::Count { shard } else { shard.with_client_lists() };
+        Self {
             decoder: Decoder::new(layers, &FlowSettings::default(), lateness_s, hash_key),
-            shard: Shard::new(policy, args.memory.0, hash_key),
-            intel,
+            shard,
+            intel: &inputs.intel,
             output,
             batch: Batch::default(),
             alerts: Vec::new(),
             daily: Daily::default(),
-        })
+        }
     }
 
     /// What is to be said about the allow list now that a day of event time is over.

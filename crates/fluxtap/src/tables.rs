@@ -1,62 +1,37 @@
 //! Address tables as settings: which file tells what, loaded before anything else starts.
 
 use crate::console::{self, Exit};
-use crate::output;
+use crate::{config, output};
 use clap::Args;
+use fluxtap_config::AddressTable;
 use fluxtap_intel::table::Table;
 use fluxtap_intel::{Day, Intel};
 use fluxtap_tables::{ClassList, Content, Notes, Plan};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::SystemTime;
 
 /// Age from which a table is warned of. Networks pass on by some percent in a year.
 pub(crate) const AGE_DAYS_MAX: i64 = 365;
 
-/// Which tables to use.
+/// Which tables to use; what is not given is as configured.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TableArgs {
-    /// Owners of addresses: embedded, none (prefixes only, alerts say `degraded`), or a FILE:
-    /// MaxMind DB, CSV or TSV of ranges, or what `fluxtap intel build` wrote.
-    #[arg(long, value_name = "TABLE", default_value = "embedded")]
-    pub(crate) asn_table: AsnTable,
+    /// Owners of addresses: embedded, none, or a FILE: MaxMind DB, CSV or TSV of ranges, or what
+    /// `fluxtap intel build` wrote; by default as configured.
+    #[arg(long, value_name = "TABLE")]
+    asn_table: Option<AddressTable>,
     /// Countries of addresses from a FILE of such a kind, instead of those of the owners' table.
     #[arg(long, value_name = "FILE")]
-    pub(crate) country_table: Option<PathBuf>,
+    country_table: Option<PathBuf>,
 }
 
-/// Where the owners of addresses come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum AsnTable {
-    /// The table that is compiled in.
-    Embedded,
-    /// Nowhere.
-    None,
-    /// A file of the user's.
-    File(PathBuf),
-}
-
-impl FromStr for AsnTable {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "" => Err("expected embedded, none or a file".to_owned()),
-            "embedded" => Ok(Self::Embedded),
-            "none" => Ok(Self::None),
-            path => Ok(Self::File(path.into())),
-        }
-    }
-}
-
-impl std::fmt::Display for AsnTable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Embedded => f.write_str("embedded"),
-            Self::None => f.write_str("none"),
-            Self::File(path) => path.display().fmt(f),
-        }
+impl TableArgs {
+    /// Loads the tables.
+    pub(crate) fn load(&self) -> Result<Tables, Exit> {
+        let settings = config::of_files()?;
+        let asn = self.asn_table.as_ref().unwrap_or(&settings.address_table);
+        load(asn, self.country_table.as_deref().or(settings.country_table.as_deref()))
     }
 }
 
@@ -126,12 +101,12 @@ impl Origin {
 }
 
 /// Loads the tables. Nothing may start when this fails; what is wrong is said.
-pub(crate) fn load(args: &TableArgs) -> Result<Tables, Exit> {
-    let tables = match (&args.asn_table, &args.country_table) {
-        (AsnTable::None, None) => {
+pub(crate) fn load(asn: &AddressTable, country: Option<&Path>) -> Result<Tables, Exit> {
+    let tables = match (asn, country) {
+        (AddressTable::None, None) => {
             Tables { intel: Intel::without_table(), asn: None, country: None }
         }
-        (AsnTable::None, Some(path)) => {
+        (AddressTable::None, Some(path)) => {
             console::error(&format!(
                 "--country-table: got {} together with --asn-table none, expected owners beside \
                  the countries; give a file to --asn-table, or leave one of the two out",
@@ -139,12 +114,12 @@ pub(crate) fn load(args: &TableArgs) -> Result<Tables, Exit> {
             ));
             return Err(Exit::BadConfig);
         }
-        (AsnTable::Embedded, None) => {
+        (AddressTable::Embedded, None) => {
             let origin = Origin::embedded();
             Tables { intel: Intel::embedded(), asn: origin.clone(), country: origin }
         }
-        (AsnTable::Embedded, Some(country)) => of_files(None, Some(country))?,
-        (AsnTable::File(asn), country) => of_files(Some(asn), country.as_deref())?,
+        (AddressTable::Embedded, Some(country)) => of_files(None, Some(country))?,
+        (AddressTable::File(asn), country) => of_files(Some(asn), country)?,
     };
     warn(&tables);
     Ok(tables)
@@ -321,15 +296,14 @@ mod tests {
     #[test]
     fn the_flag_names_a_table_or_a_file() {
         for (text, expect) in [
-            ("embedded", Some(AsnTable::Embedded)),
-            ("none", Some(AsnTable::None)),
-            ("./none", Some(AsnTable::File("./none".into()))),
-            ("a.mmdb", Some(AsnTable::File("a.mmdb".into()))),
+            ("embedded", Some(AddressTable::Embedded)),
+            ("none", Some(AddressTable::None)),
+            ("./none", Some(AddressTable::File("./none".into()))),
+            ("a.mmdb", Some(AddressTable::File("a.mmdb".into()))),
             ("", None),
         ] {
-            let got = text.parse::<AsnTable>().ok();
+            let got = text.parse::<AddressTable>().ok();
             assert_eq!(got, expect, "{text}");
-            assert!(got.is_none_or(|table| table.to_string() == text));
         }
     }
 

@@ -7,7 +7,7 @@
 mod support;
 
 use fluxtap_capture::Ending;
-use fluxtap_engine::{DecodeCounts, Decoder, LATENESS_REPLAY_S, Shard};
+use fluxtap_engine::{DecodeCounts, Decoder, Shard};
 use fluxtap_flow::FlowSettings;
 use fluxtap_flux::Policy;
 use fluxtap_intel::Intel;
@@ -30,6 +30,9 @@ const FLUX_LABELS: &str = "flux/fluxor.labels.tsv";
 
 /// Any key: the alerts do not depend on it while nothing is evicted.
 const HASH_KEY: u64 = 1;
+
+/// How late a packet may be, in seconds.
+const LATENESS_S: u64 = 60;
 
 /// Programs at a time.
 const THREADS: usize = 2;
@@ -177,7 +180,7 @@ impl<'a> Sensor<'a> {
             decoder: Decoder::new(
                 Layers::default(),
                 &FlowSettings::default(),
-                LATENESS_REPLAY_S,
+                LATENESS_S,
                 HASH_KEY,
             ),
             shard: Shard::new(Policy::default(), MEMORY_MIN, HASH_KEY),

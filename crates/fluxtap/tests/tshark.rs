@@ -7,7 +7,7 @@
 
 mod support;
 
-use fluxtap_engine::{Decoder, LATENESS_REPLAY_S};
+use fluxtap_engine::Decoder;
 use fluxtap_flow::FlowSettings;
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
@@ -106,8 +106,7 @@ fn count(corpus: &Path, one: impl Fn(&Path, &str) -> Counted + Sync) -> BTreeMap
 /// Responses that the decoder finds.
 fn ours(file: &Path) -> u64 {
     let intel = Intel::without_table();
-    let mut decoder =
-        Decoder::new(Layers::default(), &FlowSettings::default(), LATENESS_REPLAY_S, 1);
+    let mut decoder = Decoder::new(Layers::default(), &FlowSettings::default(), 60, 1);
     let mut batch = Batch::default();
     support::read(&fs::read(file).expect("a readable file"), |packet| {
         decoder.decode(&packet, &intel, &mut batch);

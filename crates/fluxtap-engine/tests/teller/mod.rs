@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use fluxtap_alert::{Action, Alert};
-use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, LATENESS_REPLAY_S, Shard};
+use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
@@ -11,6 +11,9 @@ use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp, Tunnel};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+
+/// How late a packet may be, in seconds; what replay does by default.
+const LATENESS_S: u64 = 60;
 
 /// What of an alert line a story looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl Story {
     fn made(batch_max: usize, bytes: usize, pairing: Pairing) -> Self {
         let flow = FlowSettings { pairing, ..FlowSettings::default() };
         Self {
-            decoder: Decoder::new(Layers::default(), &flow, LATENESS_REPLAY_S, KEY),
+            decoder: Decoder::new(Layers::default(), &flow, LATENESS_S, KEY),
             shard: Shard::new(Policy::default(), bytes, KEY),
             intel: Intel::embedded(),
             batch: Batch::default(),

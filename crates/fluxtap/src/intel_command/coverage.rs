@@ -6,7 +6,8 @@ use crate::replay::{interrupt_flag, report};
 use crate::{output, tables};
 use clap::Args;
 use fluxtap_capture::{Batch as Fetched, Replay, ReplayOptions, Source as _};
-use fluxtap_engine::{Decoder, LATENESS_REPLAY_S};
+use fluxtap_engine::Decoder;
+use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_intel::{AddressClass, Intel};
 use fluxtap_observe::Batch;
 use fluxtap_wire::Layers;
@@ -18,6 +19,9 @@ use std::sync::atomic::Ordering;
 
 /// Different addresses that are looked up; beyond it they are only counted.
 const ADDRESSES_MAX: usize = 1 << 22;
+
+/// How late a packet may be, in seconds.
+const LATENESS_S: u64 = 86_400;
 
 /// Networks without owner that are named.
 const GAPS_NAMED: usize = 5;
@@ -37,14 +41,15 @@ pub(crate) struct CoverageArgs {
 
 /// Reads the captures and counts.
 pub(crate) fn run(args: &CoverageArgs) -> Exit {
-    let intel = match tables::load(&args.tables) {
+    let intel = match args.tables.load() {
         Ok(tables) => tables.intel,
         Err(exit) => return exit,
     };
     let stop = interrupt_flag();
     let mut source = Replay::open(args.files.iter().cloned(), ReplayOptions::default());
-    // Nothing here depends on the hash.
-    let mut decoder = Decoder::new(Layers::default(), LATENESS_REPLAY_S, 0);
+    // Addresses are counted wherever and whenever they were answered.
+    let flow = FlowSettings { pairing: Pairing::Ignore, ..FlowSettings::default() };
+    let mut decoder = Decoder::new(Layers::default(), &flow, LATENESS_S, 0);
     let mut seen = Seen::default();
     let mut batch = Batch::default();
     let mut exit = Exit::Done;
@@ -67,7 +72,7 @@ pub(crate) fn run(args: &CoverageArgs) -> Exit {
         }
     }
     batch.clear();
-    decoder.finish(&mut batch);
+    decoder.finish(&mut batch, &intel);
     seen.take(&batch);
     for file in &source.report() {
         exit = exit.max(report(file));

@@ -3,7 +3,7 @@
 use super::json_line;
 use crate::console::{self, Exit};
 use crate::output;
-use crate::tables::{self, TableArgs};
+use crate::tables::TableArgs;
 use clap::Args;
 use fluxtap_intel::suffix::{registrable, suffix_of};
 use fluxtap_intel::{AddressClass, Intel, special};
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &LookupArgs) -> Exit {
             }
         }
     }
-    let intel = match tables::load(&args.tables) {
+    let intel = match args.tables.load() {
         Ok(tables) => tables.intel,
         Err(exit) => return exit,
     };

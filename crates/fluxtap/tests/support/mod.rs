@@ -91,6 +91,8 @@ impl Finding {
 /// The program, with nothing on standard input and everything it says kept.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fluxtap"));
+    // Not with the settings of the machine the tests run on.
+    command.env("FLUXTAP_CONFIG", "/dev/null").env_remove("NO_COLOR");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

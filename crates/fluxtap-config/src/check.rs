@@ -1,0 +1,61 @@
+//! Settings that are good each by itself and contradict each other.
+
+use crate::mistake::Mistakes;
+use crate::{Clients, Effective, Origin, Settings};
+
+/// Looks for contradictions; each is told once, at the place of the setting that was set last.
+pub(crate) fn contradictions(
+    settings: &Settings,
+    effective: &[Effective],
+    mistakes: &mut Mistakes,
+) {
+    let bad: Vec<&str> = mistakes.list.iter().filter_map(|mistake| mistake.name).collect();
+    let mut refuse = |pair: [&'static str; 2], how: &str| {
+        if pair.iter().any(|name| bad.contains(name)) {
+            return;
+        }
+        let [one, other] = pair.map(|name| effective.iter().find(|e| e.setting.name == name));
+        let (Some(one), Some(other)) = (one, other) else { return };
+        // The later layer is what somebody has just changed.
+        let place = if rank(&one.origin) >= rank(&other.origin) { one } else { other };
+        let said = format!("got {} and {}, {how}", told(one), told(other));
+        mistakes.push(place.origin.clone(), Some(place.setting.name), said);
+    };
+    let thresholds = [
+        ("detect.threshold_low", settings.threshold_low_risk),
+        ("detect.threshold_medium", settings.threshold_medium_risk),
+        ("detect.threshold_high", settings.threshold_high_risk),
+    ];
+    for pair in thresholds.windows(2) {
+        if pair[0].1 > pair[1].1 {
+            let how = "expected the second not to be lower; raise it or lower the first";
+            refuse([pair[0].0, pair[1].0], how);
+        }
+    }
+    if !settings.is_single_flux_told && !settings.is_double_flux_told {
+        let how = "expected at least one kind, because nothing could alert; switch one on";
+        refuse(["detect.kinds.single_flux", "detect.kinds.double_flux"], how);
+    }
+    if settings.clients == Clients::Hmac && settings.client_key_file.is_none() {
+        let how = "expected a key to hash clients with; name a file that holds one, or count them";
+        refuse(["privacy.clients", "privacy.client_key_file"], how);
+    }
+}
+
+/// `detect.threshold_low 50 (/etc/fluxtap/fluxtap.toml:3)`.
+fn told(effective: &Effective) -> String {
+    let name = effective.setting.name;
+    match &effective.value {
+        Some(value) => format!("{name} {value} ({})", effective.origin),
+        None => format!("no {name}"),
+    }
+}
+
+fn rank(origin: &Origin) -> u8 {
+    match origin {
+        Origin::Default => 0,
+        Origin::Line { .. } => 1,
+        Origin::Variable(_) => 2,
+        Origin::Flag(_) => 3,
+    }
+}

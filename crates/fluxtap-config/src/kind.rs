@@ -1,0 +1,404 @@
+//! The types of settings: what each accepts, from a file or as plain text, and how it says no.
+
+use crate::value::{Tenths, Value, Word, quoted};
+use std::path::PathBuf;
+use toml::de::DeValue;
+
+/// Longest name, in characters.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Characters of a wrong value that are shown.
+const SHOWN_CHARS_MAX: usize = 60;
+
+/// What a setting may be, with its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// True or false.
+    Switch,
+    /// A whole number.
+    Count {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A duration, always written with its unit.
+    Duration {
+        /// The shortest, in seconds.
+        min_s: u64,
+        /// The longest, in seconds.
+        max_s: u64,
+    },
+    /// A size in bytes, always written with its unit.
+    Size {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A number with at most one decimal.
+    Tenths {
+        /// The least.
+        min: Tenths,
+        /// The most.
+        max: Tenths,
+        /// What it measures, in the singular.
+        unit: &'static str,
+    },
+    /// A list of ports.
+    Ports {
+        /// The fewest.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// One of these words.
+    Word(&'static [Word]),
+    /// A name of printable ASCII without spaces.
+    Name,
+    /// The path of a file.
+    Path,
+    /// One of these words, or the path of a file (`./word` for one that is called like a word).
+    PathOr(&'static [Word]),
+    /// A list of texts.
+    Texts {
+        /// The most.
+        max: usize,
+    },
+}
+
+impl Kind {
+    /// Reads a value as it is written in a flag or a variable.
+    ///
+    /// # Errors
+    ///
+    /// Says what was got and what was expected.
+    pub fn parse(&self, text: &str) -> Result<Value, String> {
+        let value = match self {
+            Self::Switch => text.parse().ok().map(Value::Switch),
+            Self::Count { .. } => text.parse().ok().map(Value::Count),
+            Self::Tenths { .. } => Tenths::parse(text).map(Value::Tenths),
+            Self::Ports { .. } => Some(self.ports(items(text))?),
+            Self::Texts { .. } => Some(self.texts(items(text).map(str::to_owned).collect())?),
+            _ => Some(self.parse_text(text)?),
+        };
+        let value = value.filter(|value| self.is_in_range(value));
+        value.ok_or_else(|| self.refusal(&quoted(&shortened(text))))
+    }
+
+    /// Reads a value of a TOML file.
+    pub(crate) fn parse_toml(&self, value: &DeValue<'_>) -> Result<Value, String> {
+        let read = match (self, value) {
+            (Self::Switch, DeValue::Boolean(is_on)) => Some(Value::Switch(*is_on)),
+            (Self::Count { .. }, DeValue::Integer(number)) => {
+                u64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::Count)
+            }
+            (Self::Tenths { .. }, DeValue::Integer(number)) if number.radix() == 10 => {
+                Tenths::parse(number.as_str()).map(Value::Tenths)
+            }
+            (Self::Tenths { .. }, DeValue::Float(number)) => {
+                Tenths::parse(number.as_str()).map(Value::Tenths)
+            }
+            (Self::Ports { .. }, DeValue::Array(ports)) => {
+                let ports: Vec<String> = ports.iter().map(|port| shown(port.get_ref())).collect();
+                Some(self.ports(ports.iter().map(String::as_str))?)
+            }
+            (Self::Texts { .. }, DeValue::Array(texts)) => {
+                let texts = texts.iter().map(|text| match text.get_ref() {
+                    DeValue::String(text) => Ok(text.to_string()),
+                    other => Err(self.refusal(&format!("{} in the list", shown(other)))),
+                });
+                Some(self.texts(texts.collect::<Result<_, _>>()?)?)
+            }
+            (_, DeValue::String(text)) if self.is_written_as_text() => Some(self.parse_text(text)?),
+            _ => None,
+        };
+        let read = read.filter(|value| self.is_in_range(value));
+        read.ok_or_else(|| self.refusal(&shown(value)))
+    }
+
+    /// What is accepted, in words.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Switch => "true or false".to_owned(),
+            Self::Count { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Duration { min_s, max_s } => format!(
+                "a duration from {} to {} with its unit (s, m, h or d)",
+                Value::Seconds(*min_s).plain(),
+                Value::Seconds(*max_s).plain()
+            ),
+            Self::Size { min, max } => format!(
+                "a size from {} to {} with its unit (KiB, MiB, GiB or TiB)",
+                Value::Bytes(*min).plain(),
+                Value::Bytes(*max).plain()
+            ),
+            Self::Tenths { min, max, unit } => {
+                format!("a {unit} from {min} to {max} with at most one decimal")
+            }
+            Self::Ports { min, max } => format!("{min} to {max} ports from 1 to 65535"),
+            Self::Word(words) => one_of(words),
+            Self::Name => {
+                format!("1 to {NAME_CHARS_MAX} printable ASCII characters without spaces")
+            }
+            Self::Path => "the path of a file".to_owned(),
+            Self::PathOr(words) => format!("{} or the path of a file", one_of(words)),
+            Self::Texts { max } => format!("a list of at most {max} texts"),
+        }
+    }
+
+    /// The words it accepts, if it is a matter of words.
+    #[must_use]
+    pub const fn words(&self) -> &'static [Word] {
+        match self {
+            Self::Word(words) | Self::PathOr(words) => words,
+            _ => &[],
+        }
+    }
+
+    const fn is_written_as_text(&self) -> bool {
+        !matches!(
+            self,
+            Self::Switch
+                | Self::Count { .. }
+                | Self::Tenths { .. }
+                | Self::Ports { .. }
+                | Self::Texts { .. }
+        )
+    }
+
+    /// Reads what is a text in a file too.
+    fn parse_text(&self, text: &str) -> Result<Value, String> {
+        let word = |words: &'static [Word]| {
+            words.iter().find(|word| word.name == text).map(|word| Value::Word(word.name))
+        };
+        let path = || {
+            let is_path = !text.is_empty() && !text.contains('\0');
+            is_path.then(|| Value::Path(PathBuf::from(text)))
+        };
+        let value = match self {
+            Self::Duration { .. } => {
+                let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+                self.with_unit(text, &units)?.map(Value::Seconds)
+            }
+            Self::Size { .. } => {
+                let units =
+                    [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+                self.with_unit(text, &units)?.map(Value::Bytes)
+            }
+            Self::Word(words) => word(words),
+            Self::Name => {
+                let is_name = (1..=NAME_CHARS_MAX).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_graphic());
+                is_name.then(|| Value::Text(text.to_owned()))
+            }
+            Self::Path => path(),
+            Self::PathOr(words) => word(words).or_else(path),
+            _ => None,
+        };
+        let value = value.filter(|value| self.is_in_range(value));
+        value.ok_or_else(|| self.refusal(&quoted(&shortened(text))))
+    }
+
+    /// A number with its unit; without one only zero, which needs none. A missing unit is not
+    /// guessed: whoever writes 15 for minutes must not get seconds.
+    fn with_unit(&self, text: &str, units: &[(&str, u64)]) -> Result<Option<u64>, String> {
+        let (digits, unit) =
+            text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+        let Ok(number) = digits.parse::<u64>() else { return Ok(None) };
+        match factor {
+            Some(factor) => Ok(number.checked_mul(factor)),
+            None if unit.is_empty() && number == 0 => Ok(Some(0)),
+            None if unit.is_empty() => {
+                Err(self.refusal(&format!("{} without a unit", quoted(&shortened(text)))))
+            }
+            None => Err(self.refusal(&format!("unit '{}'", shortened(unit)))),
+        }
+    }
+
+    fn ports<'a>(&self, items: impl Iterator<Item = &'a str>) -> Result<Value, String> {
+        let mut ports = Vec::new();
+        for item in items {
+            match item.parse() {
+                Ok(port) if port > 0 => ports.push(port),
+                _ => return Err(self.refusal(&format!("port '{}'", shortened(item)))),
+            }
+        }
+        let Self::Ports { min, max } = self else { return Ok(Value::Ports(ports)) };
+        if (*min..=*max).contains(&ports.len()) {
+            return Ok(Value::Ports(ports));
+        }
+        Err(self.refusal(&format!("{} ports", ports.len())))
+    }
+
+    fn texts(&self, texts: Vec<String>) -> Result<Value, String> {
+        match self {
+            Self::Texts { max } if texts.len() > *max => {
+                Err(self.refusal(&format!("{} texts", texts.len())))
+            }
+            _ => Ok(Value::Texts(texts)),
+        }
+    }
+
+    fn is_in_range(&self, value: &Value) -> bool {
+        match (self, value) {
+            (
+                Self::Count { min, max } | Self::Size { min, max },
+                Value::Count(n) | Value::Bytes(n),
+            ) => (min..=max).contains(&n),
+            (Self::Duration { min_s, max_s }, Value::Seconds(seconds)) => {
+                (min_s..=max_s).contains(&seconds)
+            }
+            (Self::Tenths { min, max, .. }, Value::Tenths(number)) => (min..=max).contains(&number),
+            _ => true,
+        }
+    }
+
+    fn refusal(&self, got: &str) -> String {
+        format!("got {got}, expected {}", self.expected())
+    }
+}
+
+/// The items of a list in a flag or a variable; an empty text is an empty list.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(move |_| !text.trim().is_empty())
+}
+
+fn one_of(words: &[Word]) -> String {
+    words.iter().map(|word| word.name).collect::<Vec<_>>().join(" or ")
+}
+
+/// The text, cut where it is too long to be shown.
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// A value of a file as it was written, as far as that is short.
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quoted(&shortened(text)),
+        DeValue::Integer(number) => shortened(&number.to_string()),
+        DeValue::Float(number) => shortened(&number.to_string()),
+        DeValue::Boolean(is_on) => is_on.to_string(),
+        DeValue::Datetime(time) => shortened(&time.to_string()),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DURATION: Kind = Kind::Duration { min_s: 1, max_s: 86_400 };
+    const SIZE: Kind = Kind::Size { min: 1 << 20, max: 1 << 40 };
+    const RISK: Kind = Kind::Tenths { min: Tenths(0), max: Tenths(1_000), unit: "risk" };
+    const PORTS: Kind = Kind::Ports { min: 1, max: 3 };
+    const COUNT: Kind = Kind::Count { min: 1, max: 9 };
+    const WORDS: &[Word] =
+        &[Word { name: "json", meaning: "" }, Word { name: "text", meaning: "" }];
+
+    /// What is read, as TOML, or a part of what is said.
+    #[test]
+    fn plain_values() {
+        let long = "a".repeat(65);
+        let rows: &[(Kind, &str, Result<&str, &str>)] = &[
+            (Kind::Switch, "true", Ok("true")),
+            (Kind::Switch, "yes", Err("got \"yes\", expected true or false")),
+            (COUNT, "9", Ok("9")),
+            (COUNT, "10", Err("got \"10\", expected a whole number from 1 to 9")),
+            (COUNT, "-1", Err("got \"-1\"")),
+            (DURATION, "90s", Ok("\"90s\"")),
+            (DURATION, "3600s", Ok("\"1h\"")),
+            (DURATION, "1d", Ok("\"1d\"")),
+            (DURATION, "0", Err("got \"0\", expected a duration from 1s to 1d with its unit")),
+            (DURATION, "90", Err("got \"90\" without a unit")),
+            (DURATION, "5w", Err("got unit 'w', expected a duration from 1s to 1d")),
+            (DURATION, "1.5h", Err("got unit '.5h'")),
+            (DURATION, "-1s", Err("got \"-1s\"")),
+            (DURATION, "2d", Err("got \"2d\"")),
+            (DURATION, "", Err("got \"\"")),
+            (DURATION, "99999999999999999999s", Err("got \"99999999999999999999s\"")),
+            (DURATION, "18446744073709551615d", Err("got")),
+            (SIZE, "512MiB", Ok("\"512MiB\"")),
+            (SIZE, "1024GiB", Ok("\"1TiB\"")),
+            (SIZE, "5MB", Err("got unit 'MB', expected a size from 1MiB to 1TiB with its unit")),
+            (SIZE, "512", Err("got \"512\" without a unit")),
+            (SIZE, "2TiB", Err("got \"2TiB\"")),
+            (SIZE, "9999999999999TiB", Err("got")),
+            (RISK, "40.5", Ok("40.5")),
+            (RISK, "100.1", Err("got \"100.1\", expected a risk from 0 to 100")),
+            (RISK, "40.55", Err("with at most one decimal")),
+            (PORTS, "53, 5300", Ok("[53, 5300]")),
+            (PORTS, "0", Err("got port '0', expected 1 to 3 ports from 1 to 65535")),
+            (PORTS, "65536", Err("got port '65536'")),
+            (PORTS, "53,", Err("got port ''")),
+            (PORTS, "", Err("got 0 ports")),
+            (PORTS, "1,2,3,4", Err("got 4 ports")),
+            (Kind::Word(WORDS), "text", Ok("\"text\"")),
+            (Kind::Word(WORDS), "xml", Err("got \"xml\", expected json or text")),
+            (Kind::Name, "tap-7", Ok("\"tap-7\"")),
+            (Kind::Name, "two words", Err("got \"two words\", expected 1 to 64 printable ASCII")),
+            (Kind::Name, "größe", Err("got")),
+            (Kind::Name, &long, Err("...\", expected 1 to 64")),
+            (Kind::Path, "/a b", Ok("\"/a b\"")),
+            (Kind::Path, "", Err("expected the path of a file")),
+            (Kind::PathOr(WORDS), "json", Ok("\"json\"")),
+            (Kind::PathOr(WORDS), "./json", Ok("\"./json\"")),
+            (Kind::PathOr(WORDS), "", Err("expected json or text or the path of a file")),
+            (Kind::Texts { max: 2 }, "a,b c", Ok("[\"a\", \"b c\"]")),
+            (Kind::Texts { max: 2 }, "", Ok("[]")),
+            (Kind::Texts { max: 2 }, "a,b,c", Err("got 3 texts, expected a list of at most 2")),
+        ];
+        for (kind, text, expect) in rows {
+            check(text, kind.parse(text), *expect);
+        }
+    }
+
+    #[test]
+    fn values_of_files() {
+        let rows: &[(Kind, &str, Result<&str, &str>)] = &[
+            (Kind::Switch, "true", Ok("true")),
+            (Kind::Switch, "\"true\"", Err("got \"true\", expected true or false")),
+            (Kind::Switch, "1", Err("got 1, expected true or false")),
+            (COUNT, "0x9", Ok("9")),
+            (COUNT, "1.0", Err("got 1.0, expected a whole number")),
+            (DURATION, "\"90s\"", Ok("\"90s\"")),
+            (DURATION, "90", Err("got 90, expected a duration from 1s to 1d with its unit")),
+            (DURATION, "[\"1h\"]", Err("got a list")),
+            (DURATION, "07:32:00", Err("got 07:32:00")),
+            (SIZE, "\"1GiB\"", Ok("\"1GiB\"")),
+            (RISK, "40", Ok("40")),
+            (RISK, "4_0.5", Ok("40.5")),
+            (RISK, "\"40\"", Err("got \"40\", expected a risk")),
+            (RISK, "nan", Err("got nan")),
+            (RISK, "inf", Err("got inf")),
+            (RISK, "0x28", Err("got 0x28")),
+            (PORTS, "[53, 5300]", Ok("[53, 5300]")),
+            (PORTS, "[]", Err("got 0 ports")),
+            (PORTS, "53", Err("got 53, expected 1 to 3 ports")),
+            (PORTS, "[53, \"dns\"]", Err("got port '\"dns\"'")),
+            (Kind::Word(WORDS), "\"json\"", Ok("\"json\"")),
+            (Kind::Word(WORDS), "{ a = 1 }", Err("got a table, expected json or text")),
+            (Kind::Path, "\"a\\u0000b\"", Err("got \"a\\U00000000b\", expected the path")),
+            (Kind::Texts { max: 2 }, "[\"a\", \"b\"]", Ok("[\"a\", \"b\"]")),
+            (Kind::Texts { max: 2 }, "[\"a\", 7]", Err("got 7 in the list")),
+        ];
+        for (kind, text, expect) in rows {
+            let value = DeValue::parse(text).expect("TOML");
+            check(text, kind.parse_toml(value.get_ref()), *expect);
+        }
+    }
+
+    fn check(text: &str, got: Result<Value, String>, expect: Result<&str, &str>) {
+        match (got, expect) {
+            (Ok(value), Ok(toml)) => assert_eq!(value.to_string(), toml, "{text}"),
+            (Err(said), Err(part)) => assert!(said.contains(part), "{text}: {said}"),
+            (got, expect) => panic!("{text}: got {got:?}, expected {expect:?}"),
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The table of settings. A new setting is a row here, and a use of its field of [`Settings`].
+//!
+//! A row reads: its words (a headline, then paragraphs that say what changes and when to change
+//! it), its name in files, the field with its type and unit, the kind with its range, the default
+//! as one writes it in a flag, and the flag. Everything else follows.
+
+use crate::kind::Kind;
+use crate::setting::{Command, Flag, Setting, settings};
+use crate::value::{AddressTable, FromValue, Tenths, Value, words};
+use fluxtap_window::WINDOWS_S;
+use fluxtap_window::limits::MEMORY_MIN;
+use fluxtap_wire::layers::PORTS_MAX;
+use std::path::PathBuf;
+
+const REPLAY: &[Command] = &[Command::Replay];
+const RUN: &[Command] = &[Command::Run];
+/// The commands that run packets through the sensor.
+const SENSOR: &[Command] = &[Command::Replay, Command::Run];
+
+/// Largest budget accepted, in bytes: 1 TiB.
+const MEMORY_MAX: u64 = 1 << 40;
+
+/// Most entries of the curated lists that are switched off one by one.
+const CURATED_OFF_MAX: usize = 1_000;
+
+/// What is later than the shortest window could only be judged when that window is over.
+const LATENESS: Kind = Kind::Duration { min_s: 0, max_s: WINDOWS_S[0] as u64 };
+
+/// A threshold of nothing would make an alert of every domain that is judged.
+const RISK: Kind = Kind::Tenths { min: Tenths(10), max: Tenths(1_000), unit: "risk" };
+
+const POINTS: Kind = Kind::Tenths { min: Tenths(0), max: Tenths(300), unit: "number of points" };
+
+/// A flag without a one-letter form.
+const fn flag(long: &'static str, value_name: &'static str, commands: &'static [Command]) -> Flag {
+    Flag { long, short: None, value_name, commands }
+}
+
+words! {
+    /// What alerts say about the clients that asked.
+    Clients {
+        /// how many there were
+        Count = "count",
+        /// a keyed hash of each, the same for the same client while the key is the same
+        Hmac = "hmac",
+        /// their addresses
+        List = "list",
+    }
+
+    /// Whether what people read is coloured.
+    Color {
+        /// on a terminal, unless NO_COLOR is set
+        Auto = "auto",
+        /// always
+        Always = "always",
+        /// never
+        Never = "never",
+    }
+
+    /// The form of the alerts.
+    Format {
+        /// one JSON object a line
+        Json = "json",
+        /// for people
+        Text = "text",
+    }
+
+    /// The least severity that is written.
+    MinSeverity {
+        /// all alerts
+        Low = "low",
+        /// medium and high
+        Medium = "medium",
+        /// high alone
+        High = "high",
+    }
+}
+
+settings! {
+    /// Name of this sensor, as alerts carry it in `observer.name`.
+    ///
+    /// Without it alerts of `run` carry the name of the host, those of `replay` the word `replay`,
+    /// so that a capture gives the same lines on every machine.
+    "sensor.name" => sensor_name: Option<String> {
+        kind: Kind::Name,
+        default: None,
+        example: "tap-7",
+        flag: Flag { long: "observer", short: None, value_name: "NAME", commands: SENSOR },
+    }
+
+    /// Memory for all windows; beyond it the domains with the least evidence go first.
+    ///
+    /// A domain that does not change takes about 750 bytes.
+    /// `domains_evicted_suspect` and `domains_evicted_alerted` in the counters say when it is too
+    /// little.
+    "sensor.memory" => memory_bytes: usize {
+        kind: Kind::Size { min: MEMORY_MIN as u64, max: MEMORY_MAX },
+        default: Some("512MiB"),
+        flag: flag("memory", "SIZE", SENSOR),
+    }
+
+    /// UDP ports that carry DNS.
+    ///
+    /// What has none of them at either end is counted as `not_dns.other_port` and not read.
+    "capture.dns_ports" => dns_ports: Vec<u16> {
+        kind: Kind::Ports { min: 1, max: PORTS_MAX },
+        default: Some("53"),
+        flag: flag("ports", "PORTS", SENSOR),
+    }
+
+    /// How late a packet may be before its facts are left out.
+    ///
+    /// In `replay` files of several taps may differ by as much as the clocks of the taps do.
+    /// Packets that were too late are counted in `packets_late`.
+    "replay.lateness" => replay_lateness_s: u64 {
+        kind: LATENESS,
+        default: Some("1m"),
+        flag: flag("lateness", "TIME", REPLAY),
+    }
+
+    /// Interface the mirrored traffic arrives on.
+    ///
+    /// `run` needs one, here or as a flag.
+    "run.interface" => interface: Option<String> {
+        kind: Kind::Name,
+        default: None,
+        example: "eth1",
+        flag: Flag { long: "interface", short: Some('i'), value_name: "IFACE", commands: RUN },
+    }
+
+    /// How late a packet may be before its facts are left out.
+    ///
+    /// While the interface of `run` is idle, time goes on this much behind the clock, so alerts
+    /// wait as long.
+    "run.lateness" => run_lateness_s: u64 {
+        kind: LATENESS,
+        default: Some("2s"),
+        flag: flag("lateness", "TIME", RUN),
+    }
+
+    /// Table of the owners of addresses: autonomous systems, countries, kinds of network.
+    ///
+    /// A file may be a MaxMind DB, CSV or TSV of ranges, or what `fluxtap intel build` wrote.
+    /// `fluxtap intel` shows what is in force, and how old it is.
+    "tables.asn" => address_table: AddressTable {
+        kind: Kind::PathOr(AddressTable::WORDS),
+        default: Some("embedded"),
+        flag: flag("asn-table", "TABLE", SENSOR),
+    }
+
+    /// Table of the countries of addresses, instead of those of the owners' table.
+    ///
+    /// A file of such a kind.
+    "tables.country" => country_table: Option<PathBuf> {
+        kind: Kind::Path,
+        default: None,
+        example: "/var/lib/fluxtap/country.mmdb",
+        flag: flag("country-table", "FILE", SENSOR),
+    }
+
+    /// Allow list: what is known to look like flux and is none of your business, an entry a line.
+    ///
+    /// Its head says how entries are written: `sensor-config/allow.txt`.
+    /// What it keeps back is tracked and counted all the same.
+    "allow.file" => allow_file: Option<PathBuf> {
+        kind: Kind::Path,
+        default: None,
+        example: "/etc/fluxtap/allow.txt",
+        flag: flag("allow", "FILE", SENSOR),
+    }
+
+    /// Whether the list of curated zones is used: content delivery, load balancers, pools.
+    ///
+    /// Without it customers of such zones can look like flux.
+    "curated.zones" => has_curated_zones: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+    }
+
+    /// Whether the list of the kinds of autonomous systems is used.
+    ///
+    /// Without it no address counts as one of a content network or of an access network.
+    "curated.asns" => has_curated_asns: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+    }
+
+    /// Entries of the curated lists that are not used.
+    ///
+    /// Zones as they are listed, autonomous systems as `AS13335`.
+    "curated.off" => curated_off: Vec<String> {
+        kind: Kind::Texts { max: CURATED_OFF_MAX },
+        default: Some(""),
+    }
+
+    /// Risk from which on an alert of low severity opens.
+    ///
+    /// Risk is `event.risk_score`, a fixed map of the score onto 0 to 100.
+    /// Lowering it finds more and earlier, and more of what is none.
+    "detect.threshold_low" => threshold_low_risk: Tenths {
+        kind: RISK,
+        default: Some("40"),
+        flag: flag("threshold-low", "RISK", SENSOR),
+    }
+
+    /// Risk from which on an alert is of medium severity.
+    ///
+    /// It may not be below `detect.threshold_low`.
+    "detect.threshold_medium" => threshold_medium_risk: Tenths {
+        kind: RISK,
+        default: Some("60"),
+        flag: flag("threshold-medium", "RISK", SENSOR),
+    }
+
+    /// Risk from which on an alert is of high severity.
+    ///
+    /// It may not be below `detect.threshold_medium`.
+    "detect.threshold_high" => threshold_high_risk: Tenths {
+        kind: RISK,
+        default: Some("80"),
+        flag: flag("threshold-high", "RISK", SENSOR),
+    }
+
+    /// Points above the low threshold from which on an alert opens at the first judgement.
+    ///
+    /// With fewer, a second judgement has to confirm the first.
+    /// Points are those of the score: with the model as it is, 11, 14 and 18 points are risks of
+    /// 40, 60 and 80.
+    "detect.sure_margin" => sure_margin_points: Tenths {
+        kind: POINTS,
+        default: Some("4"),
+    }
+
+    /// Points below the low threshold at which an opening that waits to be confirmed is taken back.
+    "detect.doubt_margin" => doubt_margin_points: Tenths {
+        kind: POINTS,
+        default: Some("2"),
+    }
+
+    /// Least time between the two judgements that open an alert together.
+    "detect.confirm_after" => confirm_after_s: u64 {
+        kind: Kind::Duration { min_s: 0, max_s: 86_400 },
+        default: Some("1m"),
+    }
+
+    /// Whether flux of the domain's own addresses is told.
+    ///
+    /// What is switched off is tracked and judged all the same, and counted in `alerts_unwritten`.
+    "detect.kinds.single_flux" => is_single_flux_told: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+    }
+
+    /// Whether flux of the addresses of domain and name servers is told.
+    "detect.kinds.double_flux" => is_double_flux_told: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+    }
+
+    /// The least severity that is written.
+    ///
+    /// An alert below it is followed and counted in `alerts_unwritten`; when it rises, it is
+    /// written from then on.
+    "alerts.min_severity" => min_severity: MinSeverity {
+        kind: Kind::Word(MinSeverity::WORDS),
+        default: Some("low"),
+        flag: flag("min-severity", "WORD", SENSOR),
+    }
+
+    /// Least time between two `flux-ongoing` lines of one alert.
+    ///
+    /// A higher severity is told at once.
+    "alerts.update_interval" => update_interval_s: u64 {
+        kind: Kind::Duration { min_s: 60, max_s: 86_400 },
+        default: Some("15m"),
+    }
+
+    /// What alerts say about the clients that asked.
+    ///
+    /// Client addresses are personal data in many places; find out before they are listed.
+    "privacy.clients" => clients: Clients {
+        kind: Kind::Word(Clients::WORDS),
+        default: Some("count"),
+        flag: flag("clients", "WORD", SENSOR),
+    }
+
+    /// File with the key that `privacy.clients = "hmac"` hashes with: 16 to 4096 bytes.
+    ///
+    /// The key is never printed.
+    /// `head -c 32 /dev/urandom > key && chmod 600 key` makes one; whoever has it can find out
+    /// which client is behind a hash.
+    "privacy.client_key_file" => client_key_file: Option<PathBuf> {
+        kind: Kind::Path,
+        default: None,
+        example: "/etc/fluxtap/client.key",
+        flag: flag("client-key-file", "FILE", SENSOR),
+    }
+
+    /// Form of the alerts.
+    "output.format" => format: Format {
+        kind: Kind::Word(Format::WORDS),
+        default: Some("json"),
+        flag: flag("format", "FORM", SENSOR),
+    }
+
+    /// Whether what people read is coloured.
+    ///
+    /// Nothing is told by colour alone.
+    "output.color" => color: Color {
+        kind: Kind::Word(Color::WORDS),
+        default: Some("auto"),
+        flag: flag("color", "WHEN", SENSOR),
+    }
+
+    /// No progress and no summary; errors and warnings are still said.
+    "output.quiet" => is_quiet: bool {
+        kind: Kind::Switch,
+        default: Some("false"),
+        flag: Flag { long: "quiet", short: Some('q'), value_name: "true|false", commands: SENSOR },
+    }
+
+    /// Write all counters as one JSON object to this file at the end; `-` is standard error.
+    "output.stats" => stats: Option<PathBuf> {
+        kind: Kind::Path,
+        default: None,
+        example: "/var/lib/fluxtap/stats.json",
+        flag: flag("stats", "FILE", SENSOR),
+    }
+}
+
+/// The tables that settings stand in, in the order of the table.
+pub fn sections() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    SETTINGS.iter().map(Setting::section).filter(move |section| {
+        let is_next = *section != last;
+        last = section;
+        is_next
+    })
+}
+
+/// The row of a setting.
+#[must_use]
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// A row whose type does not fit its kind, or whose default is refused, fails here.
+    #[test]
+    fn the_defaults_are_good() {
+        for setting in SETTINGS {
+            let name = setting.name;
+            let shown = setting.default.or(setting.example);
+            let shown = shown.unwrap_or_else(|| panic!("{name}: neither default nor example"));
+            let value = setting.kind.parse(shown).unwrap_or_else(|said| panic!("{name}: {said}"));
+            assert_eq!(value.plain(), shown, "{name}: as it is told");
+            assert_eq!(setting.shown(), value.to_string(), "{name}");
+            // The one value besides the defaults: it must fit the field as well.
+            let mut values: Vec<_> = SETTINGS.iter().map(Setting::default_value).collect();
+            let index = SETTINGS.iter().position(|s| s.name == name).expect("a row");
+            values[index] = Some(value);
+            assert!(Settings::of(&values).is_some(), "{name}: kind and type of field differ");
+        }
+        let settings = Settings::default();
+        assert_eq!((settings.memory_bytes, settings.is_quiet), (512 << 20, false));
+        assert_eq!(settings.dns_ports, [53]);
+    }
+
+    #[test]
+    fn names_are_unambiguous_and_sections_stay_together() {
+        let names: BTreeSet<&str> = SETTINGS.iter().map(|s| s.name).collect();
+        assert_eq!(names.len(), SETTINGS.len(), "a name twice");
+        let variables: BTreeSet<String> = SETTINGS.iter().map(Setting::variable).collect();
+        assert_eq!(variables.len(), SETTINGS.len(), "a variable twice");
+        let told: Vec<&str> = sections().collect();
+        assert_eq!(told.len(), told.iter().collect::<BTreeSet<_>>().len(), "a section twice");
+        for setting in SETTINGS {
+            assert!(!setting.section().is_empty(), "{}: no section", setting.name);
+            assert!(!names.contains(setting.section()), "{}: below a setting", setting.name);
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+            assert!(setting.name.chars().all(plain), "{}: needs quotes", setting.name);
+        }
+    }
+
+    /// Two settings may share a flag if no command has both.
+    #[test]
+    fn flags_are_unambiguous() {
+        for command in [Command::Replay, Command::Run] {
+            let flags = SETTINGS.iter().filter_map(|setting| setting.flag.as_ref());
+            let flags: Vec<&Flag> = flags.filter(|f| f.commands.contains(&command)).collect();
+            let longs: BTreeSet<&str> = flags.iter().map(|flag| flag.long).collect();
+            assert_eq!(longs.len(), flags.len(), "{command:?}");
+            let shorts: Vec<char> = flags.iter().filter_map(|flag| flag.short).collect();
+            assert_eq!(shorts.iter().collect::<BTreeSet<_>>().len(), shorts.len(), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_for_people_are_there() {
+        for setting in SETTINGS {
+            let headline = setting.headline();
+            assert!(headline.ends_with('.') && headline.len() <= 100, "{}", setting.name);
+            assert!(setting.doc.get(1).is_none_or(|line| line.is_empty()), "{}", setting.name);
+        }
+    }
+}
