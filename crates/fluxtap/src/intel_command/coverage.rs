@@ -7,6 +7,7 @@ use crate::{output, tables};
 use clap::Args;
 use fluxtap_capture::{Batch as Fetched, Replay, ReplayOptions, Source as _};
 use fluxtap_engine::{Decoder, LATENESS_REPLAY_S};
+use fluxtap_flow::FlowSettings;
 use fluxtap_intel::{AddressClass, Intel};
 use fluxtap_observe::Batch;
 use fluxtap_wire::Layers;
@@ -44,7 +45,8 @@ pub(crate) fn run(args: &CoverageArgs) -> Exit {
     let stop = interrupt_flag();
     let mut source = Replay::open(args.files.iter().cloned(), ReplayOptions::default());
     // Nothing here depends on the hash.
-    let mut decoder = Decoder::new(Layers::default(), LATENESS_REPLAY_S, 0);
+    let mut decoder =
+        Decoder::new(Layers::default(), &FlowSettings::default(), LATENESS_REPLAY_S, 0);
     let mut seen = Seen::default();
     let mut batch = Batch::default();
     let mut exit = Exit::Done;
@@ -67,7 +69,7 @@ pub(crate) fn run(args: &CoverageArgs) -> Exit {
         }
     }
     batch.clear();
-    decoder.finish(&mut batch);
+    decoder.finish(&mut batch, &intel);
     seen.take(&batch);
     for file in &source.report() {
         exit = exit.max(report(file));
