@@ -1,12 +1,12 @@
 #!/bin/sh
-# Fetches the two ip-location-db packages and packs them into the tables that fluxtap-intel embeds.
+# Fetches the two ip-location-db packages and makes the table from them that fluxtap-intel embeds.
 #
 # Usage: crates/fluxtap-tables/refresh.sh [VERSION]
 #   VERSION  of both packages, such as 2.3.2026061719; the newest when left out
 #
-# Needs npm, tar and cargo, and the network for npm. The same version gives the same bytes. To pack CSV files
+# Needs npm, tar and cargo, and the network for npm. The same version gives the same bytes. To take CSV files
 # from elsewhere (the releases of the ip-location-db project), run the program itself:
-#   cargo run --release -p fluxtap-tables -- --help
+#   cargo run --release -p fluxtap -- intel build --help
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -44,10 +44,11 @@ if [ -z "$date" ]; then
 fi
 
 cd "$root"
-cargo run --quiet --release -p fluxtap-tables -- \
-    --asn "$work/asn/package" \
-    --country "$work/asn-country/package" \
+cargo run --quiet --release -p fluxtap -- intel build --no-embedded \
+    --asn "$work/asn/package/asn-ipv4.csv" --asn "$work/asn/package/asn-ipv6.csv" \
+    --country "$work/asn-country/package/asn-country-ipv4.csv" \
+    --country "$work/asn-country/package/asn-country-ipv6.csv" \
     --classes sensor-config/asn-classes.tsv \
     --date "$date" \
     --source "ip-location-db asn and asn-country $asn (RouteViews, DB-IP, NRO; CC BY 4.0; merged and packed)" \
-    --out crates/fluxtap-intel/data
+    --out crates/fluxtap-intel/data/addresses.fxtb
