@@ -30,9 +30,8 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     };
     let observer = args.common.observer.clone().unwrap_or_else(host_name);
     let output = Output::new(args.common.format, &intel, observer, Some(args.interface.clone()));
-    // Random on a mirror port: whoever can send names must not know how they hash.
-    let hash_key = RandomState::new().build_hasher().finish();
-    let mut sensor = match Sensor::new(&args.common, args.lateness.0, hash_key, &intel, output) {
+    let lateness_s = args.lateness.0;
+    let mut sensor = match Sensor::new(&args.common, lateness_s, random_key(), &intel, output) {
         Ok(sensor) => sensor,
         Err(exit) => return exit,
     };
@@ -90,6 +89,12 @@ fn stop_on_signal(source: &mut Live) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Key of all hashes where packets come as they happen: whoever can send names must not know how
+/// they hash.
+pub(crate) fn random_key() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn host_name() -> String {

@@ -2,6 +2,7 @@
 
 use crate::cli::ReplayArgs;
 use crate::console::{self, Exit};
+use crate::live;
 use crate::output::{self, Output};
 use crate::sensor::{Sensor, Stopped};
 use crate::summary;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Key of all hashes in replay: fixed, so that the same capture gives the same alerts whatever is
-/// evicted.
+/// evicted. What is followed has no end that would make it the same.
 const HASH_KEY: u64 = 0x666c_7578_7461_7001;
 
 /// Sensor name in replay, so that alerts do not depend on the machine.
@@ -38,7 +39,8 @@ pub(crate) fn run(args: &ReplayArgs) -> Exit {
     let intel = args.common.intel();
     let observer = args.common.observer.clone().unwrap_or_else(|| OBSERVER.to_owned());
     let output = Output::new(args.common.format, &intel, observer, None);
-    let mut sensor = match Sensor::new(&args.common, args.lateness.0, HASH_KEY, &intel, output) {
+    let hash_key = if args.follow.is_some() { live::random_key() } else { HASH_KEY };
+    let mut sensor = match Sensor::new(&args.common, args.lateness.0, hash_key, &intel, output) {
         Ok(sensor) => sensor,
         Err(exit) => return exit,
     };
@@ -171,8 +173,9 @@ impl Files {
     }
 
     /// Says once what holds for many files: those passed over, not finished, and gone.
-    fn tell_rest(&self, (growing, vanished): (u64, u64)) {
+    fn tell_rest(&self, (unread, vanished): (u64, u64)) {
         let files = |number| console::count(number, "file");
+        let was = |number| files(number) + if number == 1 { " was" } else { " were" };
         if let Some(first) = &self.first_passed_over {
             let text = format!(
                 "passed over {} in directories without packets, the first: {first}",
@@ -180,8 +183,8 @@ impl Files {
             );
             console::warning(&text);
         }
-        if growing > 0 {
-            console::warning(&format!("did not read {} that had not finished", files(growing)));
+        if unread > 0 {
+            console::warning(&format!("stopped before {} finished and read", was(unread)));
         }
         if vanished > 0 {
             console::warning(&format!(
