@@ -217,9 +217,9 @@ impl Follow {
         Some(first_seen.map_or(usual, |first_seen| first_seen.min(usual)))
     }
 
-    /// Files that are not finished.
-    pub(crate) fn growing(&self) -> u64 {
-        self.seen.values().filter(|seen| matches!(seen.state, State::Growing(_))).count() as u64
+    /// Files that are not finished, or not read to their end.
+    pub(crate) fn unread(&self) -> u64 {
+        self.seen.values().filter(|seen| !matches!(seen.state, State::Done(_))).count() as u64
     }
 }
 
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(directory.look(1_360), named(&["1"]), "ten times as long when alone");
         directory.done("1", 1);
         assert_eq!(directory.look(9_999), []);
-        assert_eq!((directory.follow.growing(), directory.follow.vanished), (0, 0));
+        assert_eq!((directory.follow.unread(), directory.follow.vanished), (0, 0));
     }
 
     #[test]

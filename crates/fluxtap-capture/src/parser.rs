@@ -247,7 +247,12 @@ impl Parser {
             Unpacked::Bytes(count) => self.buffer.written(count),
             Unpacked::Nothing => return Ok(Filled::Nothing),
             Unpacked::End => self.end = Some(End::Input),
-            Unpacked::Fault(fault) => self.end = Some(End::Fault(fault)),
+            Unpacked::Fault(fault) => {
+                if fault == Fault::Cut {
+                    packing.offset = unpacker.read_bytes();
+                }
+                self.end = Some(End::Fault(fault));
+            }
         }
         Ok(Filled::Changed)
     }

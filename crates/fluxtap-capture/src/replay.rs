@@ -270,12 +270,12 @@ impl Replay {
         growth.follow.quiet_until(now)
     }
 
-    /// Files in directories that are followed which are not finished, and files that were gone
-    /// before they were.
+    /// Files in directories that are followed which are not finished or not read to their end, and
+    /// files that were gone before they were finished.
     #[must_use]
     pub fn unread(&self) -> (u64, u64) {
         let follow = self.growth.as_ref().map(|growth| &growth.follow);
-        follow.map_or((0, 0), |follow| (follow.growing(), follow.vanished))
+        follow.map_or((0, 0), |follow| (follow.unread(), follow.vanished))
     }
 
     /// The reports of files in directories that are followed which ended since the last call.
@@ -353,16 +353,12 @@ impl Replay {
     fn refill(&mut self, index: usize, need: usize) -> io::Result<Filled> {
         self.acquire(index)?;
         let slot = &mut self.slots[index];
-        slot.await_data()?;
-        let Some(file) = &mut slot.file else {
-            return Err(io::Error::other("got no open file, expected one"));
-        };
         let want = match slot.stage {
             Stage::New => PEEK_BYTES,
             _ => self.memory.share_bytes(),
         };
+        let filled = slot.fill(need, want);
         let parser = &mut slot.parser;
-        let filled = parser.fill(file, need, want);
         self.memory.changed(&mut slot.held, Held::of(parser));
         let unpackers_bytes = self.memory.unpackers_bytes;
         let is_alone = unpackers_bytes == parser.unpacker_bytes();

@@ -384,12 +384,13 @@ impl fmt::Display for FileReport {
             }
         }
         if let Some((offset, what)) = self.gaps.first {
-            let unpacked = self.of_the_unpacked();
+            let places = if self.gaps.count == 1 { "place" } else { "places" };
             write!(
                 f,
-                "; {} damaged stretches of {} bytes in all were passed over, the first at byte \
-                 {offset}{unpacked}: got {what}",
-                self.gaps.count, self.gaps.bytes
+                "; passed over {} damaged bytes in {} {places}, first at byte {offset}{}: got {what}",
+                self.gaps.bytes,
+                self.gaps.count,
+                self.of_the_unpacked()
             )?;
         }
         if self.packets_skipped > 0 {

@@ -25,7 +25,7 @@ pub const EXPANSION_MAX: u64 = 1_000;
 pub const EXPANSION_FREE_BYTES: u64 = 1 << 30;
 
 /// Bytes of compressed input held.
-pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+pub(crate) const CHUNK_BYTES: usize = 32 << 10;
 
 /// Why compressed data were not unpacked any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Unpacker {
     /// Those of `input`. The call can be repeated.
     pub(crate) fn unpack(&mut self, input: &mut impl Read, to: &mut [u8]) -> io::Result<Unpacked> {
         let first = self.decode(to);
-        if first != Unpacked::Nothing || !self.codec.chunk().is_used_up() {
+        if first != Unpacked::Nothing || !self.codec.chunk().has_room() {
             return Ok(first);
         }
         self.codec.chunk_mut().fill(input)?;
@@ -198,7 +198,7 @@ impl Chunk {
     }
 
     /// Whether there is room for more input, and more may come.
-    fn is_used_up(&self) -> bool {
+    fn has_room(&self) -> bool {
         !self.is_end && self.data().len() < self.bytes.len()
     }
 

@@ -44,10 +44,8 @@ pub(crate) fn run(settings: &Settings) -> Exit {
     };
     let observer = settings.sensor_name.clone().unwrap_or_else(host_name);
     let output = Output::new(settings, &inputs, observer, Some(interface.clone()));
-    // Random on a mirror port: whoever can send names must not know how they hash.
-    let hash_key = RandomState::new().build_hasher().finish();
     let lateness_s = settings.run_lateness_s;
-    let mut sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
+    let mut sensor = Sensor::new(settings, lateness_s, random_key(), &inputs, output);
     if let Err(error) = stop_on_signal(&mut source) {
         console::error(&format!("cannot watch for signals: {error}"));
         return Exit::Failed;
@@ -112,6 +110,12 @@ fn stop_on_signal(source: &mut Live) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Key of all hashes where packets come as they happen: whoever can send names must not know how
+/// they hash.
+pub(crate) fn random_key() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn host_name() -> String {

@@ -2,6 +2,7 @@
 
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
+use crate::live;
 use crate::output::{self, Output};
 use crate::sensor::{Sensor, Stopped};
 use crate::summary;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Key of all hashes in replay: fixed, so that the same capture gives the same alerts whatever is
-/// evicted.
+/// evicted. What is followed has no end that would make it the same.
 const HASH_KEY: u64 = 0x666c_7578_7461_7001;
 
 /// Sensor name in replay, so that alerts do not depend on the machine.
@@ -48,7 +49,8 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     let observer = settings.sensor_name.clone().unwrap_or_else(|| OBSERVER.to_owned());
     let output = Output::new(settings, &inputs, observer, None);
     let lateness_s = settings.replay_lateness_s;
-    let mut sensor = Sensor::new(settings, lateness_s, HASH_KEY, &inputs, output);
+    let hash_key = if follow_s.is_some() { live::random_key() } else { HASH_KEY };
+    let mut sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
     let stop = interrupt_flag();
     let (paths, options) = (paths.iter().cloned(), ReplayOptions::default());
     let mut source = match follow_s {
@@ -183,8 +185,9 @@ impl Files {
     }
 
     /// Says once what holds for many files: those passed over, not finished, and gone.
-    fn tell_rest(&self, (growing, vanished): (u64, u64)) {
+    fn tell_rest(&self, (unread, vanished): (u64, u64)) {
         let files = |number| console::count(number, "file");
+        let was = |number| files(number) + if number == 1 { " was" } else { " were" };
         if let Some(first) = &self.first_passed_over {
             let text = format!(
                 "passed over {} in directories without packets, the first: {first}",
@@ -192,8 +195,8 @@ impl Files {
             );
             console::warning(&text);
         }
-        if growing > 0 {
-            console::warning(&format!("did not read {} that had not finished", files(growing)));
+        if unread > 0 {
+            console::warning(&format!("stopped before {} finished and read", was(unread)));
         }
         if vanished > 0 {
             console::warning(&format!(

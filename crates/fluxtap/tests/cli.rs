@@ -42,7 +42,7 @@ fn each_bad_content_has_its_message() {
         ("a.pcap.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", cut("gzip data: at byte 10")),
         ("a.pcap.zst", b"\x28\xb5\x2f\xfd\x04\0\x61\x01", cut("zstd data: at byte 8")),
         ("a.pcap.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6", cut("xz data: at byte 10")),
-        ("a.pcap.lz4", b"\x04\x22\x4d\x18\x64\x40", cut("lz4 data: at byte 0")),
+        ("a.pcap.lz4", b"\x04\x22\x4d\x18\x64\x40", cut("lz4 data: at byte 6")),
         ("old.lz4", b"\x02\x21\x4c\x18\0\0\0\0", unpack("the legacy format", "lz4 -dc")),
         ("a.pcap.bz2", b"BZh91AY&SY", unpack("got bzip2 data", "bzip2 -dc")),
         ("a.zip", b"PK\x03\x04\x14\0\0\0", unpack("got a zip archive", "unzip -p")),

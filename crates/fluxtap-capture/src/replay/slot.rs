@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::{Key, STREAM_WAIT_MS};
 use crate::folder::{Identity, identity};
 use crate::follow::{Finished, Part, Stat};
-use crate::parser::{Parser, Step};
+use crate::parser::{Filled, Parser, Step};
 use crate::status::{FileReport, FileStatus};
 
 /// What is left of a batch.
@@ -83,6 +83,15 @@ pub(super) enum Input {
     Directory,
     /// Not read at all.
     None,
+}
+
+/// An input that has nothing yet.
+struct NothingNow;
+
+impl Read for NothingNow {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }
 
 /// Memory of a file.
@@ -188,9 +197,25 @@ impl Slot {
         }
     }
 
+    /// Reads once and gives the buffer more. What an unpacker still has of a stream comes before
+    /// anything is waited for: there may be nothing more for long.
+    pub(super) fn fill(&mut self, need: usize, want: usize) -> io::Result<Filled> {
+        if self.input == Input::Stream && self.parser.compression().is_some() {
+            match self.parser.fill(&mut NothingNow, need, want) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                filled => return filled,
+            }
+        }
+        self.await_data()?;
+        let Some(file) = &mut self.file else {
+            return Err(io::Error::other("got no open file, expected one"));
+        };
+        self.parser.fill(file, need, want)
+    }
+
     /// Waits until a stream has data or has ended, but not for good: a read would go on through
     /// signals.
-    pub(super) fn await_data(&self) -> io::Result<()> {
+    fn await_data(&self) -> io::Result<()> {
         let (Input::Stream, Some(file)) = (self.input, &self.file) else { return Ok(()) };
         let timeout = Timespec { tv_sec: 0, tv_nsec: STREAM_WAIT_MS * 1_000_000 };
         match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout)) {

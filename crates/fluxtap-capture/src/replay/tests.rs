@@ -539,3 +539,29 @@ fn following_for_long_costs_no_memory() {
     }
     assert_eq!((packets, replay.slots.len(), replay.unread()), (30, 1, (0, 0)));
 }
+
+/// What has come through a pipe is handed over while the pipe stays open.
+#[test]
+fn a_compressed_pipe_holds_nothing_back() {
+    let seconds: Vec<u32> = (1..40_000).collect();
+    for compression in Compression::ALL {
+        let packed = pack(compression, &classic_file(0, &seconds));
+        let (from, mut to) = io::pipe().expect("a pipe");
+        let pipe = PathBuf::from(format!("/proc/self/fd/{}", from.as_raw_fd()));
+        let mut replay = Replay::open([pipe], ReplayOptions::default());
+        let writer = thread::spawn(move || {
+            to.write_all(&packed).expect("a reader");
+            to
+        });
+        let (mut packets, mut idle) = (0, 0);
+        while idle < 3 {
+            let batch = replay.next_batch(&mut |_| packets += 1).unwrap();
+            assert_ne!(batch, Batch::End, "the pipe is open");
+            idle = if batch == Batch::Idle && writer.is_finished() { idle + 1 } else { 0 };
+        }
+        assert_eq!(packets, seconds.len(), "{compression:?}");
+        drop(writer.join().expect("the writer has written"));
+        while replay.next_batch(&mut |_| {}).unwrap() != Batch::End {}
+        assert_eq!(replay.report()[0].class(), FileClass::Sound);
+    }
+}
