@@ -554,7 +554,10 @@ fn options_reach_what_they_are_for() {
 
     let (elsewhere, stats) = support::replay(["--quiet", "--ports", "9,19", demo]);
     assert_eq!((elsewhere.status, stats["dns_messages"].as_u64()), (0, Some(0)));
-    assert_eq!(stats["packets_by_end"]["not_dns.other_port"], stats["packets"]);
+    // Some clients have the port of a relative of DNS, which is told apart.
+    let ends = ["not_dns.other_port", "not_dns.mdns", "not_dns.llmnr", "not_dns.nbns"];
+    let off_port = ends.iter().map(|end| number(&stats["packets_by_end"][end])).sum::<u64>();
+    assert_eq!(off_port, number(&stats["packets"]));
 
     let (small, stats) = support::replay(["--quiet", "--memory", "16MiB", demo]);
     assert!(small.stdout == plain.stdout, "nothing has to go");

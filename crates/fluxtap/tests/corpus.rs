@@ -20,7 +20,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, thread};
+use std::thread;
 use support::{Run, corpus, files, read, say, table};
 
 /// The real flux capture, and what is known of its domains.
