@@ -7,8 +7,7 @@
 //! The key decision is our own walker for DNS messages ([`dns`]): it reads every record of every
 //! section and treats an unknown type as data, where the usual parsers reject the whole message.
 //!
-//! What it does not do: put fragments or TCP streams together, or judge what an
-//! answer means.
+//! What it does not do: put fragments or TCP streams together, or judge what an answer means.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
