@@ -1,15 +1,15 @@
-//! Bytes from the network to typed views: link layers, IP, UDP, DNS messages.
+//! Bytes from the network to typed views: link layers, tunnels, IP, UDP, TCP, DNS messages.
 //!
 //! Everything here is pure and borrows its input: no allocation, no clock, no I/O. Hostile bytes
-//! give a countable reason, never a panic, and every loop is bounded by a named limit.
+//! give a countable reason, never a panic, and every loop is bounded by a named limit or takes bytes
+//! off the packet.
 //!
 //! The key decision is our own walker for DNS messages ([`dns`]): it reads every record of every
 //! section and treats an unknown type as data, where the usual parsers reject the whole message.
 //!
 //! Apart from that stands [`shown`]: how text from outside is shown to a person.
 //!
-//! What it does not do: put fragments or TCP streams together, take tunnels off, or judge what an
-//! answer means.
+//! What it does not do: put fragments or TCP streams together, or judge what an answer means.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -66,9 +66,9 @@ pub const TUNNEL_PORTS_MAX: usize = 16;
 /// A DNS port at the other end goes first: such a datagram is DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelPorts {
-    /// Port 0, which nothing uses, fills up; apart from the kinds, so that one look compares all.
-    ports: [u16; TUNNEL_PORTS_MAX],
-    kinds: [TunnelKind; TUNNEL_PORTS_MAX],
+    /// Port 0, which nothing uses, fills up.
+    ports: [(u16, TunnelKind); TUNNEL_PORTS_MAX],
+    filter: Filter,
 }
 
 impl TunnelPorts {
@@ -98,7 +98,7 @@ impl TunnelPorts {
 
     /// No tunnels in UDP.
     pub const NONE: Self =
-        Self { ports: [0; TUNNEL_PORTS_MAX], kinds: [TunnelKind::Ip; TUNNEL_PORTS_MAX] };
+        Self { ports: [(0, TunnelKind::Ip); TUNNEL_PORTS_MAX], filter: Filter::RELATIVES };
 
     /// Up to [`TUNNEL_PORTS_MAX`] ports; `None` for more, for port 0, for a port named twice, and
     /// for kinds that are not among [`TunnelPorts::KINDS`].
@@ -109,8 +109,8 @@ impl TunnelPorts {
             if port == 0 || all.kind(port).is_some() || !Self::KINDS.contains(&kind) {
                 return None;
             }
-            *all.ports.get_mut(i)? = port;
-            *all.kinds.get_mut(i)? = kind;
+            *all.ports.get_mut(i)? = (port, kind);
+            all.filter.add(port);
         }
         Some(all)
     }
@@ -119,12 +119,38 @@ impl TunnelPorts {
     #[must_use]
     #[inline]
     pub fn kind(&self, port: u16) -> Option<TunnelKind> {
-        // Most ports are none of these: they are compared all at once, without a branch for each.
-        if port == 0 || !self.ports.iter().fold(false, |is_one, one| is_one | (*one == port)) {
+        if !self.filter.may_have(port) {
             return None;
         }
-        let at = self.ports.iter().position(|one| *one == port)?;
-        self.kinds.get(at).copied()
+        let found = self.ports.iter().find(|(one, _)| *one == port && port != 0);
+        found.map(|(_, kind)| *kind)
+    }
+
+    /// Whether one of these may be a port of tunnels or of a relative of DNS; most datagrams are
+    /// told by it to be neither.
+    #[inline]
+    pub(super) fn is_special(&self, source: u16, destination: u16) -> bool {
+        self.filter.may_have(source) || self.filter.may_have(destination)
+    }
+}
+
+/// A bit for each port modulo 256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Filter([u64; 4]);
+
+impl Filter {
+    /// The ports that [`PacketEnd`](super::PacketEnd) has names for: 137, 5353 and 5355.
+    const RELATIVES: Self = Self([0, 0, 1 << (137 & 63), 1 << (5353 & 63) | 1 << (5355 & 63)]);
+
+    fn add(&mut self, port: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(port >> 6 & 3)) {
+            *word |= 1 << (port & 63);
+        }
+    }
+
+    #[inline]
+    fn may_have(&self, port: u16) -> bool {
+        self.0.get(usize::from(port >> 6 & 3)).is_some_and(|word| word >> (port & 63) & 1 != 0)
     }
 }
 

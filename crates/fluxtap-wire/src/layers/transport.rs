@@ -112,7 +112,10 @@ fn udp<'a>(
     let bytes = inside.bytes;
     let (source_port, destination_port) = ports(bytes)?;
     if !layers.ports.contains(source_port) && !layers.ports.contains(destination_port) {
-        return off_port(source_port, destination_port, inside, &ends, depth, layers);
+        if !layers.tunnels.is_special(source_port, destination_port) {
+            return Err(PacketEnd::OtherPort);
+        }
+        return off_port([source_port, destination_port], inside, &ends, depth, layers);
     }
     let stated = match usize::from(read_u16(bytes, 4).ok_or(PacketEnd::TransportHeader)?) {
         // A jumbo datagram (RFC 2675 section 4).
@@ -137,8 +140,7 @@ fn udp<'a>(
 /// A datagram on no DNS port: a tunnel, or nothing.
 #[inline(never)]
 fn off_port<'a>(
-    source_port: u16,
-    destination_port: u16,
+    [source_port, destination_port]: [u16; 2],
     inside: Inside<'a>,
     ends: &Ends,
     depth: u8,

@@ -24,11 +24,34 @@ pub(super) fn payload<'a>(
         TunnelKind::Geneve => geneve(bytes, way, layers),
         TunnelKind::GtpU => gtp_u(bytes, way, layers),
         TunnelKind::Teredo => teredo(bytes, way, layers),
-        TunnelKind::Mpls => Some(mpls::stack(bytes, way, layers)),
-        TunnelKind::Gre => Some(gre::packet(bytes, way, layers)),
+        TunnelKind::Mpls => labels(bytes, way, layers),
+        TunnelKind::Gre => gre_packet(bytes, way, layers),
         TunnelKind::Ip | TunnelKind::Erspan | TunnelKind::Pppoe | TunnelKind::Backbone => None,
     };
     carried.unwrap_or(Err(PacketEnd::OtherPort))
+}
+
+/// MPLS (RFC 7510), in which nothing but what is inside can be told from anything else.
+fn labels<'a>(
+    bytes: &'a [u8],
+    way: Way,
+    layers: &Layers,
+) -> Option<Result<Carried<'a>, PacketEnd>> {
+    match mpls::stack(bytes, way, layers) {
+        Err(PacketEnd::LinkCut | PacketEnd::NotIp | PacketEnd::IpHeader) => None,
+        inside => Some(inside),
+    }
+}
+
+/// GRE (RFC 8086): version 0 without the flags that are no more in use, and an EtherType.
+fn gre_packet<'a>(
+    bytes: &'a [u8],
+    way: Way,
+    layers: &Layers,
+) -> Option<Result<Carried<'a>, PacketEnd>> {
+    let is_gre = read_u16(bytes, 0)? & 0x4fff == 0;
+    let has_kind = read_u16(bytes, 2)? >= ether::kind::LENGTHS_BELOW;
+    (is_gre && has_kind).then(|| gre::packet(bytes, way, layers))
 }
 
 /// VXLAN (RFC 7348 section 5): the flag that the VNI is valid, and a frame. Other bits are to be

@@ -201,6 +201,12 @@ fn what_does_not_look_like_a_tunnel_is_none() {
         ("Teredo, bubble", 3544, patched(ip6()[..40].to_vec(), |b| b[4..6].fill(0))),
         ("Teredo, authentication beyond it", 3544, vec![0, 1, 255, 255, 0]),
         ("nothing", 2152, vec![]),
+        ("MPLS, anything", 6635, vec![0xab; 40]),
+        ("MPLS, no bottom", 6635, vec![0; 40]),
+        ("MPLS, nearly IP", 6635, labels(&[17], &[0x41; 40])),
+        ("GRE, version 1", 4754, head(&[0, 1, 8, 0], &ip4())),
+        ("GRE, source routes", 4754, head(&[0x40, 0, 8, 0], &ip4())),
+        ("GRE, a length", 4754, head(&[0, 0, 0, 60], &ip4())),
     ];
     for (what, port, payload) in rows {
         end(what, &udp(port, &payload), PacketEnd::OtherPort);
@@ -241,10 +247,10 @@ fn tunnel_ports_are_settings_and_dns_goes_first() {
 
 #[test]
 fn depth_is_bounded_whatever_is_nested() {
-    let wrap = |ip: &[u8], times: usize, by: &dyn Fn(&[u8]) -> Vec<u8>| {
-        (0..times).fold(ip.to_vec(), |inner, _| by(&inner))
-    };
-    let ways: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 6] = [
+    type Wrap<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+    let wrap =
+        |ip: &[u8], times: usize, by: Wrap<'_>| (0..times).fold(ip.to_vec(), |inner, _| by(&inner));
+    let ways: [(&str, Wrap<'_>); 6] = [
         ("IP", &|ip| v4(4, ip)),
         ("GRE", &|ip| gre(0, 0x0800, ip)[14..].to_vec()),
         ("Ethernet in GRE", &|ip| gre(0, 0x6558, &eth(0x0800, ip))[14..].to_vec()),
