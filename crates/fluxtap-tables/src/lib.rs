@@ -134,10 +134,10 @@ impl Content {
     ///
     /// # Errors
     /// Gives the content back if it is something else.
-    pub fn into_table(self) -> Result<Table, Self> {
+    pub fn into_table(self) -> Result<Table, Box<Self>> {
         match self.data {
             Data::Table(table) => Ok(table),
-            data => Err(Self { data, ..self }),
+            data => Err(Box::new(Self { data, ..self })),
         }
     }
 }

@@ -166,7 +166,7 @@ fn made(
     {
         match only.into_table() {
             Ok(table) => return Ok(table),
-            Err(content) => asn.push(content),
+            Err(content) => asn.push(*content),
         }
     }
     let classes = classes(None)?;

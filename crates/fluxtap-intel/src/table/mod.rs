@@ -131,9 +131,11 @@ impl Table {
             IpAddr::V4(ip) => {
                 let place = self.place_v4(ip.to_bits());
                 let first = self.first_v4(place);
-                let last = (place + 1 < self.header.ranges_v4 as usize)
-                    .then(|| self.first_v4(place + 1) - 1)
-                    .unwrap_or(u32::MAX);
+                let last = if place + 1 < self.header.ranges_v4 as usize {
+                    self.first_v4(place + 1) - 1
+                } else {
+                    u32::MAX
+                };
                 (Ipv4Addr::from_bits(first).into(), Ipv4Addr::from_bits(last).into())
             }
             IpAddr::V6(ip) => {

@@ -28,7 +28,7 @@ pub(crate) struct LookupArgs {
 /// What is asked about.
 enum Subject {
     Address(IpAddr),
-    Name(Name),
+    Name(Box<Name>),
 }
 
 /// Looks everything up, or says what cannot be.
@@ -65,7 +65,7 @@ fn subject(text: &str) -> Result<Subject, String> {
     let hint = if text.is_ascii() { "" } else { "; write it in its ASCII form, xn--" };
     let name = Name::from_text(&text.to_ascii_lowercase()).filter(|_| text.is_ascii());
     let name = name.filter(|name| name.as_wire().len() > 1);
-    name.map(Subject::Name).ok_or_else(|| {
+    name.map(|name| Subject::Name(Box::new(name))).ok_or_else(|| {
         format!(
             "intel lookup: got '{text}', expected an address or a name such as example.com{hint}"
         )
