@@ -222,7 +222,7 @@ pub enum AddressTable {
     /// Nowhere: networks alone count.
     None,
     /// A file of the user's.
-    File(PathBuf),
+    Path(PathBuf),
 }
 
 impl AddressTable {
@@ -238,7 +238,7 @@ impl FromValue for AddressTable {
         match value? {
             Value::Word("embedded") => Some(Self::Embedded),
             Value::Word("none") => Some(Self::None),
-            Value::Path(path) => Some(Self::File(path.clone())),
+            Value::Path(path) => Some(Self::Path(path.clone())),
             _ => None,
         }
     }

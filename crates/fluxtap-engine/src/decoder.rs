@@ -18,6 +18,8 @@ pub struct Decoder {
     fragments: Fragments,
     streams: Streams,
     messages: Messages,
+    /// The second of event time that was last told with the observations.
+    reached_s: u64,
 }
 
 impl Decoder {
@@ -31,6 +33,7 @@ impl Decoder {
             fragments: Fragments::new(flow.fragments, hash_key),
             streams: Streams::new(flow.streams, hash_key),
             messages: Messages::new(flow, hash_key),
+            reached_s: 0,
         }
     }
 
@@ -40,6 +43,10 @@ impl Decoder {
         self.messages.counts.packets += 1;
         let timing = self.clock.note(packet.at);
         let now = self.note_span();
+        if now.secs() != self.reached_s {
+            self.reached_s = now.secs();
+            batch.reach(now);
+        }
         match timing {
             Timing::AheadConfirmed => self.messages.use_ahead(batch),
             Timing::AheadRefuted => self.messages.drop_ahead(),

@@ -158,7 +158,11 @@ impl Shard {
     /// Takes a batch in; alerts that fall due are appended to `out` in order of (time, domain).
     pub fn apply(&mut self, batch: &Batch, intel: &Intel, out: &mut Vec<Alert>) {
         std::hint::black_box(self.table.touch(batch));
-        for observation in batch.observations() {
+        for (reached, observation) in batch.steps() {
+            for &(_, at) in reached {
+                self.tick(at, intel, out);
+            }
+            let Some(observation) = observation else { break };
             self.tick(observation.at, intel, out);
             self.counts.observations += 1;
             self.queries_visible = observation.queries_visible;

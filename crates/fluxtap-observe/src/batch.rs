@@ -111,6 +111,8 @@ pub struct Batch {
     pub(crate) servers: Vec<Server>,
     pub(crate) glue: Vec<Glue>,
     names: Vec<u8>,
+    /// Event time reached in front of the observation at a position.
+    times: Vec<(u32, Timestamp)>,
 }
 
 /// Lengths of all lists, to undo a response that turned out to be malformed.
@@ -128,6 +130,25 @@ impl Batch {
     #[must_use]
     pub fn observations(&self) -> &[Observation] {
         &self.items
+    }
+
+    /// Notes that event time reached `at`, whatever the packet held: what waits for a time must not
+    /// wait for the next observation.
+    pub fn reach(&mut self, at: Timestamp) {
+        self.times.push((self.items.len() as u32, at));
+    }
+
+    /// The observations, each behind the event times that were reached before it; at the end those
+    /// that were reached behind the last.
+    pub fn steps(&self) -> impl Iterator<Item = (&[(u32, Timestamp)], Option<&Observation>)> {
+        let mut times = self.times.as_slice();
+        let ends = self.items.iter().map(Some).chain(std::iter::once(None));
+        ends.enumerate().map(move |(i, observation)| {
+            let before = times.partition_point(|&(at, _)| at as usize <= i);
+            let (reached, later) = times.split_at(before);
+            times = later;
+            (reached, observation)
+        })
     }
 
     /// Addresses of `observation`, IPv4 and IPv6 mixed as they were answered.
@@ -188,6 +209,7 @@ impl Batch {
     /// Empties the batch and keeps its buffers.
     pub fn clear(&mut self) {
         self.rewind(Mark([0; 5]));
+        self.times.clear();
     }
 
     pub(crate) fn push_name_of(&mut self, name: &NameRef<'_>) -> NameSpan {

@@ -52,6 +52,13 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
             "fluxtap print-config --config site.toml --memory 2GiB",
             "fluxtap print-config --json | jq '.settings[\"sensor.memory\"]'",
         ],
+        "intel" => &[
+            "fluxtap intel",
+            "fluxtap intel --asn-table GeoLite2-ASN.mmdb --country-table GeoLite2-Country.mmdb",
+            "fluxtap intel lookup 8.8.8.8 www.example.co.uk",
+            "fluxtap intel coverage monday.pcap",
+            "fluxtap intel build --asn asn-ipv4.csv --country country.mmdb --out mine.fxtb",
+        ],
         "schema" => &["fluxtap schema > fluxtap.alert.schema.json"],
         "completions" => &[
             "fluxtap completions bash > /etc/bash_completion.d/fluxtap",

@@ -14,17 +14,7 @@ use serde_json::{Value, json};
 
 /// Arguments of `intel`.
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
-Examples:
-  fluxtap intel
-  fluxtap intel --asn-table GeoLite2-ASN.mmdb --country-table GeoLite2-Country.mmdb
-  fluxtap intel lookup 8.8.8.8 www.example.co.uk
-  fluxtap intel coverage monday.pcap
-  fluxtap intel build --asn asn-ipv4.csv --asn asn-ipv6.csv --country country.mmdb --out mine.fxtb
-  fluxtap replay --asn-table mine.fxtb monday.pcap"
-)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct IntelArgs {
     #[command(subcommand)]
     command: Option<IntelCommand>,

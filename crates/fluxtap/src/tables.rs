@@ -119,7 +119,7 @@ pub(crate) fn load(asn: &AddressTable, country: Option<&Path>) -> Result<Tables,
             Tables { intel: Intel::embedded(), asn: origin.clone(), country: origin }
         }
         (AddressTable::Embedded, Some(country)) => of_files(None, Some(country))?,
-        (AddressTable::File(asn), country) => of_files(Some(asn), country)?,
+        (AddressTable::Path(asn), country) => of_files(Some(asn), country)?,
     };
     warn(&tables);
     Ok(tables)
@@ -298,8 +298,8 @@ mod tests {
         for (text, expect) in [
             ("embedded", Some(AddressTable::Embedded)),
             ("none", Some(AddressTable::None)),
-            ("./none", Some(AddressTable::File("./none".into()))),
-            ("a.mmdb", Some(AddressTable::File("a.mmdb".into()))),
+            ("./none", Some(AddressTable::Path("./none".into()))),
+            ("a.mmdb", Some(AddressTable::Path("a.mmdb".into()))),
             ("", None),
         ] {
             let got = text.parse::<AddressTable>().ok();
