@@ -312,7 +312,7 @@ fn lines_of_each_layout_give_the_same_owner() {
         assert_eq!(owner(&table, "1.0.0.1").class, AddressClass::Cdn, "by the class list: {text}");
     }
     assert_eq!(content(asn[3]).day(), Day::parse("2026-11-01"));
-    assert_eq!(content(asn[2]).has_countries(), true, "iptoasn tells both");
+    assert!(content(asn[2]).has_countries(), "iptoasn tells both");
     assert_eq!(said(&table(&[asn[2]], &[]), "1.0.0.1").2, "US");
 }
 

@@ -638,7 +638,8 @@ mod tests {
     fn the_question_as_it_stands() {
         let long = [&[63; 64][..], &[63; 64], &[63; 64], &[61; 62], &[0, 0, 1, 0, 1]].concat();
         let too_long = [&[63; 64][..], &[63; 64], &[63; 64], &[62; 63], &[0, 0, 1, 0, 1]].concat();
-        let rows: Vec<(&str, Vec<u8>, Option<&[u8]>)> = vec![
+        type Row<'a> = (&'a str, Vec<u8>, Option<&'a [u8]>);
+        let rows: Vec<Row<'_>> = vec![
             ("one", message([1, 0, 0, 0], QUESTION), Some(QUESTION)),
             (
                 "what follows it",
