@@ -292,18 +292,18 @@ impl<'a> Message<'a> {
         if questions != 1 {
             return None;
         }
-        let mut at = HEADER_OCTETS;
+        let rest = self.octets.get(HEADER_OCTETS..)?;
+        let name = rest.get(..rest.len().min(name::NAME_OCTETS_MAX))?;
+        let mut at = 0_usize;
         loop {
-            match *self.octets.get(at)? {
+            match *name.get(at)? {
                 0 => break,
-                length @ 1..0x40 => at = at.saturating_add(usize::from(length)).saturating_add(1),
+                // At most 64 behind an offset in a name.
+                length @ 1..0x40 => at = at.wrapping_add(usize::from(length)).wrapping_add(1),
                 _ => return None,
             }
-            if at >= HEADER_OCTETS.saturating_add(name::NAME_OCTETS_MAX) {
-                return None;
-            }
         }
-        self.octets.get(HEADER_OCTETS..at.saturating_add(5))
+        rest.get(..at.wrapping_add(5))
     }
 
     /// A name of this message whose position was kept.
@@ -638,7 +638,8 @@ mod tests {
     fn the_question_as_it_stands() {
         let long = [&[63; 64][..], &[63; 64], &[63; 64], &[61; 62], &[0, 0, 1, 0, 1]].concat();
         let too_long = [&[63; 64][..], &[63; 64], &[63; 64], &[62; 63], &[0, 0, 1, 0, 1]].concat();
-        let rows: Vec<(&str, Vec<u8>, Option<&[u8]>)> = vec![
+        type Row<'a> = (&'a str, Vec<u8>, Option<&'a [u8]>);
+        let rows: Vec<Row<'_>> = vec![
             ("one", message([1, 0, 0, 0], QUESTION), Some(QUESTION)),
             (
                 "what follows it",
