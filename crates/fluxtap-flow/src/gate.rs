@@ -64,7 +64,7 @@ impl Gate {
             keyed: Keyed::new(hash_key),
             pairing: settings.pairing,
             pairs: (settings.pairing != Pairing::Ignore).then(pairs),
-            visibility: Visibility::default(),
+            visibility: Visibility::new(),
             duplicates: (settings.duplicate_window_ms > 0).then(duplicates),
             duplicate_window_ms: settings.duplicate_window_ms,
             response_times: histogram(longest_us),
@@ -81,9 +81,13 @@ impl Gate {
         let question = message.question_octets().unwrap_or(&[]);
         let pair = self.pair(datagram, header, question);
         if let Some(duplicates) = &mut self.duplicates {
+            let (_, counts) = datagram.payload.split_at_checked(4).unwrap_or_default();
+            let counts = counts.first_chunk().map_or(0, |counts| u64::from_be_bytes(*counts));
+            // The flags are laid over the count of questions, which is 1.
+            let start = pair ^ counts ^ u64::from(header.flags) << 48;
             let behind = HEADER_OCTETS + question.len();
-            let key = self.keyed.with(pair ^ u64::from(header.flags), counts_of(header));
-            let key = self.keyed.with_octets(key, datagram.payload.get(behind..).unwrap_or(&[]));
+            let rest = datagram.payload.get(behind..).unwrap_or(&[]);
+            let key = self.keyed.with_octets(start, rest);
             // The milliseconds wrap every 49 days; what is older has long lost its place.
             let at_ms = at.millis() as u32;
             let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();
@@ -112,11 +116,11 @@ impl Gate {
     /// The hash of all that a query and its response share.
     #[inline]
     fn pair(&self, datagram: &Datagram<'_>, header: Header, question: &[u8]) -> u64 {
-        let Datagram { ends, source_port, destination_port, .. } = *datagram;
+        let Datagram { ends, source_port, destination_port, .. } = datagram;
         let (client, server, ports) = if header.is_response() {
-            (ends.destination, ends.source, both(destination_port, source_port))
+            (&ends.destination, &ends.source, both(*destination_port, *source_port))
         } else {
-            (ends.source, ends.destination, both(source_port, destination_port))
+            (&ends.source, &ends.destination, both(*source_port, *destination_port))
         };
         let id = u64::from(datagram.is_tcp) << 16 | u64::from(header.id);
         self.keyed.with_octets(self.keyed.pair(client, server, id << 32 | ports), question)
@@ -171,13 +175,6 @@ impl Gate {
             }
         }
     }
-}
-
-/// The four counts as one number.
-const fn counts_of(header: Header) -> u64 {
-    let [questions, answers, authority, additional] = header.counts;
-    let records = (authority as u64) << 16 | additional as u64;
-    (questions as u64) << 48 | (answers as u64) << 32 | records
 }
 
 /// Two ports as one number.

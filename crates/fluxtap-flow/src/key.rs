@@ -28,23 +28,26 @@ impl Keyed {
 
     /// The hash of two addresses in this order and a number.
     #[inline]
-    pub(crate) fn pair(&self, first: IpAddr, second: IpAddr, number: u64) -> u64 {
-        let [a, b, c, d] = self.words;
+    pub(crate) fn pair(&self, first: &IpAddr, second: &IpAddr, number: u64) -> u64 {
         let addresses = match (first, second) {
             (IpAddr::V4(first), IpAddr::V4(second)) => {
                 u64::from(first.to_bits()) << 32 | u64::from(second.to_bits())
             }
-            _ => {
-                let bits = |address| match address {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-                    IpAddr::V6(ip) => ip.to_bits(),
-                };
-                let (first, second) = (bits(first), bits(second));
-                let high = fold((first >> 64) as u64 ^ a, first as u64 ^ b);
-                high ^ fold((second >> 64) as u64 ^ c, second as u64 ^ d).rotate_left(32)
-            }
+            _ => self.long(first, second),
         };
-        fold(addresses ^ a, number ^ b)
+        fold(addresses ^ self.words[0], number ^ self.words[1])
+    }
+
+    /// The hash of two addresses that do not fit in a word.
+    fn long(&self, first: &IpAddr, second: &IpAddr) -> u64 {
+        let [a, b, c, d] = self.words;
+        let bits = |address: &IpAddr| match address {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        let (first, second) = (bits(first), bits(second));
+        let high = fold((first >> 64) as u64 ^ a, first as u64 ^ b);
+        high ^ fold((second >> 64) as u64 ^ c, second as u64 ^ d).rotate_left(32)
     }
 
     /// The hash of a hash and a number.
@@ -64,7 +67,7 @@ impl Keyed {
     /// The hash of one direction of a flow; the way to the tap is told apart by VLAN alone, the
     /// rest of it is left to comparison.
     pub(crate) fn way(&self, ends: &Ends, number: u64) -> u64 {
-        self.with(self.pair(ends.source, ends.destination, number), u64::from(ends.vlan))
+        self.with(self.pair(&ends.source, &ends.destination, number), u64::from(ends.vlan))
     }
 
     /// The hash of who a packet comes from; all addresses of an IPv6 /64 are one source, because
@@ -109,8 +112,8 @@ mod tests {
             hashes.push(keyed.way(&ends(1, 2), 3 ^ 1 << bit));
         }
         for bit in 0..128 {
-            hashes.push(keyed.pair(v6(1 << bit), v6(5), 3));
-            hashes.push(keyed.pair(v6(5), v6(1 << bit), 3));
+            hashes.push(keyed.pair(&v6(1 << bit), &v6(5), 3));
+            hashes.push(keyed.pair(&v6(5), &v6(1 << bit), 3));
         }
         for vlan in 1..4_095 {
             hashes.push(keyed.way(&Ends { vlan, ..ends(1, 2) }, 3));

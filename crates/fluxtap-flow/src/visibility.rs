@@ -46,13 +46,15 @@ const LACKING_MIN: u64 = 32;
 const STEP_S_MAX: u64 = 60;
 
 /// See the module's head.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Visibility {
     is_visible: bool,
     /// Responses with a query in a nanosecond, when that was last sure.
     pace: f64,
     last: Timestamp,
     lasted_ns: u64,
+    /// How long the round lasts at least.
+    due_ns: u64,
     paired: u64,
     lacking: u64,
     /// Times that queries became visible, and ceased to be.
@@ -60,6 +62,19 @@ pub(crate) struct Visibility {
 }
 
 impl Visibility {
+    pub(crate) const fn new() -> Self {
+        Self {
+            is_visible: false,
+            pace: 0.0,
+            last: Timestamp(0),
+            lasted_ns: 0,
+            due_ns: LEARN_S * Timestamp::SECOND,
+            paired: 0,
+            lacking: 0,
+            changes: 0,
+        }
+    }
+
     pub(crate) const fn is_visible(&self) -> bool {
         self.is_visible
     }
@@ -71,13 +86,13 @@ impl Visibility {
     /// Takes the vote of a response when event time is `now`.
     #[inline]
     pub(crate) fn vote(&mut self, now: Timestamp, is_paired: bool) {
-        if self.last != Timestamp::default() {
+        if self.last != Timestamp(0) {
             self.lasted_ns += now.since(self.last).min(STEP_S_MAX * Timestamp::SECOND);
         }
         self.last = now;
         self.paired += u64::from(is_paired);
         self.lacking += u64::from(!is_paired);
-        if self.lasted_ns >= LEARN_S * Timestamp::SECOND {
+        if self.lasted_ns >= self.due_ns {
             self.judge();
         }
     }
@@ -87,9 +102,6 @@ impl Visibility {
         let is_clear = self.lacking * LACKING_ONE_IN <= votes;
         if self.is_visible {
             let expected = self.pace * self.lasted_ns as f64;
-            if self.lasted_ns < HOLD_S * Timestamp::SECOND || expected < EXPECTED {
-                return;
-            }
             let held = expected * HOLD_SHARE;
             if is_clear {
                 self.pace = self.paired as f64 / self.lasted_ns as f64;
@@ -111,6 +123,11 @@ impl Visibility {
             }
         }
         (self.lasted_ns, self.paired, self.lacking) = (0, 0, 0);
+        self.due_ns = if self.is_visible {
+            (HOLD_S * Timestamp::SECOND).max((EXPECTED / self.pace) as u64)
+        } else {
+            LEARN_S * Timestamp::SECOND
+        };
     }
 }
 
@@ -123,7 +140,7 @@ mod tests {
 
     impl Tap {
         fn new() -> Self {
-            Self(Visibility::default(), 1_000)
+            Self(Visibility::new(), 1_000)
         }
 
         /// Lets `seconds` pass; whether queries are visible after each.

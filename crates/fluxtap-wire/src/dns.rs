@@ -292,18 +292,18 @@ impl<'a> Message<'a> {
         if questions != 1 {
             return None;
         }
-        let mut at = HEADER_OCTETS;
+        let rest = self.octets.get(HEADER_OCTETS..)?;
+        let name = rest.get(..rest.len().min(name::NAME_OCTETS_MAX))?;
+        let mut at = 0_usize;
         loop {
-            match *self.octets.get(at)? {
+            match *name.get(at)? {
                 0 => break,
-                length @ 1..0x40 => at = at.saturating_add(usize::from(length)).saturating_add(1),
+                // At most 64 behind an offset in a name.
+                length @ 1..0x40 => at = at.wrapping_add(usize::from(length)).wrapping_add(1),
                 _ => return None,
             }
-            if at >= HEADER_OCTETS.saturating_add(name::NAME_OCTETS_MAX) {
-                return None;
-            }
         }
-        self.octets.get(HEADER_OCTETS..at.saturating_add(5))
+        rest.get(..at.wrapping_add(5))
     }
 
     /// A name of this message whose position was kept.

@@ -181,7 +181,12 @@ impl<'a> Sensor<'a> {
         Self {
             decoder: Decoder::new(
                 Layers::default(),
-                &FlowSettings::default(),
+                // Thousands are made: small tables are sooner ready.
+                &FlowSettings {
+                    queries_max: 4_096,
+                    duplicates_max: 4_096,
+                    ..FlowSettings::default()
+                },
                 LATENESS_S,
                 HASH_KEY,
             ),
