@@ -1,7 +1,7 @@
 //! Settings that are good each by itself and contradict each other.
 
 use crate::mistake::Mistakes;
-use crate::{Clients, Effective, Origin, Settings};
+use crate::{AddressTable, Clients, Effective, Origin, Settings};
 
 /// Looks for contradictions; each is told once, at the place of the setting that was set last.
 pub(crate) fn contradictions(
@@ -35,6 +35,10 @@ pub(crate) fn contradictions(
     if !settings.is_single_flux_told && !settings.is_double_flux_told {
         let how = "expected at least one kind, because nothing could alert; switch one on";
         refuse(["detect.kinds.single_flux", "detect.kinds.double_flux"], how);
+    }
+    if settings.address_table == AddressTable::None && settings.country_table.is_some() {
+        let how = "expected owners beside the countries; name a table of owners, or leave one out";
+        refuse(["tables.asn", "tables.country"], how);
     }
     if settings.clients == Clients::Hmac && settings.client_key_file.is_none() {
         let how = "expected a key to hash clients with; name a file that holds one, or count them";

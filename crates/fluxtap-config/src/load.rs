@@ -331,6 +331,12 @@ mod tests {
             "[detect.kinds]\nsingle_flux = false\ndouble_flux = false",
             &["f.toml:2: .. detect.kinds.single_flux false .. nothing could alert"],
         );
+        check(
+            "[tables]\nasn = \"none\"\ncountry = \"c.mmdb\"",
+            &[
+                "f.toml:2: .. tables.asn \"none\" (f.toml:2) and tables.country \"c.mmdb\" .. owners",
+            ],
+        );
         // A value that is refused is not compared.
         check("[detect]\nthreshold_low = 101\nthreshold_medium = 20", &["f.toml:2: .. got 101"]);
     }

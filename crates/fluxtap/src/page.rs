@@ -38,8 +38,8 @@ fn write_man(page: &mut Vec<u8>) -> io::Result<()> {
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
     man.render_description_section(page)?;
-    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
-        write_command(command, page)?;
+    for command in command.get_subcommands() {
+        write_command("FLUXTAP", command, page)?;
     }
     let mut roff = Roff::new();
     write_settings(&mut roff);
@@ -51,24 +51,29 @@ fn write_man(page: &mut Vec<u8>) -> io::Result<()> {
     roff.to_writer(page)
 }
 
-/// A command with its options and examples.
-fn write_command(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let name = command.get_name();
+/// A command with its options and examples, and those below it.
+fn write_command(above: &str, command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
+    let name = format!("{above} {}", command.get_name().to_uppercase());
     let mut roff = Roff::new();
-    section(&mut roff, &format!("FLUXTAP {}", name.to_uppercase()));
+    section(&mut roff, &name);
     roff.text([roman(command.get_about().map(ToString::to_string).unwrap_or_default())]);
     roff.to_writer(page)?;
     let mut options = Vec::new();
     Man::new(command.clone()).render_options_section(&mut options)?;
     // A section of its own for each command would tear it apart.
     page.extend(String::from_utf8_lossy(&options).replace(".SH OPTIONS", ".SS Options").bytes());
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut roff = Roff::new();
     roff.control("SS", ["Examples"]).control("nf", []);
-    for example in cli::examples(name) {
-        roff.text([roman(*example)]);
+    for example in examples.lines().skip(1) {
+        roff.text([roman(example.trim_start())]);
     }
     roff.control("fi", []);
-    roff.to_writer(page)
+    roff.to_writer(page)?;
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        write_command(&name, command, page)?;
+    }
+    Ok(())
 }
 
 fn write_settings(roff: &mut Roff) {
@@ -122,10 +127,16 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    /// Every command, and those below each.
+    fn commands(command: &Command) -> Vec<&Command> {
+        let below = command.get_subcommands().filter(|command| command.get_name() != "help");
+        below.flat_map(|command| [vec![command], commands(command)].concat()).collect()
+    }
+
     /// Every flag of every command.
     fn flags() -> BTreeSet<String> {
         let command = cli::command();
-        let commands = command.get_subcommands();
+        let commands = commands(&command).into_iter();
         let flags = commands.flat_map(Command::get_arguments).filter_map(clap::Arg::get_long);
         flags.map(str::to_owned).collect()
     }
@@ -135,17 +146,20 @@ mod tests {
         let mut page = Vec::new();
         write_man(&mut page).expect("memory");
         let page = String::from_utf8(page).expect("text").replace("\\-", "-");
-        assert!(flags().len() > 10);
+        assert!(flags().len() > 20);
         for flag in flags() {
             assert!(page.contains(&format!("--{flag}")), "--{flag} is missing");
         }
         for setting in SETTINGS {
             assert!(page.contains(&setting.variable()), "{} is missing", setting.name);
         }
-        for command in cli::command().get_subcommands() {
+        for command in commands(&cli::command()) {
             let name = command.get_name();
-            assert!(page.contains(&format!("FLUXTAP {}", name.to_uppercase())), "{name}");
-            assert!(!cli::examples(name).is_empty(), "{name} has no examples");
+            assert!(page.contains(&format!(" {}\"", name.to_uppercase())), "{name}");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = help.lines().nth(1).unwrap_or_default().trim();
+            assert!(help.starts_with("Examples:\n") && example.contains(name), "{name}: {help}");
+            assert!(page.contains(example), "{name}: no {example}");
         }
     }
 
