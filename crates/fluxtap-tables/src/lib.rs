@@ -424,10 +424,12 @@ fn asn_of(text: &str) -> Option<u32> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
-/// The country of a field: two letters, or one of the ways to say that there is none.
+/// The country of a field: two letters, or one of the ways to say that there is none. Letter and
+/// digit (`A1`, `T1`) stand for proxies and the like, which are in no country.
 fn country_of(text: &str) -> Option<Country> {
     match *text.as_bytes() {
         [] | [b'-'] | [b'Z', b'Z'] => Some(Country::UNKNOWN),
+        [b'A'..=b'Z', b'0'..=b'9'] => Some(Country::UNKNOWN),
         [a, b] => Country::from_code([a.to_ascii_uppercase(), b.to_ascii_uppercase()]),
         _ => text.eq_ignore_ascii_case("none").then_some(Country::UNKNOWN),
     }

@@ -277,7 +277,8 @@ impl Columns {
         };
         let asn = (from..to).find(|&at| all(at, &|text| asn_of(text).is_some()));
         let is_country = |at: usize| all(at, &|text| country_of(text).is_some()) && says(at);
-        let country = (from..to).find(|&at| Some(at) != asn && is_country(at));
+        // The last one: files of cities have the continent, two letters as well, before it.
+        let country = (from..to).rfind(|&at| Some(at) != asn && is_country(at));
         let name = (from..to).find(|&at| asn.is_some_and(|asn| asn < at) && Some(at) != country);
         Self { range, asn, name, country, is_named: false }
     }
@@ -289,6 +290,11 @@ impl Columns {
         };
         let needed = [Some(ends), self.asn, self.country, self.name].into_iter().flatten().max();
         let needed = needed.map_or(0, |last| last + 1);
+        if record.as_slice().contains(&b'\n') {
+            return Err("got a quotation mark that is not closed, expected one at the end of its \
+                        field; all lines behind it are in that field"
+                .to_owned());
+        }
         if record.len() < needed {
             return Err(format!(
                 "got {} columns, expected at least {needed}; the file may be cut off here",
@@ -420,6 +426,12 @@ mod tests {
                 "1.0.1.0\t1.0.3.255\t0\tNone\tNot routed\n1.0.0.0\t1.0.0.255\t13335\tUS\tCLOUDFLARENET",
                 b'\t',
                 (ends, some(2), some(4), some(3), false),
+            ),
+            (
+                "DB-IP City Lite",
+                "1.0.0.0,1.0.0.255,OC,AU,Queensland,Brisbane,-27.4748,153.017",
+                b',',
+                (ends, None, None, some(3), false),
             ),
             (
                 "one's own networks",

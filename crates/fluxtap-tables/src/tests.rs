@@ -359,6 +359,10 @@ fn bad_lines_are_named_and_nothing_is_used() {
             b"network,cc\n1.0.0.0/24,Germany\n",
             &["line 2: got the country 'Germany'", "two letters"],
         ),
+        (
+            b"1.0.0.0,1.0.0.255,1,\"A\n1.0.1.0,1.0.1.255,2,B\n",
+            &["line 1: got a quotation mark that is not closed"],
+        ),
         // Cut off inside the number: without the count of columns it would be another AS.
         (
             b"1.0.0.0,1.0.0.255,13335,A\n1.0.1.0,1.0.1.255,133",
@@ -527,7 +531,8 @@ fn fields_are_read_as_they_are_written() {
         ("-", Some(None)),
         ("ZZ", Some(None)),
         ("None", Some(None)),
-        ("A1", None),
+        ("A1", Some(None)),
+        ("1A", None),
         ("AUS", None),
         ("é", None),
     ] {
