@@ -40,7 +40,8 @@ pub struct GateCounts {
     pub duplicates_evicted: u64,
 }
 
-/// See the module's head. All memory is taken at the start, and nothing is allocated per message.
+/// See the module's head. Its tables double up to their limits when they would lose something that
+/// is needed; nothing is allocated per message.
 #[derive(Debug)]
 pub struct Gate {
     keyed: Keyed,
@@ -91,11 +92,12 @@ impl Gate {
             // The milliseconds wrap every 49 days; what is older has long lost its place.
             let at_ms = at.millis() as u32;
             let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();
-            match duplicates.insert(key, at_ms) {
-                Before::Known(other) if distance(other) <= self.duplicate_window_ms => {
+            let is_near = |other| distance(other) <= self.duplicate_window_ms;
+            match duplicates.insert(key, at_ms, is_near) {
+                Before::Known(other) if is_near(other) => {
                     return Verdict::Duplicate;
                 }
-                Before::Replaced(other) if distance(other) <= self.duplicate_window_ms => {
+                Before::Replaced(other) if is_near(other) => {
                     self.counts.duplicates_evicted += 1;
                 }
                 _ => {}

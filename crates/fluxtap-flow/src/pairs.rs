@@ -1,9 +1,13 @@
-//! Queries that wait for their response, in memory of fixed size.
+//! Queries that wait for their response, in memory that grows to a limit.
 
 use fluxtap_wire::Timestamp;
 
 /// Places in a bucket, so that it fills a cache line.
 const WAYS: usize = 4;
+
+/// Buckets at the start: what a processor keeps at hand. Every packet looks up a place at random, and
+/// most mirrors never have more queries open than this holds.
+const BUCKETS_AT_START: usize = 1 << 10;
 
 /// Set in a stamp once the query has its response.
 const ANSWERED: u64 = 1;
@@ -38,7 +42,8 @@ pub(crate) enum Found {
 /// share.
 #[derive(Clone, Debug)]
 pub(crate) struct Pairs {
-    buckets: Box<[Bucket]>,
+    buckets: Vec<Bucket>,
+    buckets_max: usize,
     lifetime_us: u64,
     evicted: u64,
 }
@@ -46,9 +51,10 @@ pub(crate) struct Pairs {
 impl Pairs {
     /// Room for about `queries_max` queries (at most 100 million) that wait for `lifetime_s`.
     pub(crate) fn new(queries_max: usize, lifetime_s: u32) -> Self {
-        let buckets = (queries_max.min(100_000_000) / WAYS).next_power_of_two();
+        let buckets_max = (queries_max.min(100_000_000) / WAYS).next_power_of_two();
         Self {
-            buckets: vec![Bucket::default(); buckets].into(),
+            buckets: vec![Bucket::default(); buckets_max.min(BUCKETS_AT_START)],
+            buckets_max,
             lifetime_us: u64::from(lifetime_s) * 1_000_000,
             evicted: 0,
         }
@@ -65,20 +71,38 @@ impl Pairs {
     pub(crate) fn ask(&mut self, key: u64, at: Timestamp) {
         let stamp = stamp(at);
         let oldest_alive = stamp.saturating_sub(self.lifetime_us << 1);
-        let mask = self.buckets.len() - 1;
-        let bucket = &mut self.buckets[key as usize & mask];
+        let buckets = self.buckets.len();
+        let bucket = &mut self.buckets[key as usize & (buckets - 1)];
         let place = if let Some(known) = bucket.keys.iter().position(|&k| k == key) {
             known
         } else if let Some(free) =
             bucket.stamps.iter().position(|&s| s & ANSWERED != 0 || s < oldest_alive || s == 0)
         {
             free
+        } else if buckets < self.buckets_max {
+            self.grow();
+            return self.ask(key, at);
         } else {
             self.evicted += 1;
             bucket.oldest()
         };
         bucket.keys[place] = key;
         bucket.stamps[place] = stamp;
+    }
+
+    /// Doubles the buckets. A key keeps its way, so each bucket becomes two with gaps.
+    #[cold]
+    fn grow(&mut self) {
+        let half = self.buckets.len();
+        self.buckets.extend_from_within(..);
+        for place in 0..self.buckets.len() {
+            let bucket = &mut self.buckets[place];
+            for way in 0..WAYS {
+                if bucket.keys[way] as usize & half != place & half {
+                    (bucket.keys[way], bucket.stamps[way]) = (0, 0);
+                }
+            }
+        }
     }
 
     /// What a response captured at `at` answers.
@@ -215,5 +239,23 @@ mod tests {
 
     const fn at_ms(ms: u64) -> Timestamp {
         Timestamp(ms * 1_000_000)
+    }
+
+    #[test]
+    fn the_table_grows_for_those_that_wait_and_loses_none() {
+        let mut pairs = Pairs::new(1 << 16, 10);
+        let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // A thousand wait at a time: the table stays small.
+        for n in 0..50_000 {
+            pairs.ask(key(n), at_ms(n));
+            if n >= 1_000 {
+                assert_eq!(pairs.answer(key(n - 1_000), at_ms(n)), Found::Query(1_000_000));
+            }
+        }
+        assert!(pairs.buckets.len() <= 2 * BUCKETS_AT_START, "{}", pairs.buckets.len());
+        (60_000..80_000).for_each(|n| pairs.ask(key(n), at_ms(60_000)));
+        let found = |n| pairs.answer(key(n), at_ms(60_000));
+        assert!((60_000..80_000).map(found).all(|found| found == Found::Query(0)));
+        assert_eq!(pairs.evicted(), 0);
     }
 }

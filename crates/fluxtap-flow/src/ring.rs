@@ -1,17 +1,20 @@
-//! A small fact for each of the latest keys, in memory of fixed size.
+//! A small fact for each of the latest keys, in memory that grows to a limit.
 
-/// Places in a bucket, so that it lies in a cache line.
-const WAYS: usize = 4;
+/// Places in a bucket, so that it fills a cache line.
+const WAYS: usize = 8;
 
-#[derive(Clone, Debug, Default)]
+/// Buckets at the start: what a processor keeps at hand, since every message looks up a place at
+/// random.
+const BUCKETS_AT_START: usize = 1 << 9;
+
+/// Entries from the newest to the oldest: the upper half of the key, never 0, and the value; 0 where
+/// there is none.
+///
+/// The lower half of the key picks the bucket, so two keys pass for one with a probability of 2^-32
+/// if they lie in one bucket, which at most eight do.
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-struct Bucket {
-    /// 0 where there is none.
-    keys: [u64; WAYS],
-    values: [u32; WAYS],
-    /// The place that is written next: the oldest.
-    next: u32,
-}
+struct Bucket([u64; WAYS]);
 
 /// What a key had before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,43 +30,60 @@ pub(crate) enum Before {
 /// See the module's head. Keys are hashes; the oldest of a bucket gives way.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
-    buckets: Box<[Bucket]>,
+    buckets: Vec<Bucket>,
+    buckets_max: usize,
 }
 
 impl Ring {
     /// A ring for about `keys_max` keys, at most 100 million.
     pub(crate) fn new(keys_max: usize) -> Self {
-        let buckets = (keys_max.min(100_000_000) / WAYS).next_power_of_two();
-        Self { buckets: vec![Bucket::default(); buckets].into() }
+        let buckets_max = (keys_max.min(100_000_000) / WAYS).next_power_of_two();
+        Self { buckets: vec![Bucket::default(); buckets_max.min(BUCKETS_AT_START)], buckets_max }
     }
 
     /// Takes a key out; its value.
     pub(crate) fn remove(&mut self, key: u64) -> Option<u32> {
-        let key = key.max(1);
         let mask = self.buckets.len() - 1;
-        let bucket = &mut self.buckets[key as usize & mask];
-        let place = bucket.keys.iter().position(|&k| k == key)?;
-        bucket.keys[place] = 0;
-        Some(bucket.values[place])
+        let Bucket(entries) = &mut self.buckets[key as usize & mask];
+        let entry = entries.iter_mut().find(|entry| tag(**entry) == tag_of(key))?;
+        Some(std::mem::take(entry) as u32)
     }
 
-    /// Gives a key a value; what it had before.
+    /// Gives a key a value; what it had before. Below its limit the ring grows before it lets go of
+    /// a value that `is_needed`.
     #[inline]
-    pub(crate) fn insert(&mut self, key: u64, value: u32) -> Before {
-        let key = key.max(1);
-        let mask = self.buckets.len() - 1;
-        let bucket = &mut self.buckets[key as usize & mask];
-        for place in 0..WAYS {
-            if bucket.keys[place] == key {
-                return Before::Known(std::mem::replace(&mut bucket.values[place], value));
+    pub(crate) fn insert(
+        &mut self,
+        key: u64,
+        value: u32,
+        is_needed: impl Fn(u32) -> bool,
+    ) -> Before {
+        let new = tag_of(key) << 32 | u64::from(value);
+        loop {
+            let buckets = self.buckets.len();
+            let Bucket(entries) = &mut self.buckets[key as usize & (buckets - 1)];
+            if let Some(known) = entries.iter_mut().find(|entry| tag(**entry) == tag(new)) {
+                return Before::Known(std::mem::replace(known, new) as u32);
             }
+            let oldest = entries[WAYS - 1];
+            if oldest != 0 && buckets < self.buckets_max && is_needed(oldest as u32) {
+                // The copies of what lies in the other half now age like everything.
+                self.buckets.extend_from_within(..);
+                continue;
+            }
+            entries.copy_within(..WAYS - 1, 1);
+            entries[0] = new;
+            return if oldest == 0 { Before::Nothing } else { Before::Replaced(oldest as u32) };
         }
-        let place = bucket.next as usize % WAYS;
-        bucket.next = (place as u32 + 1) % WAYS as u32;
-        let key = std::mem::replace(&mut bucket.keys[place], key);
-        let value = std::mem::replace(&mut bucket.values[place], value);
-        if key == 0 { Before::Nothing } else { Before::Replaced(value) }
     }
+}
+
+const fn tag(entry: u64) -> u64 {
+    entry >> 32
+}
+
+fn tag_of(key: u64) -> u64 {
+    tag(key).max(1)
 }
 
 #[cfg(test)]
@@ -73,14 +93,14 @@ mod tests {
 
     #[test]
     fn the_ring_is_that_of_naive_queues() {
-        let mut ring = Ring::new(32);
+        let mut ring = Ring::new(64);
         assert_eq!(ring.buckets.len(), 8);
         let mut naive = BTreeMap::<u64, Vec<(u64, u32)>>::new();
         let mut state = 1_u64;
         let mut seen = [0; 3];
         for step in 0..50_000_u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
-            let key = state >> 40 & 0x7f | 1 << 60;
+            let key = (state >> 40 & 0x7f | 0x80) * 0x1_0000_0001;
             let queue = naive.entry(key & 7).or_default();
             let known = queue.iter_mut().find(|(k, _)| *k == key);
             if step % 16 == 0 {
@@ -97,7 +117,7 @@ mod tests {
                     if first.0 == 0 { Before::Nothing } else { Before::Replaced(first.1) }
                 }
             };
-            assert_eq!(ring.insert(key, step), expected, "{step}");
+            assert_eq!(ring.insert(key, step, |_| true), expected, "{step}");
             seen[match expected {
                 Before::Known(_) => 0,
                 Before::Nothing => 1,
@@ -111,9 +131,29 @@ mod tests {
     fn the_key_0_is_like_any_other() {
         let mut ring = Ring::new(4);
         assert_eq!(ring.remove(0), None);
-        assert_eq!(ring.insert(0, 7), Before::Nothing);
-        assert_eq!(ring.insert(0, 8), Before::Known(7));
+        assert_eq!(ring.insert(0, 7, |_| true), Before::Nothing);
+        assert_eq!(ring.insert(0, 8, |_| true), Before::Known(7));
         assert_eq!(ring.remove(0), Some(8));
         assert_eq!(ring.remove(0), None);
+    }
+
+    #[test]
+    fn the_ring_grows_for_what_is_needed_and_forgets_nothing_then() {
+        let mut ring = Ring::new(1 << 16);
+        let key = |n: u32| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Whatever is older than 2,000 steps is not needed: the ring stays as it began.
+        for step in 0..100_000 {
+            ring.insert(key(step), step, |value| value + 2_000 > step);
+        }
+        let small = ring.buckets.len();
+        assert!(small <= 2 * BUCKETS_AT_START, "{small}");
+        for step in 100_000..130_000 {
+            ring.insert(key(step), step, |_| true);
+        }
+        assert!(ring.buckets.len() > small && ring.buckets.len() <= ring.buckets_max);
+        for step in 100_000..130_000 {
+            assert_eq!(ring.remove(key(step)), Some(step));
+        }
+        assert_eq!(ring.remove(key(100_000)), None);
     }
 }

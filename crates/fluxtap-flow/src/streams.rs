@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 /// (RFC 6298 section 2).
 const GAP_S: u32 = 1;
 
-/// Connections whose SYN is remembered until data comes, 16 bytes each.
+/// Connections whose SYN is remembered until data comes, 8 bytes each.
 const OPENINGS_MAX: usize = 1 << 14;
 
 /// Bytes that may be missing between a SYN and the first segment seen.
@@ -124,7 +124,7 @@ impl Streams {
             found = self
                 .keep_if(found, visit, |stream| !stream.is_over && stream.begins_with(part.first));
             if found.is_none() {
-                self.openings.insert(hash, part.first);
+                self.openings.insert(hash, part.first, |_| true);
             }
         }
         if part.is_empty() && (part.is_syn || found.is_none()) {

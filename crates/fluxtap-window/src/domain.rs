@@ -19,9 +19,9 @@ pub struct DomainWindow {
     /// Name servers: the host is the server's name, the addresses are its glue.
     pub(crate) servers: Option<Box<Servers>>,
     /// Linear-counting bitmap of the clients that asked.
-    clients: u128,
+    pub(crate) clients: u128,
     /// The same of the names asked.
-    names: u128,
+    pub(crate) names: u128,
     /// The clients that asked last, once the domain changes and if they are wanted.
     pub(crate) listed: Option<Box<Clients>>,
     pub(crate) responses: u32,
@@ -33,7 +33,7 @@ pub struct DomainWindow {
     /// The end of the last chain that led outside this domain, kept once addresses change.
     pub(crate) terminal: Box<[u8]>,
     /// Hash of the first name servers seen with their addresses; 0 before that.
-    servers_hash: u64,
+    pub(crate) servers_hash: u32,
     /// Set by the judge's verdict; what has evidence is evicted last.
     pub(crate) rank: Rank,
     /// Whether the last judgement called it a pool.
@@ -295,13 +295,7 @@ impl DomainWindow {
         if self.servers.is_some() || self.answers.is_changing {
             return true;
         }
-        let hash = batch.servers(observation).iter().fold(1_u64, |sum, server| {
-            let glue =
-                batch.glue(server).iter().fold(hash_bytes(batch.name(server.name), key), |s, g| {
-                    s.wrapping_add(hash_ip(g.ip, key))
-                });
-            sum.wrapping_add(mix(glue))
-        });
+        let hash = servers_hash(batch.servers(observation), batch, key);
         if self.servers_hash == 0 {
             self.servers_hash = hash;
         }
@@ -388,7 +382,17 @@ fn linear_count(bitmap: u128) -> u32 {
     libm::round(128.0 * libm::log(128.0 / zeros)) as u32
 }
 
-fn hash_ip(ip: IpAddr, key: u64) -> u64 {
+/// A hash of name servers with their addresses that does not depend on their order; never 0.
+pub(crate) fn servers_hash(servers: &[Server], batch: &Batch, key: u64) -> u32 {
+    let sum = servers.iter().fold(0_u64, |sum, server| {
+        let name = hash_bytes(batch.name(server.name), key);
+        let glue = batch.glue(server).iter();
+        sum.wrapping_add(mix(glue.fold(name, |sum, glue| sum.wrapping_add(hash_ip(glue.ip, key)))))
+    });
+    (sum as u32).max(1)
+}
+
+pub(crate) fn hash_ip(ip: IpAddr, key: u64) -> u64 {
     match ip {
         IpAddr::V4(ip) => mix(u64::from(u32::from(ip)) ^ key),
         IpAddr::V6(ip) => {
@@ -398,7 +402,7 @@ fn hash_ip(ip: IpAddr, key: u64) -> u64 {
     }
 }
 
-fn hash_bytes(bytes: &[u8], key: u64) -> u64 {
+pub(crate) fn hash_bytes(bytes: &[u8], key: u64) -> u64 {
     let (chunks, rest) = bytes.as_chunks::<8>();
     let state = chunks.iter().fold(key, |state, chunk| mix(state ^ u64::from_le_bytes(*chunk)));
     let mut last = [0; 8];

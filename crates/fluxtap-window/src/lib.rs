@@ -15,6 +15,7 @@ mod domain;
 mod evidence;
 mod features;
 pub mod limits;
+mod quiet;
 mod subjects;
 mod table;
 mod track;

@@ -14,7 +14,7 @@
 //! Room for what an ordinary domain needs is in the track itself, so that it costs one allocation
 //! and few cache lines; a domain that changes moves to the heap.
 
-use crate::limits;
+use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
 use smallvec::{Array, SmallVec};
 use std::collections::BTreeMap;
@@ -204,6 +204,19 @@ pub(crate) struct Fill<'a> {
     pub(crate) key: u64,
 }
 
+/// What became of a fill while nothing else came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) refreshed_s: u32,
+    pub(crate) seen_s: u32,
+    pub(crate) refreshes: u32,
+    pub(crate) responses: u32,
+    pub(crate) ttl_min_s: u32,
+    pub(crate) expiries: [u32; quiet::EXPIRIES_MAX],
+    /// The observer beside that of the fill, 0 for none.
+    pub(crate) other_observer: u32,
+}
+
 /// What a fill was to the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
@@ -239,7 +252,7 @@ impl Track {
     /// Takes one fill in.
     pub(crate) fn apply(&mut self, fill: &Fill<'_>) -> Outcome {
         let at_s = (fill.at_ms / 1_000) as u32;
-        let expiry_s = ((fill.at_ms + u64::from(fill.ttl_s) * 1_000 + 500) / 1_000) as u32;
+        let expiry_s = expiry_s(fill.at_ms, fill.ttl_s);
         let set_hash = set_hash(fill);
         let (host, is_new_host) = self.host(fill);
         let (is_witnessed, is_domain_witnessed) = self.witness(fill, host);
@@ -309,6 +322,27 @@ impl Track {
         Outcome::Changed
     }
 
+    /// Takes in the first fill of a host and family, and what became of it since.
+    pub(crate) fn resume(&mut self, fill: &Fill<'_>, stretch: &Stretch) {
+        self.apply(fill);
+        let (host, _) = self.host(fill);
+        if stretch.other_observer != 0 {
+            self.witness(&Fill { observer: stretch.other_observer, ..*fill }, host);
+        }
+        self.hosts[usize::from(host)].refreshes += stretch.refreshes.saturating_sub(1);
+        let Some(run) = self.latest_run(host, fill.is_v6) else { return };
+        run.refreshed_s = stretch.refreshed_s;
+        run.seen_s = stretch.seen_s;
+        run.refreshes = stretch.refreshes;
+        run.responses = stretch.responses;
+        run.ttl_min_s = stretch.ttl_min_s;
+        // The place behind the last is written next.
+        for (back, &expiry_s) in stretch.expiries.iter().enumerate() {
+            let place = stretch.refreshes as usize + EXPIRIES_PER_RUN - 1 - back;
+            run.expiries[place % EXPIRIES_PER_RUN] = expiry_s;
+        }
+    }
+
     /// Looks up the owners that are not known yet, and counts those of content networks in `edges`.
     pub(crate) fn look_up_owners(&mut self, intel: &Intel, edges: &mut BTreeMap<u32, u64>) {
         for entry in self.entries.iter_mut().filter(|entry| !entry.is_owner_known) {
@@ -339,6 +373,11 @@ impl Track {
         let observer = self.observers.last().copied().unwrap_or(0);
         let name = self.names.first().copied().unwrap_or(0);
         u64::from(run ^ host ^ observer) ^ u64::from(name)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn forget_expiries(&mut self) {
+        self.runs.iter_mut().for_each(|run| run.expiries = [0; EXPIRIES_PER_RUN]);
     }
 
     /// Heap bytes held.
@@ -571,6 +610,12 @@ fn set_hash(fill: &Fill<'_>) -> u64 {
         let bits = u128::from_be_bytes(octets(*ip));
         sum.wrapping_add(mix(bits as u64 ^ mix((bits >> 64) as u64 ^ fill.key)))
     })
+}
+
+/// When an answer seen at `at_ms` runs out, in seconds.
+#[inline]
+pub(crate) const fn expiry_s(at_ms: u64, ttl_s: u32) -> u32 {
+    ((at_ms + ttl_s as u64 * 1_000 + 500) / 1_000) as u32
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
