@@ -83,7 +83,7 @@ pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     let names = Names::of(&alert.evidence);
     let shares = Shares::of(&alert.evidence);
     let from = out.len();
-    let mut room = Room::FULL;
+    let mut room = Room::of(alert, context);
     loop {
         let view = View { alert, context, names: &names, shares: &shares, room: &room };
         let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
@@ -166,20 +166,42 @@ impl Room {
         (Part::Tunnel, 0),
     ];
 
-    const fn of(&self, part: Part) -> usize {
+    /// Room for what there is: giving up what is not there would only cost time.
+    fn of(alert: &Alert, context: &Context<'_>) -> Self {
+        let mut room = Self::FULL;
+        let Self(entries) = &mut room;
+        let evidence = &alert.evidence;
+        let mut bound = |part, there: usize| {
+            let entries = &mut entries[part as usize];
+            *entries = there.min(*entries);
+        };
+        let listed = if context.clients.mode().is_some() { evidence.client_list.len() } else { 0 };
+        bound(Part::Clients, listed);
+        bound(Part::Hosts, evidence.hosts.len());
+        bound(Part::Servers, evidence.server_names.len());
+        bound(Part::Related, 2 + evidence.server_names.len());
+        for part in [Part::Addresses, Part::Answers, Part::Resolved] {
+            bound(part, judged(evidence).take(Self::FULL.left(part)).count());
+        }
+        bound(Part::Alias, usize::from(evidence.terminal.len() > 1));
+        bound(Part::Tunnel, usize::from(evidence.tunnel.is_some()));
+        room
+    }
+
+    const fn left(&self, part: Part) -> usize {
         self.0[part as usize]
     }
 
     /// Takes away one entry, or as many addresses as must go at least when a line is `over` bytes
     /// too long; false if nothing is left to take.
     fn shrink(&mut self, over: usize) -> bool {
-        let next = Self::ORDER.iter().find(|&&(part, floor)| self.of(part) > floor);
+        let next = Self::ORDER.iter().find(|&&(part, floor)| self.left(part) > floor);
         if let Some(&(part, floor)) = next {
             let entries = match part {
                 Part::Addresses => (over / ADDRESS_OCTETS_MAX).max(1),
                 _ => 1,
             };
-            self.0[part as usize] -= entries.min(self.of(part) - floor);
+            self.0[part as usize] -= entries.min(self.left(part) - floor);
         }
         next.is_some()
     }
@@ -201,7 +223,7 @@ impl Names {
     fn of(evidence: &Evidence) -> Self {
         let text = |name: &[u8]| WireText(name).to_string();
         let list = |names: &mut dyn Iterator<Item = &Vec<u8>>, part| -> Vec<String> {
-            names.take(Room::FULL.of(part)).map(|name| text(name)).collect()
+            names.take(Room::FULL.left(part)).map(|name| text(name)).collect()
         };
         Self {
             domain: text(&evidence.domain),
@@ -306,7 +328,7 @@ impl<'a> View<'a> {
             },
             indicator: Indicator {
                 kind: "domain-name",
-                name: (self.room.of(Part::Indicator) > 0).then_some(&self.names.domain),
+                name: (self.room.left(Part::Indicator) > 0).then_some(&self.names.domain),
                 confidence: match self.alert.severity {
                     Severity::Low => "Low",
                     Severity::Medium => "Medium",
@@ -320,7 +342,7 @@ impl<'a> View<'a> {
     }
 
     fn dns(&self) -> Dns<'a> {
-        let is_asked_told = self.room.of(Part::Asked) > 0;
+        let is_asked_told = self.room.left(Part::Asked) > 0;
         let host = is_asked_told.then_some(self.names.host.as_str());
         let answer = |seen: &AddressSeen| Answer {
             name: host,
@@ -352,7 +374,7 @@ impl<'a> View<'a> {
 
     /// The newest judged addresses, as many as the part has room for.
     fn newest(&self, part: Part) -> impl Iterator<Item = &'a AddressSeen> + use<'a> {
-        judged(&self.alert.evidence).take(self.room.of(part))
+        judged(&self.alert.evidence).take(self.room.left(part))
     }
 
     fn resolved(&self) -> Vec<String> {
@@ -368,7 +390,7 @@ impl<'a> View<'a> {
         let mut hosts: Vec<&str> = Vec::new();
         let own = [&self.names.domain, &self.names.host];
         for name in own.into_iter().chain(&self.names.servers) {
-            if hosts.len() < self.room.of(Part::Related) && !hosts.contains(&name.as_str()) {
+            if hosts.len() < self.room.left(Part::Related) && !hosts.contains(&name.as_str()) {
                 hosts.push(name);
             }
         }
@@ -383,9 +405,9 @@ impl<'a> View<'a> {
     /// The clients that asked last, as far as the setting lets them be listed.
     fn clients(&self) -> Option<ClientList<'a>> {
         // Where no room is left for a client, their count stands elsewhere in the line.
-        let mode = self.context.clients.mode().filter(|_| self.room.of(Part::Clients) > 0)?;
+        let mode = self.context.clients.mode().filter(|_| self.room.left(Part::Clients) > 0)?;
         let evidence = &self.alert.evidence;
-        let listed = evidence.client_list.iter().take(self.room.of(Part::Clients));
+        let listed = evidence.client_list.iter().take(self.room.left(Part::Clients));
         let ids: Vec<String> =
             listed.filter_map(|&client| self.context.clients.shown(client)).collect();
         // Clients are counted by estimate, which may be below what is listed.
@@ -407,7 +429,7 @@ impl<'a> View<'a> {
     }
 
     fn fluxtap(&self) -> Fluxtap<'a> {
-        let is_tunnel_told = self.room.of(Part::Tunnel) > 0;
+        let is_tunnel_told = self.room.left(Part::Tunnel) > 0;
         let tunnel = self.alert.evidence.tunnel.filter(|_| is_tunnel_told);
         let compare = &self.alert.subject.compare;
         Fluxtap {
@@ -479,7 +501,7 @@ impl<'a> View<'a> {
     }
 
     fn terms(&self) -> Vec<Term<'a>> {
-        let has_texts = self.room.of(Part::Texts) > 0;
+        let has_texts = self.room.left(Part::Texts) > 0;
         let term = |term: &fluxtap_flux::Term| Term {
             id: term.id.id(),
             name: term.id.as_str(),
@@ -510,9 +532,9 @@ impl<'a> View<'a> {
             ns: self.servers(),
             hosts: Hosts {
                 distinct: evidence.hosts.len() as u32,
-                names: first(&self.names.hosts, self.room.of(Part::Hosts)),
+                names: first(&self.names.hosts, self.room.left(Part::Hosts)),
             },
-            alias_target: self.names.alias.as_deref().filter(|_| self.room.of(Part::Alias) > 0),
+            alias_target: self.names.alias.as_deref().filter(|_| self.room.left(Part::Alias) > 0),
             addresses,
             changes: subject.changes,
             refreshes: subject.refreshes,
@@ -545,14 +567,14 @@ impl<'a> View<'a> {
             let end = name.char_indices().nth(ORG_CHARS_MAX).map_or(name.len(), |(at, _)| at);
             Some(bounded(&name[..end], ORG_OCTETS_MAX))
         };
-        let top = self.shares.asns.iter().take(self.room.of(Part::Tops)).enumerate();
+        let top = self.shares.asns.iter().take(self.room.left(Part::Tops)).enumerate();
         Asns {
             distinct: self.alert.subject.spread.asns,
             entropy: Decimal(self.shares.asn_entropy()),
             top: top
                 .map(|(rank, &(number, networks))| AsnShare {
                     number,
-                    org: org(number).filter(|_| rank < self.room.of(Part::Orgs)),
+                    org: org(number).filter(|_| rank < self.room.left(Part::Orgs)),
                     share: Decimal(self.shares.share(networks)),
                 })
                 .collect(),
@@ -560,7 +582,7 @@ impl<'a> View<'a> {
     }
 
     fn countries(&self) -> Countries<'a> {
-        let top = self.shares.countries.iter().take(self.room.of(Part::Tops));
+        let top = self.shares.countries.iter().take(self.room.left(Part::Tops));
         Countries {
             distinct: self.alert.subject.spread.countries,
             top: top
@@ -579,7 +601,7 @@ impl<'a> View<'a> {
             distinct_ip: servers.map_or(0, |s| s.addresses),
             changes: servers.map_or(0, |s| s.set_changes),
             visible: servers.is_some(),
-            names: first(&self.names.servers, self.room.of(Part::Servers)),
+            names: first(&self.names.servers, self.room.left(Part::Servers)),
         }
     }
 
@@ -696,6 +718,9 @@ impl serde_json::ser::Formatter for Ascii {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let is_plain = |c: char| matches!(c, ' '..='~');
         let mut rest = fragment;
         while let Some((at, odd)) = rest.char_indices().find(|&(_, c)| !is_plain(c)) {

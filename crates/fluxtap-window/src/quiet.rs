@@ -181,8 +181,8 @@ impl Quiet {
             responses: 1,
             server_responses: 0,
             clients,
-            flags: u8::from(first.is_v6) * IS_V6
-                | u8::from(first.is_authoritative) * IS_AUTHORITATIVE,
+            flags: (u8::from(first.is_v6) * IS_V6)
+                | (u8::from(first.is_authoritative) * IS_AUTHORITATIVE),
         })
     }
 

@@ -606,7 +606,7 @@ mod tests {
             // Every third domain changes, the others never do.
             let number = state % 24_000;
             let name = format!("w.d{number}.test");
-            let last = if number % 3 == 0 { (state >> 20) as u8 } else { 1 };
+            let last = if number.is_multiple_of(3) { (state >> 20) as u8 } else { 1 };
             let batch = observed(&name, [5, last, 1, 1], 1_000 + step);
             let observation = &batch.observations()[0];
             let domain = batch.domain(observation);
