@@ -52,6 +52,8 @@ pub struct TableCounts {
     pub evicted_alerted: u64,
     /// Name-server facts about domains that had offered no address.
     pub server_facts_unused: u64,
+    /// Responses with address hints alone about such domains.
+    pub hint_facts_unused: u64,
 }
 
 /// All domains. One owner, no locks; everything in it happens in event time.
@@ -116,8 +118,8 @@ impl Table {
         TableCounts { tracked, bytes, ..self.counts }
     }
 
-    /// Takes an observation in. `None` if it only names servers of a domain that is not tracked:
-    /// a domain is tracked from its first address on.
+    /// Takes an observation in. `None` if it only names servers, or only has address hints, of a
+    /// domain that is not tracked: a domain is tracked from its first address on.
     pub fn apply(&mut self, observation: &Observation, batch: &Batch) -> Option<Applied> {
         let hash = observation.domain_hash;
         let number = partition_of(hash);
@@ -127,7 +129,9 @@ impl Table {
         let slot = match found {
             Some(slot) => slot,
             None if batch.addresses(observation).is_empty() => {
-                self.counts.server_facts_unused += 1;
+                let has_servers = !batch.servers(observation).is_empty();
+                self.counts.server_facts_unused += u64::from(has_servers);
+                self.counts.hint_facts_unused += u64::from(!has_servers);
                 return None;
             }
             None => {
@@ -138,9 +142,11 @@ impl Table {
         let entry = &mut partition.slots[slot as usize];
         let generation = entry.generation;
         let domain = entry.domain.as_deref_mut()?;
+        let had_context = domain.context.is_some();
         let outcome =
             domain.apply(observation, batch, self.key, self.lists_clients, &mut self.scratch);
-        if outcome == Outcome::Changed || found.is_none() {
+        let has_grown = outcome == Outcome::Changed || domain.context.is_some() != had_context;
+        if has_grown || found.is_none() {
             let bytes = domain.bytes();
             partition.bytes = partition.bytes + bytes - entry.bytes as usize;
             entry.bytes = bytes as u32;
