@@ -75,6 +75,27 @@ impl Response {
     }
 }
 
+/// Bytes behind the last record, and names as long as names can be: 253 characters.
+#[test]
+fn oddities_are_accepted_and_counted() {
+    let label = "a".repeat(63);
+    let long = format!("{label}.{label}.{label}.{}.evil.example", "a".repeat(48));
+    assert_eq!((long.len(), wire(&long).len()), (253, 255));
+    let answer = format!("{long} A 60 5.6.7.8");
+    let (end, line, _) = run(&Response::new(&long, 1).with(0, &answer).octets());
+    assert_eq!((end, line), (MessageEnd::Used, format!("evil.example {long} 5.6.7.8/60")));
+
+    let response = Response::new("evil.example", 1).with(0, "evil.example A 60 5.6.7.8");
+    let trailing = [&response.octets()[..], b"trailing"].concat();
+    let (end, line, counts) = run(&trailing);
+    assert_eq!((end, line.as_str()), (MessageEnd::Used, "evil.example evil.example 5.6.7.8/60"));
+    assert_eq!(counts.responses_with_trailing_bytes, 1);
+
+    let (end, line, counts) = run(&response.flags(0x8380).octets());
+    assert_eq!((end, line.as_str()), (MessageEnd::Used, "evil.example evil.example 5.6.7.8/60"));
+    assert_eq!(counts.responses_truncated_used, 1);
+}
+
 /// What an observation says, in one line.
 fn summary(batch: &Batch) -> String {
     let Some(o) = batch.observations().first() else { return "nothing".to_owned() };
