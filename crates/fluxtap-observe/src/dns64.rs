@@ -10,12 +10,13 @@
 //! * A prefix holds only for the responses of the responder that taught it, so nobody can say
 //!   anything about the answers of another; and where queries are visible, nobody can answer in
 //!   another's name.
-//! * It changes no IPv4 address, and no IPv6 address that RFC 6052 would not make: behind a prefix
-//!   of fewer than 96 bits, half of the address or more has to be zeros.
+//! * It changes no IPv4 address, and no IPv6 address that RFC 6052 would not make: its reserved byte
+//!   and all that follows the IPv4 address have to be zeros.
 //! * What would turn out to be a special-use address stays the IPv6 address that it is, so that
 //!   nothing can be made to vanish.
 //! * A responder has [`PREFIXES_PER_RESPONDER_MAX`] of them. One of 48 bits or more lies within one
-//!   of the networks that diversity is counted in, so it can hide no more than that one.
+//!   of the networks that diversity is counted in, so it can hide no more than that one; behind a
+//!   shorter one the last 6 or 8 bytes have to be zeros, which no host's address has.
 
 use crate::{Address, ObserveCounts};
 use fluxtap_intel::special;

@@ -76,7 +76,7 @@ impl Prefix64 {
             return None;
         }
         // Without the reserved byte, which the IPv4 address steps over, 120 bits are left.
-        let joined = bits >> 64 << 56 | bits & (RESERVED >> 8 | RESERVED.wrapping_sub(1) >> 8);
+        let joined = bits >> 64 << 56 | u128::from(bits as u64);
         let from = if self.len > 64 { self.len.wrapping_sub(8) } else { self.len };
         let behind = 88_u32.wrapping_sub(u32::from(from));
         let is_end_zero = leading_bits(joined << 8, from.wrapping_add(32)) == joined << 8;
