@@ -16,7 +16,7 @@ use crate::{Action, Alert, Clients, shape};
 use fluxtap_flux::{FluxKind, Severity, TermId};
 use fluxtap_intel::{Intel, suffix};
 use fluxtap_window::limits::CLIENTS_LISTED_MAX;
-use fluxtap_window::{AddressSeen, Evidence};
+use fluxtap_window::{AddressSeen, Counted, Evidence};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::{WireText, labels};
 use serde::Serialize as _;
@@ -129,6 +129,8 @@ enum Part {
     Clients,
     /// The tunnel the packets came in.
     Tunnel,
+    /// What explains the answers.
+    Context,
 }
 
 /// No entry of the address list is longer than this in bytes, so that leaving out one for every so
@@ -136,14 +138,14 @@ enum Part {
 const ADDRESS_OCTETS_MAX: usize = 240;
 
 /// How many entries of each [`Part`] are written at most.
-struct Room([usize; 14]);
+struct Room([usize; 15]);
 
 impl Room {
-    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1, CLIENTS_LISTED_MAX, 1]);
+    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1, CLIENTS_LISTED_MAX, 1, 1]);
 
     /// What gives way first, and how far; the rows from the second `Addresses` on are only reached
     /// by names of hundreds of escaped bytes.
-    const ORDER: [(Part, usize); 20] = [
+    const ORDER: [(Part, usize); 21] = [
         (Part::Clients, 4),
         (Part::Addresses, 4),
         (Part::Orgs, 0),
@@ -164,6 +166,7 @@ impl Room {
         (Part::Resolved, 0),
         (Part::Indicator, 0),
         (Part::Tunnel, 0),
+        (Part::Context, 0),
     ];
 
     /// Room for what there is: giving up what is not there would only cost time.
@@ -515,6 +518,7 @@ impl<'a> View<'a> {
 
     fn evidence(&self) -> shape::Evidence<'a> {
         let (subject, evidence) = (&self.alert.subject, &self.alert.evidence);
+        let (context, has_context) = (&evidence.context, self.room.left(Part::Context) > 0);
         let addresses: Vec<Address<'a>> = self.newest(Part::Addresses).map(address).collect();
         shape::Evidence {
             responses: evidence.responses,
@@ -541,6 +545,13 @@ impl<'a> View<'a> {
             replaced: subject.replaced,
             special_use: evidence.special_use,
             subtracted: subject.subtracted.saturating_add(subject.allowed),
+            client_subnet: client_subnet(evidence).filter(|_| has_context),
+            hints: Some(context.hints)
+                .filter(|hints| has_context && hints.responses > 0)
+                .map(|hints| shape::Hints { responses: hints.responses, distinct: hints.distinct }),
+            dns64: Some(context.dns64_responses)
+                .filter(|&responses| has_context && responses > 0)
+                .map(|responses| shape::Dns64 { responses }),
             client_list: self.clients(),
         }
     }
@@ -664,6 +675,12 @@ fn address(seen: &AddressSeen) -> Address<'_> {
         last_seen: rfc3339(1_000 * u64::from(seen.last_s)),
         count: seen.responses,
     }
+}
+
+fn client_subnet(evidence: &Evidence) -> Option<shape::ClientSubnet> {
+    let Counted { responses, distinct } = evidence.context.client_subnets;
+    let share = f64::from(responses) / f64::from(evidence.responses.max(1));
+    (responses > 0).then_some(shape::ClientSubnet { responses, share: Decimal(share), distinct })
 }
 
 fn first(names: &[String], count: usize) -> Vec<&str> {

@@ -264,10 +264,36 @@ pub(crate) struct Evidence<'a> {
     pub(crate) replaced: u32,
     pub(crate) special_use: u32,
     pub(crate) subtracted: u32,
-    /// The one field that is left out where no setting asks for it: who does not list clients
-    /// should see in the schema of his lines that there are none.
+    /// These three are left out where there is nothing to tell, which is nearly everywhere: as
+    /// `null` they would take the room of an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_subnet: Option<ClientSubnet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hints: Option<Hints>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dns64: Option<Dns64>,
+    /// Left out where no setting asks for it: who does not list clients should see in the schema of
+    /// his lines that there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_list: Option<ClientList<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ClientSubnet {
+    pub(crate) responses: u32,
+    pub(crate) share: Decimal,
+    pub(crate) distinct: u32,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Hints {
+    pub(crate) responses: u32,
+    pub(crate) distinct: u32,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Dns64 {
+    pub(crate) responses: u32,
 }
 
 #[derive(Serialize)]

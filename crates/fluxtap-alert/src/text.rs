@@ -68,6 +68,7 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, style: Style, out: &mut 
     if evidence.first_ms > 0 {
         page.prose(&sights(evidence));
     }
+    page.list("besides", besides(evidence).into_iter(), usize::MAX);
     let clients = evidence.client_list.iter().filter_map(|&ip| context.clients.shown(ip));
     page.list("clients", clients, LISTED_MAX);
     page.list("left out", left_out(alert).into_iter(), usize::MAX);
@@ -123,6 +124,26 @@ fn sights(evidence: &Evidence) -> String {
         counted(evidence.names, "name", "names"),
         time(evidence.first_ms)
     )
+}
+
+/// What explains the answers, or adds to them, and was not scored.
+fn besides(evidence: &Evidence) -> Vec<String> {
+    let context = &evidence.context;
+    let responses = |number| counted(number, "response", "responses");
+    let mut parts = Vec::new();
+    if context.client_subnets.responses > 0 {
+        let subnets = counted(context.client_subnets.distinct, "client network", "client networks");
+        let of = responses(context.client_subnets.responses);
+        parts.push(format!("{of} made for {subnets}"));
+    }
+    if context.hints.responses > 0 {
+        let hints = counted(context.hints.distinct, "address hint", "address hints");
+        parts.push(format!("{} with {hints}", responses(context.hints.responses)));
+    }
+    if context.dns64_responses > 0 {
+        parts.push(format!("{} by way of DNS64", responses(context.dns64_responses)));
+    }
+    parts
 }
 
 /// Addresses that were answered and did not count.
@@ -231,7 +252,7 @@ mod tests {
     use crate::testing::{alert, all_terms, context, longest_name, set_terms, wire};
     use fluxtap_flux::FluxKind;
     use fluxtap_intel::{AddressClass, Intel};
-    use fluxtap_window::HostSeen;
+    use fluxtap_window::{ContextSeen, Counted, HostSeen};
 
     /// Writes the alert and checks what is promised of every text.
     fn text(alert: &Alert, context: &Context<'_>) -> String {
@@ -256,6 +277,11 @@ mod tests {
         alert.evidence.addresses[1].owner = fluxtap_intel::Owner::UNKNOWN;
         alert.evidence.addresses[2].owner.class = AddressClass::Cdn;
         alert.evidence.special_use = 2;
+        alert.evidence.context = ContextSeen {
+            client_subnets: Counted { responses: 103, distinct: 17 },
+            hints: Counted { responses: 1, distinct: 1 },
+            dns64_responses: 7,
+        };
         alert.subject.subtracted = 1;
         let intel = Intel::embedded();
         alert.queries_visible = None;
@@ -276,6 +302,8 @@ mod tests {
   hosts: www.evil-flux.test, evil-flux.test
   name servers: ns1.evil-flux.test
   seen in 412 responses to 17 clients for 2 names since 2026-11-22 12:31:02Z
+  besides: 103 responses made for 17 client networks, 1 response with 1 address hint,
+    7 responses by way of DNS64
   left out: 1 address of a content network, 2 special-use addresses
   degraded: queries not paired
   alert fx-2afd9963e1ec33f7fb8a, line 3, opened 2026-11-22 12:58:00Z

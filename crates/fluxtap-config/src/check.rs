@@ -2,6 +2,7 @@
 
 use crate::mistake::Mistakes;
 use crate::{AddressTable, Clients, Effective, Origin, Settings};
+use fluxtap_wire::layers::TUNNEL_PORTS_MAX;
 
 /// Looks for contradictions; each is told once, at the place of the setting that was set last.
 pub(crate) fn contradictions(
@@ -36,6 +37,7 @@ pub(crate) fn contradictions(
         let how = "expected at least one kind, because nothing could alert; switch one on";
         refuse(["detect.kinds.single_flux", "detect.kinds.double_flux"], how);
     }
+    tunnel_ports(settings, &mut refuse);
     if settings.address_table == AddressTable::None && settings.country_table.is_some() {
         let how = "expected owners beside the countries; name a table of owners, or leave one out";
         refuse(["tables.asn", "tables.country"], how);
@@ -43,6 +45,37 @@ pub(crate) fn contradictions(
     if settings.clients == Clients::Hmac && settings.client_key_file.is_none() {
         let how = "expected a key to hash clients with; name a file that holds one, or count them";
         refuse(["privacy.clients", "privacy.client_key_file"], how);
+    }
+}
+
+/// A port says one thing about the packets on it.
+fn tunnel_ports(settings: &Settings, refuse: &mut impl FnMut([&'static str; 2], &str)) {
+    let kinds = [
+        ("capture.dns_ports", &settings.dns_ports),
+        ("capture.tunnels.vxlan", &settings.vxlan_ports),
+        ("capture.tunnels.vxlan_gpe", &settings.vxlan_gpe_ports),
+        ("capture.tunnels.geneve", &settings.geneve_ports),
+        ("capture.tunnels.gtp_u", &settings.gtp_u_ports),
+        ("capture.tunnels.teredo", &settings.teredo_ports),
+        ("capture.tunnels.mpls", &settings.mpls_ports),
+        ("capture.tunnels.gre", &settings.gre_ports),
+    ];
+    for (i, (one, ports)) in kinds.iter().enumerate() {
+        for (other, others) in &kinds[i + 1..] {
+            if ports.iter().any(|port| others.contains(port)) {
+                let how = "expected no port in both; take it out of one";
+                refuse([one, other], how);
+            }
+        }
+    }
+    let [_, tunnels @ ..] = kinds;
+    let mut longest = tunnels;
+    longest.sort_by_key(|(_, ports)| std::cmp::Reverse(ports.len()));
+    if tunnels.iter().map(|(_, ports)| ports.len()).sum::<usize>() > TUNNEL_PORTS_MAX {
+        let how = format!(
+            "expected at most {TUNNEL_PORTS_MAX} ports of tunnels of all kinds; take some out"
+        );
+        refuse([longest[0].0, longest[1].0], &how);
     }
 }
 

@@ -29,6 +29,13 @@ pub enum Kind {
         /// The longest, in seconds.
         max_s: u64,
     },
+    /// A duration that may be shorter than a second, always written with its unit.
+    Milliseconds {
+        /// The shortest, in milliseconds.
+        min_ms: u64,
+        /// The longest, in milliseconds.
+        max_ms: u64,
+    },
     /// A size in bytes, always written with its unit.
     Size {
         /// The least.
@@ -128,6 +135,11 @@ impl Kind {
                 Value::Seconds(*min_s).plain(),
                 Value::Seconds(*max_s).plain()
             ),
+            Self::Milliseconds { min_ms, max_ms } => format!(
+                "a duration from {} to {} with its unit (ms, s, m, h or d)",
+                Value::Milliseconds(*min_ms).plain(),
+                Value::Milliseconds(*max_ms).plain()
+            ),
             Self::Size { min, max } => format!(
                 "a size from {} to {} with its unit (KiB, MiB, GiB or TiB)",
                 Value::Bytes(*min).plain(),
@@ -180,6 +192,11 @@ impl Kind {
             Self::Duration { .. } => {
                 let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
                 self.with_unit(text, &units)?.map(Value::Seconds)
+            }
+            Self::Milliseconds { .. } => {
+                let units =
+                    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+                self.with_unit(text, &units)?.map(Value::Milliseconds)
             }
             Self::Size { .. } => {
                 let units =
@@ -250,6 +267,9 @@ impl Kind {
             (Self::Duration { min_s, max_s }, Value::Seconds(seconds)) => {
                 (min_s..=max_s).contains(&seconds)
             }
+            (Self::Milliseconds { min_ms, max_ms }, Value::Milliseconds(ms)) => {
+                (min_ms..=max_ms).contains(&ms)
+            }
             (Self::Tenths { min, max, .. }, Value::Tenths(number)) => (min..=max).contains(&number),
             _ => true,
         }
@@ -297,6 +317,7 @@ mod tests {
     const DURATION: Kind = Kind::Duration { min_s: 1, max_s: 86_400 };
     const SIZE: Kind = Kind::Size { min: 1 << 20, max: 1 << 40 };
     const RISK: Kind = Kind::Tenths { min: Tenths(0), max: Tenths(1_000), unit: "risk" };
+    const MILLISECONDS: Kind = Kind::Milliseconds { min_ms: 1, max_ms: 10_000 };
     const PORTS: Kind = Kind::Ports { min: 1, max: 3 };
     const COUNT: Kind = Kind::Count { min: 1, max: 9 };
     const WORDS: &[Word] =
@@ -334,6 +355,13 @@ mod tests {
             (RISK, "100.1", Err("got \"100.1\", expected a risk from 0 to 100")),
             (RISK, "40.55", Err("with at most one decimal")),
             (PORTS, "53, 5300", Ok("[53, 5300]")),
+            (MILLISECONDS, "500ms", Ok("\"500ms\"")),
+            (MILLISECONDS, "10s", Ok("\"10s\"")),
+            (MILLISECONDS, "1m", Err("expected a duration from 1ms to 10s with its unit (ms, s,")),
+            (MILLISECONDS, "0", Err("got \"0\", expected")),
+            (MILLISECONDS, "500", Err("got \"500\" without a unit")),
+            (DURATION, "500ms", Err("got unit 'ms'")),
+            (Kind::Ports { min: 0, max: 3 }, "", Ok("[]")),
             (PORTS, "0", Err("got port '0', expected 1 to 3 ports from 1 to 65535")),
             (PORTS, "65536", Err("got port '65536'")),
             (PORTS, "53,", Err("got port ''")),

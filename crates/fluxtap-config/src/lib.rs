@@ -27,5 +27,7 @@ pub use kind::Kind;
 pub use load::{Effective, Layer, Loaded, load};
 pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Origin};
 pub use setting::{Command, Flag, Setting};
-pub use table::{Clients, Color, Format, MinSeverity, SETTINGS, Settings, sections, setting};
+pub use table::{
+    Clients, Color, Format, MinSeverity, Pairing, SETTINGS, Settings, sections, setting,
+};
 pub use value::{AddressTable, Tenths, Value, Word};

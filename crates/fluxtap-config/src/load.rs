@@ -337,6 +337,17 @@ mod tests {
                 "f.toml:2: .. tables.asn \"none\" (f.toml:2) and tables.country \"c.mmdb\" .. owners",
             ],
         );
+        check(
+            "[capture]\ndns_ports = [53, 4789]\n[capture.tunnels]\ngeneve = [6081, 8472]",
+            &[
+                "f.toml:2: .. dns_ports [53, 4789] (f.toml:2) and capture.tunnels.vxlan [4789, 8472] (default) .. no port in both",
+                "f.toml:4: .. tunnels.vxlan [4789, 8472] (default) and capture.tunnels.geneve [6081, 8472] (f.toml:4) .. no port in both",
+            ],
+        );
+        check(
+            "capture.tunnels.gre = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]",
+            &["f.toml:1: .. tunnels.gre [1, 2, .. at most 16 ports of tunnels of all kinds"],
+        );
         // A value that is refused is not compared.
         check("[detect]\nthreshold_low = 101\nthreshold_medium = 20", &["f.toml:2: .. got 101"]);
     }

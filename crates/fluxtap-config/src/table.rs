@@ -9,7 +9,7 @@ use crate::setting::{Command, Flag, Setting, settings};
 use crate::value::{AddressTable, FromValue, Tenths, Value, words};
 use fluxtap_window::WINDOWS_S;
 use fluxtap_window::limits::MEMORY_MIN;
-use fluxtap_wire::layers::PORTS_MAX;
+use fluxtap_wire::layers::{PORTS_MAX, TUNNEL_PORTS_MAX};
 use std::path::PathBuf;
 
 const REPLAY: &[Command] = &[Command::Replay];
@@ -28,6 +28,9 @@ const LATENESS: Kind = Kind::Duration { min_s: 0, max_s: WINDOWS_S[0] as u64 };
 
 /// A threshold of nothing would make an alert of every domain that is judged.
 const RISK: Kind = Kind::Tenths { min: Tenths(10), max: Tenths(1_000), unit: "risk" };
+
+/// The fewest are none: that kind of tunnel is not looked into.
+const TUNNEL_PORTS: Kind = Kind::Ports { min: 0, max: TUNNEL_PORTS_MAX };
 
 const POINTS: Kind = Kind::Tenths { min: Tenths(0), max: Tenths(300), unit: "number of points" };
 
@@ -63,6 +66,16 @@ words! {
         Json = "json",
         /// for people
         Text = "text",
+    }
+
+    /// What a response is worth whose query was not seen.
+    Pairing {
+        /// nothing where queries are visible, which is learnt from the traffic
+        Auto = "auto",
+        /// nothing, ever
+        Require = "require",
+        /// as much as any other; queries are not looked at
+        Ignore = "ignore",
     }
 
     /// The least severity that is written.
@@ -106,6 +119,97 @@ settings! {
         kind: Kind::Ports { min: 1, max: PORTS_MAX },
         default: Some("53"),
         flag: flag("ports", "PORTS", SENSOR),
+    }
+
+    /// Whether the checksums of packets are verified.
+    ///
+    /// A packet with a wrong IPv4, UDP or TCP checksum is counted as `malformed.checksum` then, and
+    /// left out.
+    /// Mirrors often show packets before the network card computed theirs, so see first whether
+    /// the counter stays low.
+    "capture.verify_checksums" => has_checksums_verified: bool {
+        kind: Kind::Switch,
+        default: Some("false"),
+        flag: flag("verify-checksums", "true|false", SENSOR),
+    }
+
+    /// UDP ports of VXLAN.
+    ///
+    /// What is inside such packets is read as if it had been mirrored itself; what does not look
+    /// like the tunnel of its port is counted as `not_dns.other_port`.
+    /// All kinds together may have 16 ports, none of them twice and none that carries DNS; an empty
+    /// list switches a kind off.
+    "capture.tunnels.vxlan" => vxlan_ports: Vec<u16> {
+        kind: TUNNEL_PORTS,
+        default: Some("4789,8472"),
+    }
+
+    /// UDP ports of VXLAN-GPE.
+    "capture.tunnels.vxlan_gpe" => vxlan_gpe_ports: Vec<u16> {
+        kind: TUNNEL_PORTS,
+        default: Some("4790"),
+    }
+
+    /// UDP ports of GENEVE.
+    "capture.tunnels.geneve" => geneve_ports: Vec<u16> {
+        kind: TUNNEL_PORTS,
+        default: Some("6081"),
+    }
+
+    /// UDP ports of GTP-U, the user plane of mobile networks.
+    "capture.tunnels.gtp_u" => gtp_u_ports: Vec<u16> {
+        kind: TUNNEL_PORTS,
+        default: Some("2152"),
+    }
+
+    /// UDP ports of Teredo.
+    "capture.tunnels.teredo" => teredo_ports: Vec<u16> {
+        kind: TUNNEL_PORTS,
+        default: Some("3544"),
+    }
+
+    /// UDP ports of MPLS in UDP.
+    "capture.tunnels.mpls" => mpls_ports: Vec<u16> {
+        kind: TUNNEL_PORTS,
+        default: Some("6635"),
+    }
+
+    /// UDP ports of GRE in UDP.
+    "capture.tunnels.gre" => gre_ports: Vec<u16> {
+        kind: TUNNEL_PORTS,
+        default: Some("4754"),
+    }
+
+    /// What a response is worth whose query was not seen.
+    ///
+    /// Where both directions are mirrored, a response that nobody asked for is forged or late, and
+    /// must not build evidence; it is counted as `unsolicited`.
+    /// With `auto` the sensor finds out by itself whether it sees the queries, and alerts say what it
+    /// found.
+    /// Set `require` where you know that it does, and `ignore` where queries and responses come by
+    /// ways so different that they cannot be matched.
+    "flow.pairing" => pairing: Pairing {
+        kind: Kind::Word(Pairing::WORDS),
+        default: Some("auto"),
+        flag: flag("pairing", "WORD", SENSOR),
+    }
+
+    /// Whether copies of a message count once.
+    ///
+    /// A mirror port of a whole switch delivers many packets twice.
+    "flow.duplicates" => are_duplicates_dropped: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+        flag: flag("drop-duplicates", "true|false", SENSOR),
+    }
+
+    /// How long after a message the same message is still a copy.
+    ///
+    /// Copies of a mirror come within milliseconds, those of two taps within what their clocks
+    /// differ; clients ask again after a second at the earliest, and that is a question of its own.
+    "flow.duplicate_window" => duplicate_window_ms: u64 {
+        kind: Kind::Milliseconds { min_ms: 1, max_ms: 10_000 },
+        default: Some("500ms"),
     }
 
     /// How late a packet may be before its facts are left out.

@@ -15,6 +15,8 @@ pub enum Value {
     Count(u64),
     /// A duration in seconds.
     Seconds(u64),
+    /// A duration in milliseconds.
+    Milliseconds(u64),
     /// A size in bytes.
     Bytes(u64),
     /// A number with one decimal.
@@ -40,6 +42,8 @@ impl Value {
             Self::Switch(is_on) => is_on.to_string(),
             Self::Count(number) => number.to_string(),
             Self::Seconds(seconds) => duration(*seconds),
+            Self::Milliseconds(ms) if ms % 1_000 == 0 => duration(ms / 1_000),
+            Self::Milliseconds(ms) => format!("{ms}ms"),
             Self::Bytes(bytes) => size(*bytes),
             Self::Tenths(number) => number.to_string(),
             Self::Ports(ports) => list(&mut ports.iter().map(u16::to_string)),
@@ -171,7 +175,8 @@ macro_rules! from_value {
 
 from_value! {
     bool: Value::Switch(is_on) => Some(*is_on);
-    u64: Value::Count(number) | Value::Seconds(number) | Value::Bytes(number) => Some(*number);
+    u64: Value::Count(number) | Value::Seconds(number) | Value::Milliseconds(number)
+        | Value::Bytes(number) => Some(*number);
     usize: Value::Count(number) | Value::Bytes(number) => usize::try_from(*number).ok();
     Tenths: Value::Tenths(number) => Some(*number);
     Vec<u16>: Value::Ports(ports) => Some(ports.clone());
@@ -266,6 +271,8 @@ mod tests {
             (Value::Seconds(90), "\"90s\"", "90s"),
             (Value::Seconds(5_400), "\"90m\"", "90m"),
             (Value::Seconds(172_800), "\"2d\"", "2d"),
+            (Value::Milliseconds(500), "\"500ms\"", "500ms"),
+            (Value::Milliseconds(120_000), "\"2m\"", "2m"),
             (Value::Bytes(512 << 20), "\"512MiB\"", "512MiB"),
             (Value::Bytes(1 << 40), "\"1TiB\"", "1TiB"),
             (Value::Bytes(1_000), "\"1000B\"", "1000B"),

@@ -43,7 +43,10 @@ fn the_documentation_is_fresh() {
     // What is said of units by hand is said of all units there are.
     for setting in SETTINGS {
         let expected = setting.kind.expected();
-        let (Kind::Duration { .. } | Kind::Size { .. }) = setting.kind else { continue };
+        let (Kind::Duration { .. } | Kind::Milliseconds { .. } | Kind::Size { .. }) = setting.kind
+        else {
+            continue;
+        };
         let (_, units) = expected.split_once("its unit (").expect("units in brackets");
         let units = units.trim_end_matches(')').split([',', ' ']);
         for unit in units.filter(|unit| !["", "or"].contains(unit)) {

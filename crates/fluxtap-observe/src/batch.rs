@@ -1,7 +1,7 @@
 //! Observations in flat, recycled buffers: no allocation per response once they have grown.
 
 use crate::Vantage;
-use fluxtap_wire::{NameRef, Rtype, Timestamp, Tunnel};
+use fluxtap_wire::{ClientSubnet, NameRef, Rtype, Timestamp, Tunnel};
 use std::net::IpAddr;
 
 /// A name's bytes inside [`Batch::name`]: lower-case uncompressed wire form.
@@ -47,6 +47,19 @@ pub struct Glue {
     pub ttl_s: u32,
 }
 
+/// What few responses say, and what is no evidence: it explains what else was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The clients the response holds for, if it does not hold for all.
+    pub client_subnet: Option<ClientSubnet>,
+    /// How many of the addresses a DNS64 had put into IPv6 ones.
+    pub synthesised: u16,
+    pub(crate) hints: Range,
+}
+
+/// Position of a context that is not there.
+pub(crate) const CONTEXT_NONE: u32 = u32::MAX;
+
 /// What one response says that can be evidence.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
@@ -89,6 +102,8 @@ pub struct Observation {
     pub special_use: u16,
     pub(crate) addresses: Range,
     pub(crate) servers: Range,
+    /// Position in the batch's contexts, or [`CONTEXT_NONE`].
+    pub(crate) context: u32,
 }
 
 impl Observation {
@@ -110,6 +125,8 @@ pub struct Batch {
     pub(crate) addresses: Vec<Address>,
     pub(crate) servers: Vec<Server>,
     pub(crate) glue: Vec<Glue>,
+    pub(crate) hints: Vec<IpAddr>,
+    contexts: Vec<Context>,
     names: Vec<u8>,
     /// Event time reached in front of the observation at a position.
     times: Vec<(u32, Timestamp)>,
@@ -117,7 +134,7 @@ pub struct Batch {
 
 /// Lengths of all lists, to undo a response that turned out to be malformed.
 #[derive(Clone, Copy)]
-pub(crate) struct Mark([usize; 5]);
+pub(crate) struct Mark([usize; 7]);
 
 impl Mark {
     pub(crate) const fn items(self) -> usize {
@@ -169,6 +186,21 @@ impl Batch {
         slice(&self.glue, server.glue)
     }
 
+    /// What `observation` has besides; most have nothing.
+    #[must_use]
+    #[inline]
+    pub fn context(&self, observation: &Observation) -> Option<&Context> {
+        // A place that is none lies behind all others.
+        self.contexts.get(observation.context as usize)
+    }
+
+    /// Addresses that service records (SVCB, HTTPS) suggest: a client may try them before it has
+    /// asked for the real ones (RFC 9460 section 7.3).
+    #[must_use]
+    pub fn hints(&self, context: &Context) -> &[IpAddr] {
+        slice(&self.hints, context.hints)
+    }
+
     /// A name in lower-case uncompressed wire form.
     #[must_use]
     pub fn name(&self, span: NameSpan) -> &[u8] {
@@ -184,12 +216,16 @@ impl Batch {
 
     /// Moves everything from `other` to the end of this batch, and empties it.
     pub fn append(&mut self, other: &mut Self) {
-        let [_, addresses, servers, glue, names] = self.mark().0.map(|len| len as u32);
+        let [_, addresses, servers, glue, names, hints, contexts] =
+            self.mark().0.map(|len| len as u32);
         let moved = |span: NameSpan| NameSpan { at: span.at + names, ..span };
         let shifted = |range: Range, by| Range { from: range.from + by, to: range.to + by };
         self.names.extend_from_slice(&other.names);
         self.addresses.extend_from_slice(&other.addresses);
         self.glue.extend_from_slice(&other.glue);
+        self.hints.extend_from_slice(&other.hints);
+        let context = |c: &Context| Context { hints: shifted(c.hints, hints), ..*c };
+        self.contexts.extend(other.contexts.iter().map(context));
         self.servers.extend(other.servers.iter().map(|server| Server {
             name: moved(server.name),
             glue: shifted(server.glue, glue),
@@ -201,6 +237,7 @@ impl Batch {
             terminal: moved(o.terminal),
             addresses: shifted(o.addresses, addresses),
             servers: shifted(o.servers, servers),
+            context: if o.context == CONTEXT_NONE { o.context } else { o.context + contexts },
             ..*o
         }));
         other.clear();
@@ -208,7 +245,7 @@ impl Batch {
 
     /// Empties the batch and keeps its buffers.
     pub fn clear(&mut self) {
-        self.rewind(Mark([0; 5]));
+        self.rewind(Mark([0; 7]));
         self.times.clear();
     }
 
@@ -218,6 +255,16 @@ impl Batch {
         NameSpan { at, len: name.wire_len() as u8 }
     }
 
+    /// Keeps a context, unless there is nothing in it; its position.
+    pub(crate) fn push_context(&mut self, context: Context) -> u32 {
+        let is_empty = context.hints.from == context.hints.to;
+        if is_empty && context.client_subnet.is_none() && context.synthesised == 0 {
+            return CONTEXT_NONE;
+        }
+        self.contexts.push(context);
+        (self.contexts.len() - 1) as u32
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         Mark([
             self.items.len(),
@@ -225,15 +272,20 @@ impl Batch {
             self.servers.len(),
             self.glue.len(),
             self.names.len(),
+            self.hints.len(),
+            self.contexts.len(),
         ])
     }
 
-    pub(crate) fn rewind(&mut self, Mark([items, addresses, servers, glue, names]): Mark) {
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        let Mark([items, addresses, servers, glue, names, hints, contexts]) = mark;
         self.items.truncate(items);
         self.addresses.truncate(addresses);
         self.servers.truncate(servers);
         self.glue.truncate(glue);
         self.names.truncate(names);
+        self.hints.truncate(hints);
+        self.contexts.truncate(contexts);
     }
 }
 

@@ -10,14 +10,18 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod dns64;
 mod message;
 mod spelled;
 
-pub use batch::{Address, Batch, Glue, NameSpan, Observation, Range, Server};
+pub use batch::{Address, Batch, Context, Glue, NameSpan, Observation, Range, Server};
+pub use dns64::{PREFIX_LIFETIME_S, PREFIXES_MAX, PREFIXES_PER_RESPONDER_MAX};
 
+use dns64::Dns64;
 use fluxtap_intel::{Intel, special, suffix};
 use fluxtap_wire::dns::CLASS_IN;
 use fluxtap_wire::name::is_at_or_below;
+use fluxtap_wire::nat64::IPV4ONLY_NAME;
 use fluxtap_wire::{Datagram, Header, Malformed, Message, Timestamp};
 use foldhash::quality::FixedState;
 use message::Facts;
@@ -26,6 +30,9 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 /// Most addresses taken from one response; the widest real answer known to us has 122.
 pub const ADDRESSES_PER_RESPONSE_MAX: usize = 160;
+
+/// Most address hints taken from one response; browsers meet 4 to 8.
+pub const HINTS_PER_RESPONSE_MAX: usize = 32;
 
 /// Most name servers taken from one response; the root itself has 13.
 pub const SERVERS_PER_RESPONSE_MAX: usize = 16;
@@ -64,8 +71,8 @@ pub enum MessageEnd {
     Used,
     /// A query.
     Query,
-    /// A response without an address or name-server fact: an error, no data, another type, only
-    /// special-use addresses, or a name below no registrable domain.
+    /// A response without an address, name server or address hint: an error, no data, another type,
+    /// only special-use addresses, or a name below no registrable domain.
     NoAddressEvidence,
     /// Cut by the capture or by its own counts; the whole records in front of the cut were used.
     Cut,
@@ -95,6 +102,23 @@ pub struct ObserveCounts {
     pub responses_truncated_used: u64,
     /// TTLs above [`TTL_S_MAX`], read as that.
     pub ttl_capped: u64,
+    /// Responses of which facts were used that hold for a part of the clients (RFC 7871).
+    pub responses_by_client_subnet: u64,
+    /// EDNS records whose options are malformed, or whose client subnet is; the rest of the
+    /// response was used.
+    pub edns_options_malformed: u64,
+    /// Address hints of service records that were passed on.
+    pub address_hints: u64,
+    /// Service records (SVCB, HTTPS) that are malformed; the rest of the response was used.
+    pub services_malformed: u64,
+    /// Addresses that a DNS64 had put into IPv6 ones.
+    pub addresses_from_dns64: u64,
+    /// Prefixes of DNS64 learnt.
+    pub dns64_prefixes_learnt: u64,
+    /// Those beyond [`PREFIXES_PER_RESPONDER_MAX`].
+    pub dns64_prefixes_refused: u64,
+    /// Those that had to make room, see [`PREFIXES_MAX`].
+    pub dns64_prefixes_evicted: u64,
 }
 
 /// Turns messages into observations.
@@ -103,6 +127,8 @@ pub struct Observer {
     hasher: FixedState,
     facts: Facts,
     queries_visible: Option<bool>,
+    dns64: Dns64,
+    is_learning: bool,
     counts: ObserveCounts,
 }
 
@@ -114,6 +140,8 @@ impl Observer {
             hasher: FixedState::with_seed(hash_key),
             facts: Facts::default(),
             queries_visible: None,
+            dns64: Dns64::default(),
+            is_learning: true,
             counts: ObserveCounts::default(),
         }
     }
@@ -129,6 +157,13 @@ impl Observer {
     #[inline]
     pub const fn set_queries_visible(&mut self, queries_visible: Option<bool>) {
         self.queries_visible = queries_visible;
+    }
+
+    /// Says whether the messages that follow come in time, so that something may be learnt from them
+    /// for those behind them: the prefixes of DNS64.
+    #[inline]
+    pub const fn set_learning(&mut self, is_learning: bool) {
+        self.is_learning = is_learning;
     }
 
     /// Reads one datagram's message; appends at most one observation to `batch`.
@@ -210,18 +245,38 @@ impl Observer {
         let terminal =
             if end == question.name { asked } else { batch.push_name_of(&message.name_at(end)) };
         let from = facts.keep_addresses(message, end, batch, &mut self.counts);
+        if batch.name(asked) == IPV4ONLY_NAME {
+            // What this name has says something about the resolver, and nothing about hosting.
+            if self.is_learning && vantage == Vantage::Cache {
+                let answered = &batch.addresses[from as usize..];
+                self.dns64.learn_all(at, datagram.ends.source, answered, &mut self.counts);
+            }
+            return None;
+        }
+        let teacher = (vantage == Vantage::Cache).then_some(datagram.ends.source);
+        let synthesised = self.dns64.map_back(at, teacher, &mut batch.addresses[from as usize..]);
+        self.counts.addresses_from_dns64 += u64::from(synthesised);
         let special_use =
             drop_meaningless(asked, domain_at, terminal, from, batch, &mut self.counts);
         let addresses = Range { from, to: batch.addresses.len() as u32 };
         let servers = facts.keep_servers(message, asked, domain_len, batch);
-        if addresses.from == addresses.to && servers.from == servers.to {
+        let hints = facts.keep_hints(message, end, batch, &mut self.counts);
+        if [addresses, servers, hints].iter().all(|range| range.from == range.to) {
             return None;
         }
+        let client_subnet = facts.client_subnet.filter(|subnet| subnet.scope().is_some());
+        self.counts.responses_by_client_subnet += u64::from(client_subnet.is_some());
+        self.counts.address_hints += u64::from(hints.to - hints.from);
+        let context = batch.push_context(Context { client_subnet, synthesised, hints });
         let is_inside = terminal == asked || {
             let domain = batch.name(asked).get(domain_at..)?;
             is_at_or_below(batch.name(terminal), domain)
         };
-        let zone = zone_number(intel, batch.name(terminal)).or_else(|| {
+        // Who claims authority for an alias has none for where it leads: a provider's zone there is
+        // what he wrote, even if he says that he is a cache as well.
+        let is_hearsay = header.is_authoritative() && !is_inside;
+        let of_end = if is_hearsay { None } else { zone_number(intel, batch.name(terminal)) };
+        let zone = of_end.or_else(|| {
             // Above a resolver the chain is not followed out of the asked domain.
             let is_above = vantage != Vantage::Cache && terminal != asked;
             is_above.then(|| zone_number(intel, batch.name(asked))).flatten()
@@ -246,6 +301,7 @@ impl Observer {
             special_use,
             addresses,
             servers,
+            context,
         });
         Some(())
     }

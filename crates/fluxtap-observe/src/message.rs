@@ -2,13 +2,15 @@
 
 use crate::batch::{Address, Batch, Glue, NameSpan, Range, Server};
 use crate::{
-    ADDRESSES_PER_RESPONSE_MAX, ALIASES_PER_RESPONSE_MAX, ObserveCounts, SERVERS_PER_RESPONSE_MAX,
-    TTL_S_MAX, Vantage,
+    ADDRESSES_PER_RESPONSE_MAX, ALIASES_PER_RESPONSE_MAX, HINTS_PER_RESPONSE_MAX, ObserveCounts,
+    SERVERS_PER_RESPONSE_MAX, TTL_S_MAX, Vantage,
 };
 use fluxtap_intel::special;
+use fluxtap_wire::dns::CLASS_IN;
 use fluxtap_wire::name::is_at_or_below;
 use fluxtap_wire::{
-    DataKind, Malformed, Message, NamePosition, NameRef, RecordHead, Rtype, Section,
+    AddressHints, ClientSubnet, DataKind, Malformed, Message, NamePosition, NameRef, RecordHead,
+    Rtype, Section,
 };
 use std::net::IpAddr;
 
@@ -50,6 +52,10 @@ pub(crate) struct Facts {
     servers: Vec<ServerRecord>,
     glue: Vec<Owned>,
     answers_from: u32,
+    /// Owners of service records with address hints, which lie in the batch already as well.
+    services: Vec<Owned>,
+    hints_from: u32,
+    pub(crate) client_subnet: Option<ClientSubnet>,
 }
 
 impl Facts {
@@ -64,7 +70,10 @@ impl Facts {
         self.answers.clear();
         self.servers.clear();
         self.glue.clear();
+        self.services.clear();
         self.answers_from = batch.addresses.len() as u32;
+        self.hints_from = batch.hints.len() as u32;
+        self.client_subnet = None;
         let mut walk = message.walk();
         self.asked = walk.next_question()?.map(|question| Asked {
             name: question.qname.position(),
@@ -82,7 +91,7 @@ impl Facts {
 
     /// Nothing in it that could be evidence.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.servers.is_empty()
+        self.answers.is_empty() && self.servers.is_empty() && self.services.is_empty()
     }
 
     /// False if a limit left the record out.
@@ -94,7 +103,7 @@ impl Facts {
         counts: &mut ObserveCounts,
     ) -> bool {
         let ip = match head.data {
-            DataKind::Other => return true,
+            DataKind::Other => return self.take_other(message, head, batch, counts),
             DataKind::Name => return self.take_name(head, counts),
             DataKind::A => message.ipv4(head).map(IpAddr::from),
             DataKind::Aaaa => message.ipv6(head).map(IpAddr::from),
@@ -123,6 +132,64 @@ impl Facts {
             }
             Section::Authority => true,
         }
+    }
+
+    #[inline]
+    fn take_other(
+        &mut self,
+        message: &Message<'_>,
+        head: &RecordHead,
+        batch: &mut Batch,
+        counts: &mut ObserveCounts,
+    ) -> bool {
+        match head.rtype {
+            // Most EDNS records carry no options.
+            Rtype::OPT if !message.data(head).is_empty() => {
+                self.take_options(message.data(head), counts);
+                true
+            }
+            Rtype::SVCB | Rtype::HTTPS
+                if head.section == Section::Answer && head.class == CLASS_IN =>
+            {
+                self.take_service(message, head, batch, counts)
+            }
+            _ => true,
+        }
+    }
+
+    fn take_options(&mut self, options: &[u8], counts: &mut ObserveCounts) {
+        match ClientSubnet::in_options(options) {
+            Ok(found) => self.client_subnet = self.client_subnet.or(found),
+            Err(_) => counts.edns_options_malformed += 1,
+        }
+    }
+
+    /// Takes the address hints of a service record; one that a client throws away is counted.
+    fn take_service(
+        &mut self,
+        message: &Message<'_>,
+        head: &RecordHead,
+        batch: &mut Batch,
+        counts: &mut ObserveCounts,
+    ) -> bool {
+        let Ok(hints) = AddressHints::in_service(message.data(head)) else {
+            counts.services_malformed += 1;
+            return true;
+        };
+        for ip in hints.iter() {
+            if special::is_special_use(ip) {
+                counts.addresses_special_use += 1;
+                continue;
+            }
+            let at = batch.hints.len();
+            if at - (self.hints_from as usize) >= HINTS_PER_RESPONSE_MAX
+                || !extend_run(&mut self.services, message, head.owner, at as u32)
+            {
+                return false;
+            }
+            batch.hints.push(ip);
+        }
+        true
     }
 
     fn take_name(&mut self, head: &RecordHead, counts: &mut ObserveCounts) -> bool {
@@ -179,20 +246,26 @@ impl Facts {
         batch: &mut Batch,
         counts: &mut ObserveCounts,
     ) -> u32 {
-        let mut kept = self.answers_from as usize;
-        for run in &self.answers {
-            let (from, to) = (run.range.from as usize, run.range.to as usize);
-            if is_same(message, run.owner, terminal) {
-                if from != kept {
-                    batch.addresses.copy_within(from..to, kept);
-                }
-                kept += to - from;
-            } else {
-                counts.addresses_out_of_bailiwick += (to - from) as u64;
-            }
+        let Self { answers, answers_from, .. } = self;
+        counts.addresses_out_of_bailiwick +=
+            keep_owned(message, answers, terminal, *answers_from, &mut batch.addresses);
+        *answers_from
+    }
+
+    /// The same with address hints.
+    pub(crate) fn keep_hints(
+        &self,
+        message: &Message<'_>,
+        terminal: NamePosition,
+        batch: &mut Batch,
+        counts: &mut ObserveCounts,
+    ) -> Range {
+        let Self { services, hints_from, .. } = self;
+        if !services.is_empty() {
+            counts.addresses_out_of_bailiwick +=
+                keep_owned(message, services, terminal, *hints_from, &mut batch.hints);
         }
-        batch.addresses.truncate(kept);
-        self.answers_from
+        Range { from: *hints_from, to: batch.hints.len() as u32 }
     }
 
     /// Keeps the name servers of a zone that is the asked name's registrable domain (whose wire
@@ -226,6 +299,31 @@ impl Facts {
         }
         Range { from, to: batch.servers.len() as u32 }
     }
+}
+
+/// Keeps of the entries from `from` on those in runs of `terminal`; how many were dropped.
+fn keep_owned<T: Copy>(
+    message: &Message<'_>,
+    runs: &[Owned],
+    terminal: NamePosition,
+    from: u32,
+    list: &mut Vec<T>,
+) -> u64 {
+    let mut kept = from as usize;
+    let mut dropped = 0;
+    for run in runs {
+        let (from, to) = (run.range.from as usize, run.range.to as usize);
+        if is_same(message, run.owner, terminal) {
+            if from != kept {
+                list.copy_within(from..to, kept);
+            }
+            kept += to - from;
+        } else {
+            dropped += (to - from) as u64;
+        }
+    }
+    list.truncate(kept);
+    dropped
 }
 
 /// Whether `owner` is an ancestor of `asked`, or the same, and no shorter than `domain_len`.

@@ -1,5 +1,7 @@
 //! Tables of responses and what must come out of them.
 
+mod context;
+
 use super::*;
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Ends, Name};
@@ -29,7 +31,7 @@ impl Response {
     }
 
     /// Adds `owner TYPE ttl data` to section 0, 1 or 2.
-    fn with(mut self, section: usize, line: &str) -> Self {
+    fn with(self, section: usize, line: &str) -> Self {
         let [owner, rtype, ttl, data] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let (rtype, rdata) = match rtype {
             "A" => (1_u16, data.parse::<std::net::Ipv4Addr>().unwrap().octets().to_vec()),
@@ -38,11 +40,22 @@ impl Response {
             "CNAME" => (5, wire(data)),
             _ => (rtype.parse().unwrap(), data.as_bytes().to_vec()),
         };
-        let ttl: u32 = ttl.parse().unwrap();
+        self.raw(section, owner, (rtype, 1), ttl.parse().unwrap(), &rdata)
+    }
+
+    /// Adds a record of a type and class with these bytes of data.
+    fn raw(
+        mut self,
+        section: usize,
+        owner: &str,
+        (rtype, class): (u16, u16),
+        ttl_s: u32,
+        rdata: &[u8],
+    ) -> Self {
         let mut record = wire(owner);
         record.extend(rtype.to_be_bytes());
-        record.extend([0, 1]);
-        record.extend(ttl.to_be_bytes());
+        record.extend(class.to_be_bytes());
+        record.extend(ttl_s.to_be_bytes());
         record.extend((rdata.len() as u16).to_be_bytes());
         record.extend(rdata);
         self.sections[section].push(record);
@@ -60,6 +73,27 @@ impl Response {
         octets.extend(self.sections.concat().concat());
         octets
     }
+}
+
+/// Bytes behind the last record, and names as long as names can be: 253 characters.
+#[test]
+fn oddities_are_accepted_and_counted() {
+    let label = "a".repeat(63);
+    let long = format!("{label}.{label}.{label}.{}.evil.example", "a".repeat(48));
+    assert_eq!((long.len(), wire(&long).len()), (253, 255));
+    let answer = format!("{long} A 60 5.6.7.8");
+    let (end, line, _) = run(&Response::new(&long, 1).with(0, &answer).octets());
+    assert_eq!((end, line), (MessageEnd::Used, format!("evil.example {long} 5.6.7.8/60")));
+
+    let response = Response::new("evil.example", 1).with(0, "evil.example A 60 5.6.7.8");
+    let trailing = [&response.octets()[..], b"trailing"].concat();
+    let (end, line, counts) = run(&trailing);
+    assert_eq!((end, line.as_str()), (MessageEnd::Used, "evil.example evil.example 5.6.7.8/60"));
+    assert_eq!(counts.responses_with_trailing_bytes, 1);
+
+    let (end, line, counts) = run(&response.flags(0x8380).octets());
+    assert_eq!((end, line.as_str()), (MessageEnd::Used, "evil.example evil.example 5.6.7.8/60"));
+    assert_eq!(counts.responses_truncated_used, 1);
 }
 
 /// What an observation says, in one line.
@@ -86,9 +120,22 @@ fn summary(batch: &Batch) -> String {
 }
 
 fn run(octets: &[u8]) -> (MessageEnd, String, ObserveCounts) {
+    let (mut observer, mut batch) = (Observer::new(1), Batch::default());
+    let end = tell(&mut observer, 0, "9.9.9.9", octets, &mut batch);
+    (end, summary(&batch), observer.counts())
+}
+
+/// Lets the observer see a message of a resolver at a second.
+fn tell(
+    observer: &mut Observer,
+    at_s: u64,
+    resolver: &str,
+    octets: &[u8],
+    batch: &mut Batch,
+) -> MessageEnd {
     let datagram = Datagram {
         ends: Ends {
-            source: "9.9.9.9".parse().unwrap(),
+            source: resolver.parse().unwrap(),
             destination: "10.0.0.1".parse().unwrap(),
             vlan: 0,
             tunnel: None,
@@ -99,10 +146,7 @@ fn run(octets: &[u8]) -> (MessageEnd, String, ObserveCounts) {
         payload: octets,
         is_cut: false,
     };
-    let mut observer = Observer::new(1);
-    let mut batch = Batch::default();
-    let end = observer.observe(Timestamp(0), &datagram, &Intel::embedded(), &mut batch);
-    (end, summary(&batch), observer.counts())
+    observer.observe(Timestamp::from_secs(at_s), &datagram, &Intel::embedded(), batch)
 }
 
 const AUTHORITY: u16 = 0x8400;
@@ -167,6 +211,43 @@ fn chains_bailiwick_and_zones() {
                 .with(0, "w.shop.example CNAME 9 e1.a.akamaiedge.net")
                 .with(0, "e1.a.akamaiedge.net A 20 5.6.7.8"),
             "shop.example w.shop.example 5.6.7.8/20 via e1.a.akamaiedge.net zone akamaiedge.net",
+        ),
+        (
+            "an alias into a provider's zone by who claims authority credits nobody",
+            new("evil.example", 1)
+                .flags(AUTHORITY)
+                .with(0, "evil.example CNAME 9 x.akamaiedge.net")
+                .with(0, "x.akamaiedge.net A 20 5.6.7.8")
+                .with(0, "x.akamaiedge.net A 20 6.6.7.8"),
+            "nothing",
+        ),
+        (
+            "who says that he is a cache as well credits himself alone, and no zone excuses him",
+            new("evil.example", 1)
+                .flags(AUTHORITY | 0x0080)
+                .with(0, "evil.example CNAME 9 x.akamaiedge.net")
+                .with(0, "x.akamaiedge.net A 20 5.6.7.8")
+                .with(0, "x.akamaiedge.net A 20 6.6.7.8"),
+            "evil.example evil.example 5.6.7.8/20 6.6.7.8/20 via x.akamaiedge.net",
+        ),
+        (
+            "a cache has followed the alias itself",
+            new("evil.example", 1)
+                .with(0, "evil.example CNAME 9 x.akamaiedge.net")
+                .with(0, "x.akamaiedge.net A 20 5.6.7.8"),
+            "evil.example evil.example 5.6.7.8/20 via x.akamaiedge.net zone akamaiedge.net",
+        ),
+        (
+            "the provider itself",
+            new("e1.akamaiedge.net", 1).flags(AUTHORITY).with(0, "e1.akamaiedge.net A 20 5.6.7.8"),
+            "e1.akamaiedge.net e1.akamaiedge.net 5.6.7.8/20 zone akamaiedge.net",
+        ),
+        (
+            "letters of either case are the same name, in answers as well",
+            new("wWw.EvIl.eXaMpLe", 1)
+                .with(0, "Www.eViL.ExAmPlE CNAME 9 FLUX.evil.example")
+                .with(0, "flux.EVIL.example A 20 5.6.7.8"),
+            "evil.example flux.evil.example 5.6.7.8/20",
         ),
         (
             "a zone cannot be claimed by naming",

@@ -1,6 +1,7 @@
 //! The state of one registrable domain.
 
 use crate::clients::Clients;
+use crate::context::ContextWindow;
 use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
@@ -24,6 +25,8 @@ pub struct DomainWindow {
     pub(crate) names: u128,
     /// The clients that asked last, once the domain changes and if they are wanted.
     pub(crate) listed: Option<Box<Clients>>,
+    /// What explains its answers, once there is anything.
+    pub(crate) context: Option<Box<ContextWindow>>,
     pub(crate) responses: u32,
     pub(crate) special_use: u32,
     pub(crate) authoritative: u32,
@@ -85,6 +88,7 @@ impl DomainWindow {
             clients: 0,
             names: 0,
             listed: None,
+            context: None,
             responses: 0,
             special_use: 0,
             authoritative: 0,
@@ -194,6 +198,7 @@ impl DomainWindow {
             + if self.name.spilled() { self.name.capacity() } else { 0 }
             + self.terminal.len()
             + self.listed.as_ref().map_or(0, |_| size_of::<Clients>())
+            + self.context.as_ref().map_or(0, |_| size_of::<ContextWindow>())
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {
                 size_of::<Servers>() + s.track.heap_bytes() + s.sets.capacity() * size_of::<u64>()
@@ -210,6 +215,15 @@ impl DomainWindow {
         lists_clients: bool,
         ips: &mut Vec<IpAddr>,
     ) -> Outcome {
+        if let Some(context) = batch.context(observation) {
+            // Hints alone are no answer.
+            let is_answer =
+                !batch.addresses(observation).is_empty() || !batch.servers(observation).is_empty();
+            self.context.get_or_insert_default().note(context, is_answer, batch, key);
+            if !is_answer {
+                return Outcome::Known;
+            }
+        }
         let at_ms = observation.at.millis();
         self.last_ms = self.last_ms.max(at_ms);
         self.responses = self.responses.saturating_add(1);
@@ -377,7 +391,7 @@ fn replace(slot: &mut Box<[u8]>, value: &[u8]) {
     }
 }
 
-fn linear_count(bitmap: u128) -> u32 {
+pub(crate) fn linear_count(bitmap: u128) -> u32 {
     let zeros = f64::from(bitmap.count_zeros().max(1));
     libm::round(128.0 * libm::log(128.0 / zeros)) as u32
 }

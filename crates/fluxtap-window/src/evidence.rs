@@ -1,5 +1,6 @@
 //! What of a domain's history an alert shows, and what of it was left out.
 
+use crate::context::ContextSeen;
 use crate::domain::DomainWindow;
 use crate::subjects;
 use crate::track::{Run, Track, ZONE_NONE};
@@ -34,6 +35,8 @@ pub struct Evidence {
     pub names: u32,
     /// Special-use addresses that were answered and left out.
     pub special_use: u32,
+    /// What explains the answers without being evidence.
+    pub context: ContextSeen,
     /// Responses with AA=1 and RA=0.
     pub authoritative: u32,
     /// Outermost VLAN id of the last response, 0 for none.
@@ -138,6 +141,7 @@ impl DomainWindow {
             client_list: self.listed.as_ref().map_or_else(Vec::new, |c| c.as_slice().to_vec()),
             names: self.names(),
             special_use: self.special_use,
+            context: self.context.as_ref().map_or_else(ContextSeen::default, |c| c.seen()),
             authoritative: self.authoritative,
             vlan: self.vlan,
             tunnel: self.tunnel,

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod context;
 mod domain;
 mod evidence;
 mod features;
@@ -20,6 +21,7 @@ mod subjects;
 mod table;
 mod track;
 
+pub use context::{ContextSeen, Counted};
 pub use domain::{DomainWindow, Rank};
 pub use evidence::{AddressSeen, Evidence, HostSeen, LeftOut};
 pub use features::{Comparators, Features, ServerEvidence, Spread, Subject, WINDOWS_S};

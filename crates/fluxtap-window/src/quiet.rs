@@ -128,6 +128,7 @@ impl<'a> Plain<'a> {
             || observation.special_use > 0
             || observation.zone.is_some()
             || observation.allow_mark.is_some()
+            || batch.context(observation).is_some()
             || observation.asked != observation.host;
         let host_len = usize::from(observation.domain_at);
         if is_special || host_len > HOST_OCTETS_MAX || addresses.len() > ADDRESSES_MAX {

@@ -61,6 +61,8 @@ pub struct TableCounts {
     pub evicted_alerted: u64,
     /// Name-server facts about domains that had offered no address.
     pub server_facts_unused: u64,
+    /// Responses with address hints alone about such domains.
+    pub hint_facts_unused: u64,
 }
 
 /// All domains. One owner, no locks; everything in it happens in event time.
@@ -130,7 +132,7 @@ impl Table {
     }
 
     /// Takes an observation in. `None` if there is nothing to judge: the domain never changed, or
-    /// it is not tracked, because it only ever had name servers named.
+    /// it is not tracked, because it only ever had name servers or address hints.
     pub fn apply(&mut self, observation: &Observation, batch: &Batch) -> Option<Applied> {
         let number = partition_of(observation.domain_hash);
         let partition = &mut self.partitions[number];
@@ -148,7 +150,9 @@ impl Table {
                 None
             }
             None if batch.addresses(observation).is_empty() => {
-                self.counts.server_facts_unused += 1;
+                let has_servers = !batch.servers(observation).is_empty();
+                self.counts.server_facts_unused += u64::from(has_servers);
+                self.counts.hint_facts_unused += u64::from(!has_servers);
                 return None;
             }
             None => {
@@ -167,9 +171,11 @@ impl Table {
         let entry = &mut partition.slots[slot as usize];
         let generation = entry.generation;
         let domain = entry.domain.as_deref_mut()?;
+        let had_context = domain.context.is_some();
         let outcome =
             domain.apply(observation, batch, self.key, self.lists_clients, &mut self.scratch);
-        if outcome == Outcome::Changed || is_new {
+        let has_grown = outcome == Outcome::Changed || domain.context.is_some() != had_context;
+        if has_grown || is_new {
             let bytes = domain.bytes();
             partition.bytes = partition.bytes + bytes - entry.bytes as usize;
             entry.bytes = bytes as u32;

@@ -107,6 +107,10 @@ impl Rtype {
     pub const DNAME: Self = Self(39);
     /// EDNS pseudo-record (RFC 6891).
     pub const OPT: Self = Self(41);
+    /// Where a service is to be had (RFC 9460).
+    pub const SVCB: Self = Self(64);
+    /// The same for the web.
+    pub const HTTPS: Self = Self(65);
 }
 
 /// The Internet class.
@@ -345,8 +349,10 @@ impl<'a> Message<'a> {
         self.data(head).first_chunk().copied()
     }
 
+    /// The data of a record of this message as it stands on the wire.
+    #[must_use]
     #[inline]
-    fn data(&self, head: &RecordHead) -> &'a [u8] {
+    pub fn data(&self, head: &RecordHead) -> &'a [u8] {
         let at = usize::from(head.at);
         self.octets.get(at..at.saturating_add(usize::from(head.len))).unwrap_or(&[])
     }

@@ -22,17 +22,24 @@
     )
 )]
 
+mod bits;
 pub mod carried;
 pub mod dns;
+pub mod edns;
 pub mod layers;
 pub mod name;
+pub mod nat64;
 pub mod packet;
+pub mod service;
 pub mod shown;
 
 pub use carried::{Carried, Datagram, Ends, Fragment, Segment, Tunnel, TunnelKind};
 pub use dns::{
     DataKind, Header, Malformed, Message, Question, Rdata, Record, RecordHead, Rtype, Section, Walk,
 };
+pub use edns::ClientSubnet;
 pub use layers::{Layers, PacketEnd, Ports, TunnelPorts};
 pub use name::{Name, NamePosition, NameRef};
+pub use nat64::Prefix64;
 pub use packet::{LinkType, Packet, Timestamp};
+pub use service::AddressHints;

@@ -7,10 +7,10 @@ use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_config::{Clients, Settings};
 use fluxtap_engine::{Decoder, Shard};
-use fluxtap_flow::FlowSettings;
+use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_intel::{Day, Intel};
 use fluxtap_observe::Batch;
-use fluxtap_wire::{Layers, Ports, Timestamp};
+use fluxtap_wire::{Layers, Ports, Timestamp, TunnelKind, TunnelPorts};
 
 /// See the module's head.
 pub(crate) struct Sensor<'a> {
@@ -40,13 +40,11 @@ impl<'a> Sensor<'a> {
         inputs: &'a Inputs,
         output: Output<'a>,
     ) -> Self {
-        let ports = Ports::new(&settings.dns_ports).expect("the table bounds them likewise");
-        let layers = Layers { ports, ..Layers::default() };
         let shard = Shard::new(inputs.policy, settings.memory_bytes, hash_key);
         let shard =
             if settings.clients == Clients::Count { shard } else { shard.with_client_lists() };
         Self {
-            decoder: Decoder::new(layers, &FlowSettings::default(), lateness_s, hash_key),
+            decoder: Decoder::new(layers(settings), &flow(settings), lateness_s, hash_key),
             shard,
             intel: &inputs.intel,
             output,
@@ -97,5 +95,46 @@ impl<'a> Sensor<'a> {
     fn apply(&mut self) -> Result<(), Stopped> {
         self.shard.apply(&self.batch, self.intel, &mut self.alerts);
         self.output.write(&mut self.alerts).map_err(Stopped::Output)
+    }
+}
+
+/// What of the layers is set.
+fn layers(settings: &Settings) -> Layers {
+    let kinds = [
+        (TunnelKind::Vxlan, &settings.vxlan_ports),
+        (TunnelKind::VxlanGpe, &settings.vxlan_gpe_ports),
+        (TunnelKind::Geneve, &settings.geneve_ports),
+        (TunnelKind::GtpU, &settings.gtp_u_ports),
+        (TunnelKind::Teredo, &settings.teredo_ports),
+        (TunnelKind::Mpls, &settings.mpls_ports),
+        (TunnelKind::Gre, &settings.gre_ports),
+    ];
+    let mut tunnels: Vec<(TunnelKind, u16)> = Vec::new();
+    for (kind, ports) in kinds {
+        for &port in ports {
+            // A port that is written twice in one list is meant once.
+            if !tunnels.contains(&(kind, port)) {
+                tunnels.push((kind, port));
+            }
+        }
+    }
+    Layers {
+        ports: Ports::new(&settings.dns_ports).expect("the table bounds them likewise"),
+        tunnels: TunnelPorts::new(&tunnels).expect("contradictions were refused"),
+        is_checksum_verified: settings.has_checksums_verified,
+    }
+}
+
+/// What of pairing and duplicates is set.
+fn flow(settings: &Settings) -> FlowSettings {
+    let window_ms = settings.duplicate_window_ms as u32;
+    FlowSettings {
+        pairing: match settings.pairing {
+            fluxtap_config::Pairing::Auto => Pairing::Auto,
+            fluxtap_config::Pairing::Require => Pairing::Require,
+            fluxtap_config::Pairing::Ignore => Pairing::Ignore,
+        },
+        duplicate_window_ms: if settings.are_duplicates_dropped { window_ms } else { 0 },
+        ..FlowSettings::default()
     }
 }

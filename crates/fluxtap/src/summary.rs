@@ -230,6 +230,16 @@ impl Counters {
                 "addresses_out_of_bailiwick": self.observe.addresses_out_of_bailiwick,
                 "records_over_limit": self.observe.records_over_limit,
                 "ttl_capped": self.observe.ttl_capped,
+                "by_client_subnet": self.observe.responses_by_client_subnet,
+                "edns_options_malformed": self.observe.edns_options_malformed,
+                "address_hints": self.observe.address_hints,
+                "services_malformed": self.observe.services_malformed,
+                "addresses_from_dns64": self.observe.addresses_from_dns64,
+            },
+            "dns64_prefixes": {
+                "learnt": self.observe.dns64_prefixes_learnt,
+                "refused": self.observe.dns64_prefixes_refused,
+                "evicted": self.observe.dns64_prefixes_evicted,
             },
             "windows": {
                 "observations": self.shard.observations,
@@ -241,6 +251,7 @@ impl Counters {
                 "domains_evicted_suspect": self.table.evicted_suspect,
                 "domains_evicted_alerted": self.table.evicted_alerted,
                 "server_facts_unused": self.table.server_facts_unused,
+                "hint_facts_unused": self.table.hint_facts_unused,
             },
             "capture": self.live.map(|live| json!({
                 "received": live.received,

@@ -3,10 +3,10 @@ use crate::testing::{AT_MS, address, alert, all_terms, context, longest_name, se
 use crate::{ClientKey, CloseReason};
 use fluxtap_flux::Score;
 use fluxtap_intel::{AddressClass, Country};
-use fluxtap_window::HostSeen;
+use fluxtap_window::{ContextSeen, HostSeen};
 use fluxtap_wire::TunnelKind;
 use jsonschema::Validator;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::OnceLock;
 
@@ -630,6 +630,9 @@ fn the_longest_line_there_can_be_fits() {
             Some(fluxtap_wire::Tunnel { kind: TunnelKind::Backbone, id: Some(u32::MAX) });
         (evidence.first_ms, evidence.special_use) = (u64::MAX, u32::MAX);
         evidence.is_history_cut = true;
+        let most = Counted { responses: u32::MAX, distinct: 621 };
+        evidence.context =
+            ContextSeen { client_subnets: most, hints: most, dns64_responses: u32::MAX };
         (evidence.domain, evidence.host) = (name.clone(), name.clone());
         evidence.terminal = wire("x.akamaiedge.net");
         for seen in &mut evidence.addresses {
@@ -653,6 +656,25 @@ fn the_longest_line_there_can_be_fits() {
             check(&alert, &Context { clients, ..context });
         }
     }
+}
+
+#[test]
+fn context_is_told_where_it_was_seen_and_takes_no_room_where_not() {
+    let (mut alert, intel) = (alert(), Intel::embedded());
+    let line = check(&alert, &context(&intel));
+    let names = ["client_subnet", "hints", "dns64"];
+    assert!(names.iter().all(|name| line["fluxtap"]["evidence"].get(name).is_none()));
+    let counted = |responses, distinct| Counted { responses, distinct };
+    alert.evidence.context =
+        ContextSeen { client_subnets: counted(103, 17), hints: counted(3, 4), dns64_responses: 7 };
+    let scored = line["fluxtap"]["flux"].clone();
+    let line = check(&alert, &context(&intel));
+    let evidence = &line["fluxtap"]["evidence"];
+    let subnet = json!({ "responses": 103, "share": 0.25, "distinct": 17 });
+    assert_eq!(evidence["client_subnet"], subnet);
+    assert_eq!(evidence["hints"], json!({ "responses": 3, "distinct": 4 }));
+    assert_eq!(evidence["dns64"], json!({ "responses": 7 }));
+    assert_eq!(line["fluxtap"]["flux"], scored);
 }
 
 /// An address of a client whose text is as long as an address's gets.
@@ -812,10 +834,12 @@ fn the_schema_is_closed_and_complete() {
         let mut required: Vec<&str> =
             node["required"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
         required.sort_unstable();
-        let is_opt_in = |node: &Value| {
-            node["description"].as_str().is_some_and(|text| text.starts_with("opt-in: "))
+        let may_lack = |node: &Value| {
+            let marks = ["opt-in: ", "if seen: "];
+            let text = node["description"].as_str().unwrap_or_default();
+            marks.iter().any(|mark| text.starts_with(mark))
         };
-        let always = properties.iter().filter(|(_, node)| !is_opt_in(node)).map(|(name, _)| name);
+        let always = properties.iter().filter(|(_, node)| !may_lack(node)).map(|(name, _)| name);
         assert_eq!(required, always.collect::<Vec<_>>());
     });
     assert!(objects > 35, "{objects} objects");
@@ -911,7 +935,7 @@ fn the_documented_example_is_what_is_written() {
     let context = context(&intel);
     check(&alert, &context);
     let (names, shares) = (Names::of(&alert.evidence), Shares::of(&alert.evidence));
-    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1]);
+    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1, 1]);
     let view =
         View { alert: &alert, context: &context, names: &names, shares: &shares, room: &room };
     let line = serde_json::to_string_pretty(&view.line()).expect("JSON");

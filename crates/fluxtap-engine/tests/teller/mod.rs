@@ -6,7 +6,8 @@ use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
-use fluxtap_observe::Batch;
+use fluxtap_observe::{Batch, ObserveCounts};
+use fluxtap_window::ContextSeen;
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp, Tunnel};
 use std::collections::BTreeSet;
@@ -31,6 +32,11 @@ pub(crate) struct Told {
     pub(crate) clients: Vec<IpAddr>,
     pub(crate) vlan: u16,
     pub(crate) tunnel: Option<Tunnel>,
+    /// Score in tenths of a point.
+    pub(crate) score: i32,
+    /// Steps from set to set, and networks that took the place of others.
+    pub(crate) turnover: (u32, u32),
+    pub(crate) context: ContextSeen,
 }
 
 /// Packets through the engine.
@@ -227,7 +233,13 @@ impl Story {
         (self.alerts.iter().map(told).collect(), counts)
     }
 
-    fn tell(&mut self, at_s: u64, resolver: &str, message: &[u8]) {
+    /// What was dropped and accepted inside responses so far.
+    pub(crate) fn observed(&self) -> ObserveCounts {
+        self.decoder.observe_counts()
+    }
+
+    /// `resolver` sends a message.
+    pub(crate) fn tell(&mut self, at_s: u64, resolver: &str, message: &[u8]) {
         self.told += 1;
         let resolver: IpAddr = resolver.parse().unwrap();
         let packets = match self.carrier {
@@ -278,6 +290,9 @@ fn told(alert: &Alert) -> Told {
         clients: alert.evidence.client_list.clone(),
         vlan: alert.evidence.vlan,
         tunnel: alert.evidence.tunnel,
+        score: alert.verdict.score.0,
+        turnover: (alert.subject.changes, alert.subject.replaced),
+        context: alert.evidence.context,
     }
 }
 
@@ -285,7 +300,7 @@ fn wire(name: &str) -> Vec<u8> {
     Name::from_text(name).unwrap().as_wire().to_vec()
 }
 
-fn record(owner: &str, rtype: u16, ttl_s: u32, rdata: &[u8]) -> Vec<u8> {
+pub(crate) fn record(owner: &str, rtype: u16, ttl_s: u32, rdata: &[u8]) -> Vec<u8> {
     let mut bytes = wire(owner);
     bytes.extend(rtype.to_be_bytes());
     bytes.extend([0, 1]);
@@ -303,7 +318,7 @@ fn address(owner: &str, ttl_s: u32, ip: &str) -> Vec<u8> {
 }
 
 /// A cache's response; names are not compressed.
-fn response(
+pub(crate) fn response(
     name: &str,
     target: Option<&str>,
     ttl_s: u32,
