@@ -39,6 +39,15 @@ pub struct SetSeen {
     pub left: Vec<AddressOf>,
 }
 
+impl SetSeen {
+    /// Whether the host had another set before.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        // A set that follows none has joined whole; what follows another without loss keeps some.
+        !self.left.is_empty() || self.joined.len() < self.addresses.len()
+    }
+}
+
 /// An address and who announces it, as far as that was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressOf {
@@ -184,6 +193,8 @@ mod tests {
         );
         assert_eq!(list(&history[4].addresses), ips(&["5.1.1.2", "5.1.1.3"]));
         assert!(history[2].is_v6 && !history[4].is_v6);
+        let changes: Vec<bool> = history.iter().map(SetSeen::is_change).collect();
+        assert_eq!(changes, [false, false, false, true, true]);
     }
 
     #[test]
