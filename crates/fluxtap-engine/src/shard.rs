@@ -6,8 +6,8 @@ use fluxtap_flux::{FluxKind, Policy, Score, Severity, Verdict, judge};
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
 use fluxtap_window::{
-    DomainRef, DomainWindow, Evidence, Features, Rank, ServerEvidence, Subject, Table, TableCounts,
-    WINDOWS_S, limits,
+    DomainRef, DomainWindow, Evidence, Features, LookUps, Rank, ServerEvidence, Subject, Table,
+    TableCounts, WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
 use std::collections::BTreeMap;
@@ -61,9 +61,9 @@ pub struct ShardCounts {
 pub struct Explained {
     /// Answers with addresses behind a curated zone, by its number in [`Intel::zones`].
     pub zones: Vec<u64>,
-    /// Addresses of content networks at domains that were judged, by autonomous system. There are
-    /// as many as the address table has of that kind at most.
-    pub edges: BTreeMap<u32, u64>,
+    /// Addresses of domains that were judged, in the address table: how many it knows, and those of
+    /// content networks.
+    pub look_ups: LookUps,
 }
 
 /// A domain whose alert is open at the end.
@@ -372,7 +372,7 @@ impl Shard {
         out: &mut Vec<Alert>,
     ) {
         let Some(window) = self.table.get_mut(domain) else { return };
-        window.look_up_owners(intel, &mut self.explained.edges);
+        window.look_up_owners(intel, &mut self.explained.look_ups);
         self.counts.judgements += 1;
         let now_s = seconds(at);
         let (policy, has_table) = (self.policy, intel.has_table());

@@ -21,7 +21,7 @@ mod subjects;
 mod table;
 mod track;
 
-pub use domain::{DomainWindow, Rank};
+pub use domain::{DomainWindow, LookUps, Rank};
 pub use evidence::{AddressSeen, Evidence, HostSeen, LeftOut};
 pub use features::{Comparators, Features, ServerEvidence, Spread, Subject, WINDOWS_S};
 pub use history::{AddressOf, SetSeen};

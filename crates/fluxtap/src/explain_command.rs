@@ -45,8 +45,7 @@ pub(crate) fn command() -> Command {
             Arg::new("domain")
                 .value_name("DOMAIN")
                 .help("The name; of one below a registrable domain that domain is explained")
-                .required(true)
-                .value_parser(Asked::parse),
+                .required(true),
         )
         .arg(
             Arg::new("files")
@@ -57,7 +56,7 @@ pub(crate) fn command() -> Command {
                 .num_args(1..)
                 .required(true),
         )
-        .arg(Arg::new("at").long("at").value_name("TIME").value_parser(time).help(
+        .arg(Arg::new("at").long("at").value_name("TIME").help(
             "As of this time of the packets: RFC 3339, as alerts have it, or seconds since the \
              epoch; by default when the name was seen last",
         ))
@@ -82,15 +81,17 @@ impl Asked {
     fn parse(text: &str) -> Result<Self, String> {
         let hint = if text.is_ascii() { "" } else { "; write it in its ASCII form, xn--" };
         let name = Name::from_text(&text.to_ascii_lowercase()).filter(|_| text.is_ascii());
-        let name = name
-            .ok_or_else(|| format!("expected a name such as www.example.com{hint}"))?
-            .as_wire()
-            .to_vec();
-        let domain = suffix::registrable(&name).and_then(|at| name.get(at..)).map(<[u8]>::to_vec);
-        let domain = domain.ok_or(
-            "it is a public suffix, below which domains are registered; expected one of these",
-        )?;
-        Ok(Self { name, domain })
+        let name = name.filter(|name| name.as_wire().len() > 1).ok_or_else(|| {
+            format!("DOMAIN: got '{text}', expected a name such as www.example.com{hint}")
+        })?;
+        let name = name.as_wire();
+        let domain = suffix::registrable(name).and_then(|at| name.get(at..)).ok_or_else(|| {
+            format!(
+                "DOMAIN: got '{text}', which is a public suffix, expected a domain registered \
+                 below one; no other is ever judged"
+            )
+        })?;
+        Ok(Self { name: name.to_vec(), domain: domain.to_vec() })
     }
 }
 
@@ -101,8 +102,10 @@ fn time(text: &str) -> Result<Timestamp, String> {
         nanoseconds(seconds.parse().ok()?, nanos)
     };
     since_epoch().or_else(|| rfc3339(text)).ok_or_else(|| {
-        "expected a time such as 2026-03-02T08:04:22Z, 2026-03-02T09:04:22.5+01:00 or 1772438662"
-            .to_owned()
+        format!(
+            "--at: got '{text}', expected a time such as 2026-03-02T08:04:22Z, \
+             2026-03-02T09:04:22.5+01:00 or 1772438662"
+        )
     })
 }
 
@@ -148,11 +151,23 @@ fn nanoseconds(seconds: u64, nanos: u64) -> Option<Timestamp> {
     seconds.checked_mul(Timestamp::SECOND)?.checked_add(nanos).map(Timestamp)
 }
 
+/// What is asked and as of when. Not read by clap, whose mistakes repeat what they got as it is.
+fn question(matches: &ArgMatches) -> Result<(Asked, Option<Timestamp>), String> {
+    let text = |name| matches.get_one::<String>(name).map(String::as_str);
+    let asked = Asked::parse(text("domain").unwrap_or_default())?;
+    Ok((asked, text("at").map(time).transpose()?))
+}
+
 /// Reads the captures and explains the name.
 pub(crate) fn run(matches: &ArgMatches, settings: &Settings) -> Exit {
-    let asked = matches.get_one::<Asked>("domain").expect("clap asks for it");
+    let (asked, until) = match question(matches) {
+        Ok(question) => question,
+        Err(mistake) => {
+            console::error(&mistake);
+            return Exit::Usage;
+        }
+    };
     let paths = matches.get_many::<PathBuf>("files").into_iter().flatten().cloned();
-    let until = matches.get_one::<Timestamp>("at").copied();
     let inputs = match Inputs::open(settings) {
         Ok(inputs) => inputs,
         Err(exit) => return exit,
@@ -185,7 +200,7 @@ pub(crate) fn run(matches: &ArgMatches, settings: &Settings) -> Exit {
     if exit == Exit::Interrupted {
         console::warning("interrupted: what follows is told from what was read");
     }
-    let story = Story::of(asked, until, &sensor, &inputs);
+    let story = Story::of(&asked, until, &sensor, &inputs);
     let page = if matches.get_flag("json") {
         json_line(&json::of(&story, &inputs))
     } else {

@@ -8,10 +8,10 @@ use fluxtap_engine::{AlertState, Relief, Watched, relieve};
 use fluxtap_flux::{Distance, FluxKind, Policy, Reckoning, Verdict, distances, explain};
 use fluxtap_intel::Intel;
 use fluxtap_intel::nearest::nearest;
-use fluxtap_window::{DomainWindow, Evidence, Features, LeftOut, SetSeen, Subject};
+use fluxtap_window::{DomainWindow, Evidence, Features, LeftOut, LookUps, SetSeen, Subject};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::WireText;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Near names that are suggested.
 const NEAR_MAX: usize = 3;
@@ -148,7 +148,7 @@ impl<'a> Tracked<'a> {
         let (intel, policy) = (&inputs.intel, &inputs.policy);
         let mut window = window.clone();
         // What was never judged has no owners yet.
-        window.look_up_owners(intel, &mut BTreeMap::new());
+        window.look_up_owners(intel, &mut LookUps::default());
         // A change is judged when its second is over.
         let last = Timestamp::from_secs(window.last_ms() / 1_000 + 1);
         let at = until.unwrap_or(last);

@@ -97,7 +97,7 @@ const fn outcome(outcome: Outcome) -> &'static str {
 
 /// `among 12 responses from ... to ...`
 fn among(story: &Story<'_>) -> String {
-    let Some((first, last)) = story.span else { return "as no packet was read".to_owned() };
+    let Some((first, last)) = story.span else { return "among no packet at all".to_owned() };
     format!(
         "among {} with such facts from {} to {}",
         count(story.follower.responses_all, "response"),
@@ -212,7 +212,10 @@ impl Text<'_> {
             Outcome::Below => score,
             Outcome::TooLittle => {
                 let missing = self.floors().map(|text| format!(" {text}")).collect::<Vec<_>>();
-                format!("not judged: it has{}", missing.join(","))
+                let left_out = &tracked.left_out;
+                let is_part = !(left_out.zones.is_empty() && left_out.edges.is_empty());
+                let besides = if is_part { ", besides what is left out" } else { "" };
+                format!("not judged: it has{}{besides}", missing.join(","))
             }
             Outcome::NothingLeft => self.why_nothing(),
         }
@@ -221,7 +224,8 @@ impl Text<'_> {
     fn floors(&self) -> impl Iterator<Item = String> {
         let reckoning = self.tracked.reckoning().map(|(reckoning, _)| reckoning);
         reckoning.into_iter().flat_map(|r| r.floors).filter(|floor| !floor.is_met()).map(|floor| {
-            format!("{} where it takes {}", floor_of(floor.value, floor.name), floor.minimum)
+            let noun = floor_noun(floor.value, floor.name);
+            format!("{} {noun} where it takes {}", grouped(floor.value), floor.minimum)
         })
     }
 
@@ -352,7 +356,7 @@ impl Text<'_> {
             parts.push("a snapshot holds it open: at least 0.60".to_owned());
         }
         let label = format!("gate {:.2} on networks, owners, spread and countries", gate.value);
-        page.list(&label, parts.into_iter(), usize::MAX);
+        page.prose(&format!("{label}: {}", parts.join(", ")));
         let ownership = &reckoning.ownership;
         let parts = [
             format!("mixed ownership {:.2} takes {:.2}", ownership.mixed, ownership.pool),
@@ -368,7 +372,7 @@ impl Text<'_> {
             ),
         ];
         let label = format!("ownership factor {:.2} on these and openness", ownership.value);
-        page.list(&label, parts.into_iter(), usize::MAX);
+        page.prose(&format!("{label}: {}", parts.join(", ")));
         if !self.intel().has_table() {
             page.prose("there is no address table: owners, countries and kinds are not known");
         }
@@ -432,7 +436,7 @@ impl Text<'_> {
             Some(relief) => {
                 lines(page, "allow list", relief.entries.iter().filter_map(|&at| entry(at)));
                 page.prose(&match &relief.rest {
-                    _ if relief.is_whole => "which covers the whole domain".to_owned(),
+                    _ if relief.is_whole => "these cover the whole domain".to_owned(),
                     Some((_, verdict)) => {
                         format!("what these leave has a score of {}", points(verdict))
                     }
@@ -449,7 +453,7 @@ impl Text<'_> {
                     return;
                 }
                 lines(page, "allow list", covering.into_iter().filter_map(entry));
-                page.prose("which had nothing to keep back: there is no finding");
+                page.prose("these had nothing to keep back: there is no finding");
             }
         }
     }
@@ -474,7 +478,7 @@ impl Text<'_> {
             return;
         }
         let sets = words::counted(history.len() as u32, "set", "sets");
-        page.prose(&format!("{label}: {}, {sets} of addresses:", grouped(changes as u64)));
+        page.prose(&format!("{label}: {} among {sets} of addresses:", grouped(changes as u64)));
         let last = history.len().saturating_sub(LAST_SETS).max(FIRST_SETS);
         for set in history.iter().take(FIRST_SETS) {
             self.tell_set(page, set);
@@ -566,20 +570,23 @@ fn lines(page: &mut Page<'_>, label: &str, items: impl Iterator<Item = String>) 
     page.indent(2);
 }
 
-/// `1 address`, `2 addresses`, for the name of a floor.
-fn floor_of(number: u64, name: &str) -> String {
+/// The name of a floor for a number of it: `address`, `addresses`.
+fn floor_noun(number: u64, name: &str) -> &str {
     let one = name.strip_suffix("es").or_else(|| name.strip_suffix('s')).unwrap_or(name);
-    format!("{} {}", grouped(number), if number == 1 { one } else { name })
+    if number == 1 { one } else { name }
 }
 
 /// What is missing to a threshold and what would close that.
 fn way(distance: &Distance) -> String {
-    let floors =
-        distance.floors.iter().map(|floor| floor_of(floor.minimum - floor.value, floor.name));
+    let floors = distance.floors.iter().map(|floor| {
+        let more = floor.minimum - floor.value;
+        format!("{} more {}", grouped(more), floor_noun(more, floor.name))
+    });
     let floors: Vec<String> = floors.collect();
-    let floors = match floors.is_empty() {
-        true => String::new(),
-        false => format!("not judged before it has {} more; ", floors.join(" and ")),
+    let floors = if floors.is_empty() {
+        String::new()
+    } else {
+        format!("not judged without {}; ", floors.join(" and "))
     };
     let missing = distance.missing.points();
     if distance.missing.0 <= 0 {
