@@ -8,6 +8,7 @@ mod clients;
 mod lifecycle;
 mod line;
 mod page;
+pub mod parts;
 mod shape;
 mod shares;
 #[cfg(test)]

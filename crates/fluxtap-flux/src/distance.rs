@@ -85,7 +85,11 @@ pub fn distances(features: &Features, policy: &Policy, index: usize) -> Option<[
         history_mixed: features.history_mixed,
         history_density: features.history_density,
     };
-    let case = Case { features, policy, index };
+    // What a judgement reads of other subjects is nothing, so they need not be copied each time.
+    let same = features.subjects.iter().filter(|s| s.index == start.subject.index);
+    let features =
+        Features { subjects: same.cloned().collect(), servers: None, ..features.clone() };
+    let case = Case { features: &features, policy, index };
     Some(policy.thresholds.map(|threshold| case.distance(&start, threshold)))
 }
 
@@ -109,8 +113,7 @@ impl Case<'_> {
         let features = Features {
             history_mixed: facts.history_mixed,
             history_density: facts.history_density,
-            // The servers' own facts are no part of it: their points are given.
-            servers: None,
+            // Of the servers there are only the points that they give.
             ..self.features.clone()
         };
         reckon(&facts.subject, self.index, facts.servers, &features, self.policy)
@@ -162,7 +165,7 @@ impl Case<'_> {
 /// Where a lever stands, and where it can be moved to, to its end; `None` if it is there already.
 fn path(facts: &Facts, lever: Lever, has_table: bool) -> Option<(f64, Vec<f64>)> {
     /// Steps of a share or a points value on its way.
-    const PARTS: u32 = 20;
+    const PARTS: u32 = 100;
     let counts = |from: u32, end: u32| {
         (from < end).then(|| (f64::from(from), (from + 1..=end).map(f64::from).collect()))
     };

@@ -3,8 +3,8 @@
 
 use super::story::{Found, Story, Tracked};
 use crate::inputs::Inputs;
-use fluxtap_alert::{Action, rfc3339, words};
-use fluxtap_flux::{Distance, Floor, Reckoning, Term};
+use fluxtap_alert::{Action, parts, rfc3339};
+use fluxtap_flux::{Distance, Floor, Reckoning};
 use fluxtap_intel::Intel;
 use fluxtap_window::{AddressOf, SetSeen, Subject};
 use fluxtap_wire::Timestamp;
@@ -92,33 +92,15 @@ fn history(tracked: &Tracked<'_>, inputs: &Inputs) -> Value {
 /// The verdict as of the time; null without evidence enough.
 fn flux(tracked: &Tracked<'_>, inputs: &Inputs) -> Value {
     let Some(verdict) = tracked.verdict() else { return Value::Null };
-    json!({
-        "kind": verdict.kind.as_str(),
-        "severity": verdict.severity(&inputs.policy).map(|severity| severity.as_str()),
-        "score": verdict.score.points(),
-        "risk_score": verdict.score.risk(),
-        "confidence": verdict.confidence,
-        "openness_gate": verdict.openness_gate,
-        "ownership_factor": verdict.ownership_factor,
-        "pool": verdict.is_pool,
-        "model": inputs.model(),
-    })
+    let mut flux = parts::flux(verdict, verdict.severity(&inputs.policy), &inputs.model());
+    flux["pool"] = verdict.is_pool.into();
+    flux
 }
 
 fn window(subject: &Subject, reckoning: &Reckoning, tracked: &Tracked<'_>, is_best: bool) -> Value {
     let spread = &subject.spread;
     let (gate, ownership) = (&reckoning.gate, &reckoning.ownership);
     let start = tracked.at.millis().saturating_sub(1_000 * u64::from(subject.window_s));
-    let term = |term: &Term| {
-        json!({
-            "id": term.id.id(),
-            "name": term.id.as_str(),
-            "value": decimal(term.value),
-            "reference": decimal(term.reference),
-            "points": term.points.points(),
-            "text": words::term(term, subject),
-        })
-    };
     json!({
         "subject": subject.index,
         "one_off_names": subject.is_one_off,
@@ -130,7 +112,7 @@ fn window(subject: &Subject, reckoning: &Reckoning, tracked: &Tracked<'_>, is_be
         "decides": is_best,
         "score": reckoning.verdict.score.points(),
         "kind": reckoning.verdict.kind.as_str(),
-        "terms": reckoning.verdict.terms.iter().map(term).collect::<Vec<_>>(),
+        "terms": parts::terms(&reckoning.verdict, subject),
         "floors": floors(&reckoning.floors),
         "gate": {
             "value": decimal(gate.value),
@@ -167,11 +149,7 @@ fn window(subject: &Subject, reckoning: &Reckoning, tracked: &Tracked<'_>, is_be
             "max": subject.ttl_s,
             "basis": if subject.is_ttl_authoritative { "authoritative" } else { "cache_max" },
         },
-        "compare": {
-            "holz2008_two_lookups": decimal(subject.compare.holz_two_lookups),
-            "holz2008_cumulative": decimal(subject.compare.holz_cumulative),
-            "zeek_asn_ratio": decimal(subject.compare.zeek_asn_ratio),
-        },
+        "compare": parts::compare(subject),
     })
 }
 

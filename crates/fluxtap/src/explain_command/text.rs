@@ -12,8 +12,9 @@ use fluxtap_window::{AddressOf, SetSeen, Subject};
 use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown, shown_name};
 use std::collections::BTreeSet;
 
-/// Widest name inside a line.
+/// Widest name inside a line, and what else stands in such a line.
 const NAME_COLUMNS: usize = 50;
+const BESIDE_NAME_COLUMNS: usize = 42;
 
 /// Columns of a reason that a list gives.
 const REASON_COLUMNS: usize = 60;
@@ -76,7 +77,7 @@ fn page(story: &Story<'_>, inputs: &Inputs, columns: usize) -> String {
 
 /// The line that everything else is indented under.
 fn headline(page: &mut Page<'_>, story: &Story<'_>, what: &str) {
-    let room = page.columns().saturating_sub(what.len() + 2).max(NAME_COLUMNS / 2);
+    let room = page.columns().saturating_sub(what.len() + 2);
     page.line(&format!("{}: {what}", shown_name(story.domain, room.min(NAME_COLUMNS_MAX))));
 }
 
@@ -95,6 +96,11 @@ const fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
+/// A name as wide as a line has room for beside other words.
+fn name(page: &Page<'_>, wire: &[u8]) -> String {
+    shown_name(wire, page.columns().saturating_sub(BESIDE_NAME_COLUMNS).min(NAME_COLUMNS))
+}
+
 /// `among 12 responses from ... to ...`
 fn among(story: &Story<'_>) -> String {
     let Some((first, last)) = story.span else { return "among no packet at all".to_owned() };
@@ -111,7 +117,7 @@ fn tell_below(page: &mut Page<'_>, story: &Story<'_>) {
         page.prose(&format!(
             "this is the registrable domain of {}, for which {} came; names below a domain are \
              judged with it",
-            shown_name(story.name, NAME_COLUMNS_MAX),
+            name(page, story.name),
             count(story.follower.responses_asked, "response")
         ));
     }
@@ -130,23 +136,27 @@ fn tell_sight(page: &mut Page<'_>, story: &Story<'_>) {
 
 fn tell_alerts(page: &mut Page<'_>, story: &Story<'_>) {
     let told = &story.follower.alerts;
-    let lines = told.iter().map(|told| {
+    if told.is_empty() {
+        return;
+    }
+    let texts = told.iter().map(|told| {
         let reason = match told.action {
             Action::Ended(reason) => format!(" ({})", reason.as_str()),
             _ => String::new(),
         };
         format!(
-            "{} {}{reason} {} {} at {:.1}",
+            "{} {}{reason}: {} {}, score {:.1}, alert {}",
             time(told.at.millis()),
             told.action.as_str(),
             told.severity.as_str(),
             told.kind.as_str().replace('_', " "),
-            told.score.points()
+            told.score.points(),
+            told.id
         )
     });
-    page.list("alert lines", lines, LISTED_MAX);
-    if let Some(last) = told.last() {
-        page.prose(&format!("alert {}", last.id));
+    lines(page, "alert lines", texts);
+    if story.follower.alerts_more > 0 {
+        page.prose(&format!("and {} more", grouped(story.follower.alerts_more)));
     }
 }
 
@@ -292,9 +302,10 @@ impl Text<'_> {
     fn tell_windows(&self, page: &mut Page<'_>) {
         let tracked = self.tracked;
         let Some((_, subject)) = tracked.reckoning() else { return };
-        let hosts = tracked.evidence.hosts.iter().map(|host| shown_name(&host.name, NAME_COLUMNS));
+        let hosts: Vec<String> =
+            tracked.evidence.hosts.iter().map(|host| name(page, &host.name)).collect();
         let label = if subject.is_one_off { "names seen once, together" } else { "names" };
-        page.list(label, hosts, LISTED_MAX);
+        page.list(label, hosts.into_iter(), LISTED_MAX);
         page.prose("windows:");
         page.indent(4);
         let measured = || tracked.features.subjects.iter().zip(&tracked.reckonings);
@@ -380,8 +391,9 @@ impl Text<'_> {
 
     fn tell_servers(&self, page: &mut Page<'_>) {
         let tracked = self.tracked;
-        let names = tracked.servers().into_iter().map(|name| shown_name(name, NAME_COLUMNS));
-        page.list("name servers", names, LISTED_MAX);
+        let names: Vec<String> =
+            tracked.servers().into_iter().map(|server| name(page, server)).collect();
+        page.list("name servers", names.into_iter(), LISTED_MAX);
         match &tracked.features.servers {
             Some(servers) => page.prose(&format!(
                 "{} of name servers; the set of their names changed {}",
@@ -393,7 +405,8 @@ impl Text<'_> {
             ),
         }
         let alias = Some(&tracked.evidence.terminal).filter(|name| name.len() > 1);
-        page.list("alias of", alias.map(|name| shown_name(name, NAME_COLUMNS)).into_iter(), 1);
+        let alias = alias.map(|target| name(page, target));
+        page.list("alias of", alias.into_iter(), 1);
     }
 
     fn tell_left_out(&self, page: &mut Page<'_>) {
@@ -460,7 +473,10 @@ impl Text<'_> {
 
     /// How far it is from each threshold, and what would close the distance.
     fn tell_distances(&self, page: &mut Page<'_>) {
-        let Some(distances) = &self.tracked.distances else { return };
+        let Some(distances) = &self.tracked.distances else {
+            page.prose("terms, gate and distance to the thresholds: nothing is left to measure");
+            return;
+        };
         page.prose("distance to the thresholds:");
         page.indent(4);
         for (name, distance) in ["low", "medium", "high"].into_iter().zip(distances) {
@@ -471,6 +487,9 @@ impl Text<'_> {
     }
 
     fn tell_changes(&self, page: &mut Page<'_>, label: &str, history: &[SetSeen]) {
+        if history.is_empty() {
+            return;
+        }
         let changes = history.iter().filter(|set| set.is_change()).count();
         if changes == 0 {
             let sets = words::counted(history.len() as u32, "set", "sets");
@@ -495,10 +514,7 @@ impl Text<'_> {
     }
 
     fn tell_set(&self, page: &mut Page<'_>, set: &SetSeen) {
-        let host = set
-            .host
-            .as_deref()
-            .map_or("(forgotten)".to_owned(), |host| shown_name(host, NAME_COLUMNS));
+        let host = set.host.as_deref().map_or("(forgotten)".to_owned(), |host| name(page, host));
         let family = if set.is_v6 { "AAAA" } else { "A" };
         let mut facts = vec![
             format!("+{} -{}", set.joined.len(), set.left.len()),
@@ -636,4 +652,59 @@ fn points(verdict: &Verdict) -> String {
 /// With its sign, and nothing for nothing.
 fn signed(points: f64) -> String {
     if points == 0.0 { "0.0".to_owned() } else { format!("{points:+.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Asked;
+    use super::super::follow::{Follower, Until};
+    use super::*;
+    use crate::replay::{HASH_KEY, read_all};
+    use crate::sensor::Sensor;
+    use fluxtap_capture::{Replay, ReplayOptions};
+    use fluxtap_config::Settings;
+    use fluxtap_wire::shown::{columns, escaped};
+    use std::path::Path;
+    use std::sync::atomic::AtomicBool;
+
+    /// What is told about a name of the demonstration in a terminal of these widths.
+    fn told(domain: &str, widths: &[usize]) -> Vec<String> {
+        let settings = Settings::default();
+        let inputs = Inputs::open(&settings).expect("the defaults");
+        let asked = Asked::parse(domain).expect("a name");
+        let follower = Follower::of(asked.domain.clone(), asked.name.clone());
+        let mut sensor =
+            Sensor::new(&settings, 60, HASH_KEY, &inputs, follower).watching(&asked.domain);
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pcaps/demo/demo.pcap");
+        let mut source = Until::new(Replay::open([demo], ReplayOptions::default()), None, 60);
+        let read = read_all(&mut sensor, &mut source, &AtomicBool::new(false), |_, _| {});
+        read.and_then(|()| sensor.finish()).expect("a capture");
+        let story = Story::of(&asked, None, &sensor, &inputs);
+        widths.iter().map(|&columns| page(&story, &inputs, columns)).collect()
+    }
+
+    #[test]
+    fn lines_keep_to_the_width_and_to_ascii() {
+        let widths = [0, 60, 80, 100, 140];
+        for domain in [
+            "www.parcel-redelivery.example",
+            "a.very.long.name.below.it.which.nobody.asked.for.invoice-portal.test",
+            "harbor-outfitters.example",
+            "ntp.org",
+            "tunnelbird.example",
+            "dynhosts.example",
+            "never-seen-by-anybody-at-all.example",
+        ] {
+            for (asked, text) in widths.into_iter().zip(told(domain, &widths)) {
+                let room = asked.max(Style::COLUMNS_MIN);
+                for (index, line) in text.lines().enumerate() {
+                    let holder_is_long = line.contains(" of the content network ");
+                    let is_room = columns(line) <= room || holder_is_long;
+                    assert!(is_room, "{} of {room}: {line}", columns(line));
+                    assert_eq!((escaped(line).as_str(), line.trim_end()), (line, line));
+                    assert_eq!(line.starts_with("  "), index > 0, "one headline: {line}");
+                }
+            }
+        }
+    }
 }
