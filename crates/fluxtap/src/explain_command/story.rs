@@ -7,7 +7,7 @@ use crate::sensor::Sensor;
 use fluxtap_engine::{AlertState, Relief, Watched, relieve};
 use fluxtap_flux::{Distance, FluxKind, Policy, Reckoning, Verdict, distances, explain};
 use fluxtap_intel::Intel;
-use fluxtap_intel::nearest::nearest;
+use fluxtap_intel::nearest::near;
 use fluxtap_window::{DomainWindow, Evidence, Features, LeftOut, LookUps, SetSeen, Subject};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::WireText;
@@ -123,7 +123,7 @@ impl<'a> Story<'a> {
         let found = match window {
             Some(window) => Found::Tracked(Box::new(Tracked::of(window, until, sensor, inputs))),
             None if follower.responses == 0 => Found::NeverSeen {
-                near: near(&asked.domain, sensor.shard.domains().map(DomainWindow::name)),
+                near: near_names(&asked.domain, sensor.shard.domains().map(DomainWindow::name)),
             },
             None if follower.first_address.is_none() => Found::NoAddress,
             None => Found::Gone,
@@ -246,17 +246,9 @@ fn best(reckonings: &[Reckoning]) -> Option<usize> {
 }
 
 /// The names nearest to one that is not there, the nearest first.
-fn near<'b>(domain: &[u8], names: impl Iterator<Item = &'b [u8]>) -> Vec<String> {
-    let word = WireText(domain).to_string();
-    let mut names: BTreeSet<String> = names.map(|name| WireText(name).to_string()).collect();
-    let mut near = Vec::new();
-    while near.len() < NEAR_MAX
-        && let Some(found) = nearest(&word, names.iter().map(String::as_str)).map(str::to_owned)
-    {
-        names.remove(&found);
-        near.push(found);
-    }
-    near
+fn near_names<'b>(domain: &[u8], names: impl Iterator<Item = &'b [u8]>) -> Vec<String> {
+    let names = names.map(|name| WireText(name).to_string());
+    near(&WireText(domain).to_string(), names, NEAR_MAX)
 }
 
 #[cfg(test)]
@@ -268,7 +260,7 @@ mod tests {
     fn near_names_come_nearest_first_and_far_ones_not_at_all() {
         let wire = |text: &str| Name::from_text(text).expect("a name").as_wire().to_vec();
         let seen = ["parcell.example", "parcels.test", "parcel.example", "news.example"].map(wire);
-        let near = |text: &str| near(&wire(text), seen.iter().map(Vec::as_slice));
+        let near = |text: &str| near_names(&wire(text), seen.iter().map(Vec::as_slice));
         assert_eq!(near("parcel.exampl"), ["parcel.example", "parcell.example"]);
         assert_eq!(near("parcels.example")[..2], ["parcel.example", "parcell.example"]);
         assert!(near("entirely-different-name.org").is_empty());
