@@ -10,6 +10,7 @@ use fluxtap_window::{
     TableCounts, WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Most domains whose alert life is remembered at a time, open, pending or lately closed. Beyond
@@ -303,9 +304,11 @@ impl Shard {
         self.watched.as_deref()
     }
 
-    /// The windows of all domains, in no order that means anything.
-    pub fn domains(&self) -> impl Iterator<Item = &DomainWindow> {
-        self.table.domains()
+    /// The windows of a domain by its hash, as observations have it, and its name in lower-case
+    /// wire form.
+    #[must_use]
+    pub fn window(&self, domain_hash: u64, domain: &[u8]) -> Option<Cow<'_, DomainWindow>> {
+        self.table.window(domain_hash, domain)
     }
 
     /// The alert of a domain, in lower-case wire form; `None` if nothing of it is remembered.

@@ -9,26 +9,50 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     distances.min_by_key(|&(distance, _)| distance).map(|(_, found)| found)
 }
 
-/// The candidates near to `word`, at most `max` of them, the nearest first and equals by name;
-/// no more are kept while looking through however many there are.
-#[must_use]
-pub fn near(word: &str, candidates: impl IntoIterator<Item = String>, max: usize) -> Vec<String> {
-    let word = word.to_lowercase();
-    let mut near: Vec<(usize, String)> = Vec::with_capacity(max + 1);
-    for candidate in candidates {
-        let Some(distance) = distance(&word, &candidate) else { continue };
-        let found = (distance, candidate);
-        let place = near.partition_point(|known| *known < found);
-        near.insert(place, found);
-        near.truncate(max);
+/// The candidates near to a word, each once, the nearest first and equals by name; only as many as
+/// are wanted are kept, however many are offered.
+#[derive(Clone, Debug)]
+pub struct Near {
+    word: String,
+    max: usize,
+    found: Vec<(usize, String)>,
+}
+
+impl Near {
+    /// Nothing offered yet; at most `max` are wanted.
+    #[must_use]
+    pub fn new(word: &str, max: usize) -> Self {
+        Self { word: word.to_lowercase(), max, found: Vec::new() }
     }
-    near.into_iter().map(|(_, candidate)| candidate).collect()
+
+    /// Keeps a candidate if it is nearer than others.
+    pub fn offer(&mut self, candidate: &str) {
+        // What is offered again is nearly always what is known.
+        if self.found.iter().any(|(_, known)| known == candidate) {
+            return;
+        }
+        let Some(distance) = distance(&self.word, candidate) else { return };
+        let found = (distance, candidate.to_owned());
+        self.found.insert(self.found.partition_point(|known| *known < found), found);
+        self.found.truncate(self.max);
+    }
+
+    /// What was found.
+    pub fn found(&self) -> impl Iterator<Item = &str> {
+        self.found.iter().map(|(_, candidate)| candidate.as_str())
+    }
 }
 
 /// How much a candidate differs from a word in lower case, if that is little enough.
 fn distance(word: &str, candidate: &str) -> Option<usize> {
+    let chars = word.chars().count();
+    let most = (chars / 3).max(2);
+    // Each character more or less is a difference.
+    if candidate.chars().count().abs_diff(chars) > most {
+        return None;
+    }
     let distance = strsim::osa_distance(word, &candidate.to_lowercase());
-    (distance <= (word.chars().count() / 3).max(2)).then_some(distance)
+    (distance <= most).then_some(distance)
 }
 
 /// `, did you mean 'x'?` or nothing, to be put behind an error.
@@ -55,10 +79,18 @@ mod tests {
             assert_eq!(nearest(word, known), expect, "{word}");
         }
         assert_eq!(nearest("x", []), None);
-        let several =
-            |max| near("cat", ["cut", "dog", "cats", "cat", "bat"].map(str::to_owned), max);
-        assert_eq!(several(9), ["cat", "bat", "cats", "cut"]);
-        assert_eq!(several(2), ["cat", "bat"]);
-        assert!(several(0).is_empty());
+    }
+
+    #[test]
+    fn the_nearest_are_kept_each_once() {
+        for (max, expect) in
+            [(9, &["cat", "bat", "cats", "cut"][..]), (2, &["cat", "bat"]), (0, &[])]
+        {
+            let mut near = Near::new("Cat", max);
+            for candidate in ["cut", "dogma", "cats", "cat", "cut", "bat", "cat"] {
+                near.offer(candidate);
+            }
+            assert_eq!(near.found().collect::<Vec<_>>(), expect);
+        }
     }
 }

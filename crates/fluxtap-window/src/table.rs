@@ -218,12 +218,6 @@ impl Table {
         slot.domain.as_deref().filter(|_| slot.generation == domain.generation)
     }
 
-    /// All domains, in no order that means anything. It takes as long as there are domains.
-    pub fn domains(&self) -> impl Iterator<Item = &DomainWindow> {
-        let slots = self.partitions.iter().flat_map(|partition| &partition.slots);
-        slots.filter_map(|slot| slot.domain.as_deref())
-    }
-
     /// The same, to note a judgement.
     pub fn get_mut(&mut self, domain: DomainRef) -> Option<&mut DomainWindow> {
         let partition = &mut self.partitions[usize::from(domain.partition)];

@@ -197,7 +197,7 @@ fn a_name_that_was_never_seen_or_has_no_history() {
     assert_eq!((&last["action"], &last["close_reason"]), (&json!("flux-ended"), &json!("quiet")));
 }
 
-/// A domain of few answers among so many others that its history makes room.
+/// A domain of one answer among so many others that its history makes room.
 #[test]
 fn a_history_that_made_room_is_said_to_be_gone() {
     let folder = support::folder();
@@ -207,8 +207,8 @@ fn a_history_that_made_room_is_said_to_be_gone() {
         packets.push((at_ms * 1_000, support::datagram(&message)));
     };
     answer(1_000_000, "www.early.example", 1);
-    for n in 0..60_000 {
-        answer(1_000_001 + n / 4, &format!("www.flood{n}.example"), 2);
+    for n in 0..150_000 {
+        answer(1_000_001 + n / 10, &format!("www.flood{n}.example"), 2);
     }
     let gone = support::write(&folder, "gone.pcap", &support::capture(support::RAW, &packets));
     let run = |path: &std::path::Path| {

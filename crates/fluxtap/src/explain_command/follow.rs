@@ -5,7 +5,9 @@ use crate::sensor::Follow;
 use fluxtap_alert::{Action, Alert};
 use fluxtap_capture::{Batch as Fetched, Replay, Source};
 use fluxtap_flux::{FluxKind, Score, Severity};
+use fluxtap_intel::nearest::Near;
 use fluxtap_observe::Batch;
+use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Packet, Timestamp};
 use std::io;
 
@@ -16,11 +18,18 @@ const ALERTS_MAX: usize = 1_000;
 /// which no earlier one is expected. Several, because one may have a wrong time.
 const PACKETS_BEYOND: u32 = 64;
 
+/// Near names that are suggested.
+const NEAR_MAX: usize = 3;
+
 /// What was seen of the domain, whatever became of it in the windows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Follower {
     domain: Vec<u8>,
     asked: Vec<u8>,
+    /// The domain's hash, once it was seen.
+    pub(super) hash: Option<u64>,
+    /// Names near to it, looked for until it is seen.
+    pub(super) near: Near,
     /// Responses with facts about any domain.
     pub(super) responses_all: u64,
     /// Those about this one.
@@ -50,7 +59,20 @@ pub(super) struct AlertTold {
 impl Follower {
     /// Follows a registrable domain, and in it the name that was asked about.
     pub(super) fn of(domain: Vec<u8>, asked: Vec<u8>) -> Self {
-        Self { domain, asked, ..Self::default() }
+        let near = Near::new(&WireText(&domain).to_string(), NEAR_MAX);
+        Self {
+            domain,
+            asked,
+            hash: None,
+            near,
+            responses_all: 0,
+            responses: 0,
+            responses_asked: 0,
+            seen: None,
+            first_address: None,
+            alerts: Vec::new(),
+            alerts_more: 0,
+        }
     }
 }
 
@@ -58,9 +80,14 @@ impl Follow for Follower {
     fn observed(&mut self, batch: &Batch) {
         self.responses_all += batch.observations().len() as u64;
         for observation in batch.observations() {
-            if batch.domain(observation) != self.domain {
+            let domain = batch.domain(observation);
+            if domain != self.domain {
+                if self.hash.is_none() {
+                    self.near.offer(&WireText(domain).to_string());
+                }
                 continue;
             }
+            self.hash = Some(observation.domain_hash);
             let at = observation.at;
             self.responses += 1;
             self.responses_asked += u64::from(batch.name(observation.asked) == self.asked);

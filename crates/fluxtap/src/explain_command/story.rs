@@ -7,14 +7,9 @@ use crate::sensor::Sensor;
 use fluxtap_engine::{AlertState, Relief, Watched, relieve};
 use fluxtap_flux::{Distance, FluxKind, Policy, Reckoning, Verdict, distances, explain};
 use fluxtap_intel::Intel;
-use fluxtap_intel::nearest::near;
 use fluxtap_window::{DomainWindow, Evidence, Features, LeftOut, LookUps, SetSeen, Subject};
 use fluxtap_wire::Timestamp;
-use fluxtap_wire::name::WireText;
 use std::collections::BTreeSet;
-
-/// Near names that are suggested.
-const NEAR_MAX: usize = 3;
 
 /// See the module's head.
 pub(super) struct Story<'a> {
@@ -119,14 +114,14 @@ impl<'a> Story<'a> {
         inputs: &Inputs,
     ) -> Self {
         let follower = &sensor.follower;
-        let window = sensor.shard.domains().find(|window| window.name() == asked.domain);
-        let found = match window {
-            Some(window) => Found::Tracked(Box::new(Tracked::of(window, until, sensor, inputs))),
-            None if follower.responses == 0 => Found::NeverSeen {
-                near: near_names(&asked.domain, sensor.shard.domains().map(DomainWindow::name)),
-            },
-            None if follower.first_address.is_none() => Found::NoAddress,
-            None => Found::Gone,
+        let domain = &asked.domain;
+        let found = match follower.hash.map(|hash| sensor.shard.window(hash, domain)) {
+            Some(Some(window)) => {
+                Found::Tracked(Box::new(Tracked::of(window.into_owned(), until, sensor, inputs)))
+            }
+            None => Found::NeverSeen { near: follower.near.found().map(str::to_owned).collect() },
+            Some(None) if follower.first_address.is_none() => Found::NoAddress,
+            Some(None) => Found::Gone,
         };
         let span = sensor.decoder.counts().span;
         Self { name: &asked.name, domain: &asked.domain, follower, span, found }
@@ -140,13 +135,12 @@ impl<'a> Story<'a> {
 
 impl<'a> Tracked<'a> {
     fn of(
-        window: &DomainWindow,
+        mut window: DomainWindow,
         until: Option<Timestamp>,
         sensor: &'a Sensor<'_, Follower>,
         inputs: &Inputs,
     ) -> Self {
         let (intel, policy) = (&inputs.intel, &inputs.policy);
-        let mut window = window.clone();
         // What was never judged has no owners yet.
         window.look_up_owners(intel, &mut LookUps::default());
         // A change is judged when its second is over.
@@ -243,26 +237,4 @@ fn best(reckonings: &[Reckoning]) -> Option<usize> {
         (r.is_judged(), r.verdict.score, std::cmp::Reverse(*index))
     };
     all.max_by_key(by_score).map(|(index, _)| index)
-}
-
-/// The names nearest to one that is not there, the nearest first.
-fn near_names<'b>(domain: &[u8], names: impl Iterator<Item = &'b [u8]>) -> Vec<String> {
-    let names = names.map(|name| WireText(name).to_string());
-    near(&WireText(domain).to_string(), names, NEAR_MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use fluxtap_wire::Name;
-
-    #[test]
-    fn near_names_come_nearest_first_and_far_ones_not_at_all() {
-        let wire = |text: &str| Name::from_text(text).expect("a name").as_wire().to_vec();
-        let seen = ["parcell.example", "parcels.test", "parcel.example", "news.example"].map(wire);
-        let near = |text: &str| near_names(&wire(text), seen.iter().map(Vec::as_slice));
-        assert_eq!(near("parcel.exampl"), ["parcel.example", "parcell.example"]);
-        assert_eq!(near("parcels.example")[..2], ["parcel.example", "parcell.example"]);
-        assert!(near("entirely-different-name.org").is_empty());
-    }
 }
