@@ -6,6 +6,7 @@
 
 mod follow;
 mod json;
+mod phrases;
 mod story;
 mod text;
 
