@@ -82,7 +82,7 @@ sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim
 
 .PHONY: golden-update
 golden-update: toolchain system-libraries ## take what the program prints now as what it should print
-	FLUXTAP_UPDATE_GOLDEN=1 cargo test -p fluxtap --test golden --test config
+	FLUXTAP_UPDATE_GOLDEN=1 cargo test -p fluxtap --test golden --test config --test explain
 	GOLDEN_UPDATE=1 cargo test -p fluxtap-config --test pages
 
 .PHONY: intel-table

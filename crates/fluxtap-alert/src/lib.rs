@@ -7,17 +7,20 @@
 mod clients;
 mod lifecycle;
 mod line;
+mod page;
+pub mod parts;
 mod shape;
 mod shares;
 #[cfg(test)]
 mod testing;
 mod text;
-mod words;
+pub mod words;
 
 pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
 pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
-pub use text::{Style, write_text};
+pub use page::{Page, Style};
+pub use text::write_text;
 pub use words::rfc3339;
 
 use fluxtap_flux::{Severity, Verdict};

@@ -217,6 +217,12 @@ impl Lifecycle {
         matches!(self.stage, Stage::Open)
     }
 
+    /// Whether a judgement reached the threshold that a second one has to confirm.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        matches!(self.stage, Stage::Pending { .. })
+    }
+
     /// Whether an alert is open of which there is no line.
     #[must_use]
     pub const fn is_untold(&self) -> bool {

@@ -434,7 +434,6 @@ impl<'a> View<'a> {
     fn fluxtap(&self) -> Fluxtap<'a> {
         let is_tunnel_told = self.room.left(Part::Tunnel) > 0;
         let tunnel = self.alert.evidence.tunnel.filter(|_| is_tunnel_told);
-        let compare = &self.alert.subject.compare;
         Fluxtap {
             schema: Schema { name: "fluxtap.alert", version: SCHEMA_VERSION },
             alert: self.life(),
@@ -447,11 +446,7 @@ impl<'a> View<'a> {
                 complete: self.alert.subject.is_window_complete,
             },
             evidence: self.evidence(),
-            compare: Compare {
-                holz2008_two_lookups: Decimal(compare.holz_two_lookups),
-                holz2008_cumulative: Decimal(compare.holz_cumulative),
-                zeek_asn_ratio: Decimal(compare.zeek_asn_ratio),
-            },
+            compare: Compare::of(&self.alert.subject.compare),
             quality: self.quality(),
             campaign: None,
             suppression: self.suppression(),
@@ -505,15 +500,9 @@ impl<'a> View<'a> {
 
     fn terms(&self) -> Vec<Term<'a>> {
         let has_texts = self.room.left(Part::Texts) > 0;
-        let term = |term: &fluxtap_flux::Term| Term {
-            id: term.id.id(),
-            name: term.id.as_str(),
-            value: Decimal(term.value),
-            reference: Decimal(term.reference),
-            points: Decimal(term.points.points()),
-            text: has_texts.then(|| words::term(term, &self.alert.subject)),
-        };
-        self.alert.verdict.terms.iter().map(term).collect()
+        let subject = &self.alert.subject;
+        let terms = self.alert.verdict.terms.iter();
+        terms.map(|term| Term::of(term, has_texts.then(|| words::term(term, subject)))).collect()
     }
 
     fn evidence(&self) -> shape::Evidence<'a> {

@@ -3,6 +3,7 @@
 //! Types and not a map, so that the order cannot depend on anything and no field can change its
 //! type. What a field means is said in `docs/alert-format.md`; a test holds the two together.
 
+use fluxtap_window::Comparators;
 use serde::{Serialize, Serializer};
 
 /// A number that is always written with a decimal point and at most two decimals, so that a store
@@ -238,6 +239,19 @@ pub(crate) struct Term<'a> {
     pub(crate) text: Option<String>,
 }
 
+impl Term<'_> {
+    pub(crate) fn of(term: &fluxtap_flux::Term, text: Option<String>) -> Self {
+        Self {
+            id: term.id.id(),
+            name: term.id.as_str(),
+            value: Decimal(term.value),
+            reference: Decimal(term.reference),
+            points: Decimal(term.points.points()),
+            text,
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(crate) struct Window {
     pub(crate) seconds: u32,
@@ -380,6 +394,16 @@ pub(crate) struct Compare {
     pub(crate) holz2008_two_lookups: Decimal,
     pub(crate) holz2008_cumulative: Decimal,
     pub(crate) zeek_asn_ratio: Decimal,
+}
+
+impl Compare {
+    pub(crate) const fn of(compare: &Comparators) -> Self {
+        Self {
+            holz2008_two_lookups: Decimal(compare.holz_two_lookups),
+            holz2008_cumulative: Decimal(compare.holz_cumulative),
+            zeek_asn_ratio: Decimal(compare.zeek_asn_ratio),
+        }
+    }
 }
 
 #[derive(Serialize)]

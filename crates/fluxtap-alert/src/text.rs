@@ -1,33 +1,13 @@
 //! An alert as a few lines for a person.
 
-use crate::line::{ORG_CHARS_MAX, degraded};
+use crate::line::degraded;
+use crate::page::{Page, Style};
 use crate::shares::judged;
-use crate::words::{self, counted, rfc3339};
+use crate::words::{self, counted, time};
 use crate::{Action, Alert, Context};
 use fluxtap_flux::Severity;
-use fluxtap_window::{AddressSeen, Evidence};
-use fluxtap_wire::shown::{columns, shown, shown_name};
-
-/// How the text is laid out, which depends on where it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// Widest line in columns; at least [`Style::COLUMNS_MIN`] are taken.
-    pub columns: usize,
-    /// Whether the severity is coloured; it is a word all the same.
-    pub is_colored: bool,
-}
-
-impl Style {
-    /// Fewer columns would not hold a headline.
-    pub const COLUMNS_MIN: usize = 60;
-}
-
-impl Default for Style {
-    /// What a file gets: 100 columns, no colour.
-    fn default() -> Self {
-        Self { columns: 100, is_colored: false }
-    }
-}
+use fluxtap_window::Evidence;
+use fluxtap_wire::shown::shown_name;
 
 /// Widest name in columns.
 const NAME_COLUMNS_MAX: usize = 50;
@@ -43,9 +23,8 @@ const LISTED_MAX: usize = 8;
 /// holders of address space keep the letters of their language.
 pub fn write_text(alert: &Alert, context: &Context<'_>, style: Style, out: &mut Vec<u8>) {
     let (verdict, evidence) = (&alert.verdict, &alert.evidence);
-    let columns = style.columns.max(Style::COLUMNS_MIN);
-    let mut page = Page { columns, is_colored: style.is_colored, out };
-    page.headline(alert);
+    let mut page = Page::new(style, out);
+    headline(&mut page, alert);
     page.prose(&finding(alert));
     page.prose(&format!(
         "score {:.1} ({} from {:.1}), risk {:.1} of 100, confidence {:.2}",
@@ -60,7 +39,11 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, style: Style, out: &mut 
         format!("{name} {} ({:+.1})", words::value(term), term.points.points())
     };
     page.list("why", verdict.terms.iter().map(term), usize::MAX);
-    page.list("addresses", judged(evidence).map(|a| address(a, context)), LISTED_MAX);
+    page.list(
+        "addresses",
+        judged(evidence).map(|a| words::address(a.ip, &a.owner, context.intel)),
+        LISTED_MAX,
+    );
     page.list("hosts", evidence.hosts.iter().map(|host| name(&host.name)), LISTED_MAX);
     page.list("name servers", evidence.server_names.iter().map(|n| name(n)), LISTED_MAX);
     let alias = Some(&evidence.terminal).filter(|name| name.len() > 1);
@@ -93,26 +76,6 @@ fn finding(alert: &Alert) -> String {
             format!("{}; it had shown {kind}: {seen}", words::why_ended(reason))
         }
     }
-}
-
-/// `203.0.113.7 (AS64496 Example Networks, BR, access)`, without what is not known.
-fn address(seen: &AddressSeen, context: &Context<'_>) -> String {
-    let owner = &seen.owner;
-    let mut facts = Vec::new();
-    if owner.asn != 0 {
-        let org = context.intel.org(owner.asn).unwrap_or_default();
-        // A holder's name comes from a registry, where anyone can write what he likes.
-        let org = shown(org, ORG_CHARS_MAX);
-        facts.push(format!("AS{} {org}", owner.asn).trim_end().to_owned());
-    }
-    facts.extend(owner.country.as_str().map(str::to_owned));
-    if owner.class != fluxtap_intel::AddressClass::Unknown {
-        facts.push(owner.class.as_str().to_owned());
-    }
-    if facts.is_empty() {
-        return seen.ip.to_string();
-    }
-    format!("{} ({})", seen.ip, facts.join(", "))
 }
 
 /// How often and since when the domain was seen.
@@ -168,81 +131,25 @@ fn name(wire: &[u8]) -> String {
     shown_name(wire, NAME_COLUMNS_MAX)
 }
 
-/// `2026-11-22 13:05:10Z`: a person needs no milliseconds.
-fn time(millis: u64) -> String {
-    let text = rfc3339(millis);
-    format!("{}Z", text.get(..19).unwrap_or(&text).replace('T', " "))
+/// The line that everything else is indented under.
+fn headline(page: &mut Page<'_>, alert: &Alert) {
+    let severity = alert.severity.as_str().to_uppercase();
+    let (time, action) = (time(alert.at.millis()), alert.action.as_str());
+    let front = format!("{time} {severity} {action} ").len();
+    let domain = shown_name(&alert.evidence.domain, page.columns().saturating_sub(front));
+    let severity = colored(&severity, alert.severity, page.is_colored());
+    page.line(&format!("{time} {severity} {action} {domain}"));
 }
 
-/// Lines that keep their width.
-struct Page<'a> {
-    columns: usize,
-    is_colored: bool,
-    out: &'a mut Vec<u8>,
-}
-
-impl Page<'_> {
-    fn headline(&mut self, alert: &Alert) {
-        let severity = alert.severity.as_str().to_uppercase();
-        let (time, action) = (time(alert.at.millis()), alert.action.as_str());
-        let front = format!("{time} {severity} {action} ").len();
-        let domain = shown_name(&alert.evidence.domain, self.columns.saturating_sub(front));
-        let severity = self.colored(&severity, alert.severity);
-        self.line(&format!("{time} {severity} {action} {domain}"));
-    }
-
-    /// The word in the colour of the severity: bold red, yellow, cyan.
-    fn colored(&self, word: &str, severity: Severity) -> String {
-        let code = match severity {
-            _ if !self.is_colored => return word.to_owned(),
-            Severity::High => "1;31",
-            Severity::Medium => "33",
-            Severity::Low => "36",
-        };
-        format!("\x1b[{code}m{word}\x1b[0m")
-    }
-
-    /// An indented sentence, broken between words.
-    fn prose(&mut self, text: &str) {
-        self.wrapped(text.split(' '), " ");
-    }
-
-    /// A labelled list, broken between items; nothing for an empty one, and a count of what is not
-    /// listed.
-    fn list(&mut self, label: &str, items: impl Iterator<Item = String>, listed_max: usize) {
-        let mut items: Vec<String> = items.collect();
-        let Some(front) = items.first_mut() else { return };
-        front.insert_str(0, &format!("{label}: "));
-        let more = items.len().saturating_sub(listed_max);
-        items.truncate(listed_max);
-        if more > 0 {
-            items.push(format!("and {more} more"));
-        }
-        self.wrapped(items.iter().map(String::as_str), ", ");
-    }
-
-    fn wrapped<'a>(&mut self, items: impl Iterator<Item = &'a str>, between: &str) {
-        let mut line = String::from("  ");
-        let mut is_first = true;
-        for item in items {
-            if !is_first {
-                line.push_str(between);
-                let between = columns(between);
-                if columns(line.trim_end()) + columns(item) + between > self.columns {
-                    self.line(line.trim_end());
-                    line = String::from("    ");
-                }
-            }
-            line.push_str(item);
-            is_first = false;
-        }
-        self.line(&line);
-    }
-
-    fn line(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
-        self.out.push(b'\n');
-    }
+/// The word in the colour of the severity: bold red, yellow, cyan.
+fn colored(word: &str, severity: Severity, is_colored: bool) -> String {
+    let code = match severity {
+        _ if !is_colored => return word.to_owned(),
+        Severity::High => "1;31",
+        Severity::Medium => "33",
+        Severity::Low => "36",
+    };
+    format!("\x1b[{code}m{word}\x1b[0m")
 }
 
 #[cfg(test)]
@@ -253,6 +160,7 @@ mod tests {
     use fluxtap_flux::FluxKind;
     use fluxtap_intel::{AddressClass, Intel};
     use fluxtap_window::{ContextSeen, Counted, HostSeen};
+    use fluxtap_wire::shown::columns;
 
     /// Writes the alert and checks what is promised of every text.
     fn text(alert: &Alert, context: &Context<'_>) -> String {

@@ -1,11 +1,13 @@
 //! Numbers and times as words: what the line's sentences and the text for a person share.
 
+use crate::line::ORG_CHARS_MAX;
 use crate::{Action, Alert, CloseReason};
 use fluxtap_flux::{FluxKind, Term, TermId};
-use fluxtap_intel::Day;
+use fluxtap_intel::{AddressClass, Day, Intel, Owner};
 use fluxtap_window::Subject;
 use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 /// Last millisecond whose year has four digits (9999-12-31T23:59:59.999Z).
 const MILLIS_MAX: u64 = 253_402_300_799_999;
@@ -18,6 +20,33 @@ pub fn rfc3339(millis: u64) -> String {
     let of_day = second % 86_400;
     let (hours, minutes, seconds) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
     format!("{day}T{hours:02}:{minutes:02}:{seconds:02}.{of_second:03}Z")
+}
+
+/// `2026-11-22 13:05:10Z`: a person needs no milliseconds.
+#[must_use]
+pub fn time(millis: u64) -> String {
+    let text = rfc3339(millis);
+    format!("{}Z", text.get(..19).unwrap_or(&text).replace('T', " "))
+}
+
+/// `203.0.113.7 (AS64496 Example Networks, BR, access)`, without what is not known, and escaped.
+#[must_use]
+pub fn address(ip: IpAddr, owner: &Owner, intel: &Intel) -> String {
+    let mut facts = Vec::new();
+    if owner.asn != 0 {
+        let org = intel.org(owner.asn).unwrap_or_default();
+        // A holder's name comes from a registry, where anyone can write what he likes.
+        let org = shown(org, ORG_CHARS_MAX);
+        facts.push(format!("AS{} {org}", owner.asn).trim_end().to_owned());
+    }
+    facts.extend(owner.country.as_str().map(str::to_owned));
+    if owner.class != AddressClass::Unknown {
+        facts.push(owner.class.as_str().to_owned());
+    }
+    if facts.is_empty() {
+        return ip.to_string();
+    }
+    format!("{ip} ({})", facts.join(", "))
 }
 
 /// The first characters of `text`, as many as take at most `octets_max` bytes in a JSON string
@@ -38,12 +67,14 @@ pub(crate) fn bounded(text: &str, octets_max: usize) -> &str {
 }
 
 /// `1 network`, `2 networks`.
-pub(crate) fn counted(count: u32, one: &str, many: &str) -> String {
+#[must_use]
+pub fn counted(count: u32, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A length of time as one says it: `15 minutes`, `an hour`, `a day`, `7 days`.
-pub(crate) fn span(seconds: u32) -> String {
+#[must_use]
+pub fn span(seconds: u32) -> String {
     match seconds {
         60 => "a minute".to_owned(),
         3_600 => "an hour".to_owned(),
@@ -150,7 +181,8 @@ pub(crate) fn reason(alert: &Alert) -> String {
 }
 
 /// A term's value: counts and seconds whole, shares with two decimals.
-pub(crate) fn value(term: &Term) -> String {
+#[must_use]
+pub fn value(term: &Term) -> String {
     match term.id {
         TermId::Networks
         | TermId::AutonomousSystems
@@ -163,7 +195,8 @@ pub(crate) fn value(term: &Term) -> String {
 }
 
 /// What a term measured, in words.
-pub(crate) fn term(term: &Term, subject: &Subject) -> String {
+#[must_use]
+pub fn term(term: &Term, subject: &Subject) -> String {
     let spread = &subject.spread;
     match term.id {
         TermId::Networks => format!(

@@ -20,4 +20,6 @@ pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;
 pub use relief::{AllowUse, Relief, relieve};
-pub use shard::{ALERTS_TRACKED_MAX, Explained, OpenAlert, Shard, ShardCounts};
+pub use shard::{
+    ALERTS_TRACKED_MAX, AlertState, Explained, OpenAlert, Shard, ShardCounts, Watched,
+};

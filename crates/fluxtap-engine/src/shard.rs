@@ -2,14 +2,15 @@
 
 use crate::relief::{AllowUse, Noted, Relief, relieve};
 use fluxtap_alert::{Action, Alert, CloseReason, Lifecycle, Step};
-use fluxtap_flux::{FluxKind, Policy, Severity, Verdict, judge};
+use fluxtap_flux::{FluxKind, Policy, Score, Severity, Verdict, judge};
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
 use fluxtap_window::{
-    DomainRef, DomainWindow, Evidence, Features, Rank, ServerEvidence, Subject, Table, TableCounts,
-    WINDOWS_S, limits,
+    DomainRef, DomainWindow, Evidence, Features, LookUps, Rank, ServerEvidence, Subject, Table,
+    TableCounts, WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Most domains whose alert life is remembered at a time, open, pending or lately closed. Beyond
@@ -61,9 +62,9 @@ pub struct ShardCounts {
 pub struct Explained {
     /// Answers with addresses behind a curated zone, by its number in [`Intel::zones`].
     pub zones: Vec<u64>,
-    /// Addresses of content networks at domains that were judged, by autonomous system. There are
-    /// as many as the address table has of that kind at most.
-    pub edges: BTreeMap<u32, u64>,
+    /// Addresses of domains that were judged, in the address table: how many it knows, and those of
+    /// content networks.
+    pub look_ups: LookUps,
 }
 
 /// A domain whose alert is open at the end.
@@ -77,6 +78,41 @@ pub struct OpenAlert {
     pub severity: Severity,
     /// When it was opened.
     pub opened: Timestamp,
+}
+
+/// What became of one domain that is watched while packets are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// The domain, wire form.
+    pub domain: Vec<u8>,
+    /// Judgements of it.
+    pub judgements: u64,
+    /// The highest score of them, before an allow list, and when it was reached first.
+    pub highest: Option<(Timestamp, Score)>,
+}
+
+impl Watched {
+    fn note(&mut self, at: Timestamp, verdict: Option<&Verdict>) {
+        self.judgements += 1;
+        if let Some(verdict) = verdict
+            && self.highest.is_none_or(|(_, score)| score < verdict.score)
+        {
+            self.highest = Some((at, verdict.score));
+        }
+    }
+}
+
+/// The alert of one domain as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertState {
+    /// Whether it is open.
+    pub is_open: bool,
+    /// Whether a first judgement waits to be confirmed by a second.
+    pub is_pending: bool,
+    /// Whether it is open and the policy lets no line be written.
+    pub is_untold: bool,
+    /// Its severity; the last one if it is not open.
+    pub severity: Severity,
 }
 
 /// A domain's alert and what its last line rested on.
@@ -126,6 +162,7 @@ pub struct Shard {
     explained: Explained,
     /// By position in the allow list.
     allow_uses: Vec<AllowUse>,
+    watched: Option<Box<Watched>>,
 }
 
 impl Shard {
@@ -145,6 +182,7 @@ impl Shard {
             counts: ShardCounts::default(),
             explained: Explained::default(),
             allow_uses: Vec::new(),
+            watched: None,
         }
     }
 
@@ -152,6 +190,14 @@ impl Shard {
     #[must_use]
     pub fn with_client_lists(mut self) -> Self {
         self.table.list_clients();
+        self
+    }
+
+    /// The same, which notes the judgements of one domain, in lower-case wire form: see
+    /// [`Shard::watched`].
+    #[must_use]
+    pub fn with_watch(mut self, domain: &[u8]) -> Self {
+        self.watched = Some(Box::new(Watched { domain: domain.to_vec(), ..Watched::default() }));
         self
     }
 
@@ -252,6 +298,31 @@ impl Shard {
             .collect()
     }
 
+    /// What became of the domain that is watched.
+    #[must_use]
+    pub fn watched(&self) -> Option<&Watched> {
+        self.watched.as_deref()
+    }
+
+    /// The windows of a domain by its hash, as observations have it, and its name in lower-case
+    /// wire form.
+    #[must_use]
+    pub fn window(&self, domain_hash: u64, domain: &[u8]) -> Option<Cow<'_, DomainWindow>> {
+        self.table.window(domain_hash, domain)
+    }
+
+    /// The alert of a domain, in lower-case wire form; `None` if nothing of it is remembered.
+    #[must_use]
+    pub fn alert_state(&self, domain: &[u8]) -> Option<AlertState> {
+        let lifecycle = &self.records.get(domain)?.lifecycle;
+        Some(AlertState {
+            is_open: lifecycle.is_open(),
+            is_pending: lifecycle.is_pending(),
+            is_untold: lifecycle.is_untold(),
+            severity: lifecycle.severity(),
+        })
+    }
+
     fn queue(&mut self, domain: DomainRef, due_s: u32) {
         if self.table.queue(domain) {
             self.due.entry(due_s).or_default().push(domain);
@@ -304,7 +375,7 @@ impl Shard {
         out: &mut Vec<Alert>,
     ) {
         let Some(window) = self.table.get_mut(domain) else { return };
-        window.look_up_owners(intel, &mut self.explained.edges);
+        window.look_up_owners(intel, &mut self.explained.look_ups);
         self.counts.judgements += 1;
         let now_s = seconds(at);
         let (policy, has_table) = (self.policy, intel.has_table());
@@ -313,6 +384,9 @@ impl Shard {
         let mut rank = Rank::Plain;
         let mut is_pool = false;
         let verdict = judge(&features, &policy);
+        if let Some(watched) = self.watched.as_deref_mut().filter(|w| w.domain == name) {
+            watched.note(at, verdict.as_ref());
+        }
         if let Some(verdict) = &verdict {
             is_pool = verdict.is_pool;
             // What an allow list suppresses is followed like any other suspicion.

@@ -344,7 +344,7 @@ fn edges_are_counted_by_the_system_that_runs_them_unless_it_is_switched_off() {
             let set: Vec<&str> = set.iter().copied().chain(["1.1.1.1", "1.0.0.1"]).collect();
             story.seen(at_s, "www.evil.example", "9.9.9.9", 150, &set);
         });
-        let edges = story.shard().explained().edges.clone();
+        let edges = story.shard().explained().look_ups.edges.clone();
         edges.into_iter().collect::<Vec<_>>()
     };
     assert_eq!(told(Curated::default()), [(13_335, 2)]);

@@ -14,8 +14,10 @@
 //! What it does not do: remember. Hysteresis and the life of an alert are the next crate's.
 #![forbid(unsafe_code)]
 
+mod distance;
 mod policy;
 
+pub use distance::{Distance, Lever, Step, distances};
 pub use policy::{FluxKind, MODEL, Policy, Score, Severity, model_id};
 
 use fluxtap_window::{Features, ServerEvidence, Subject};
@@ -436,12 +438,12 @@ fn round2(value: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use fluxtap_window::Spread;
 
     /// A subject in flux: many networks in as many hands, and replacement goes on.
-    fn fluxing() -> Subject {
+    pub(crate) fn fluxing() -> Subject {
         Subject {
             window_s: 900,
             refreshes: 8,
@@ -469,7 +471,7 @@ mod tests {
         }
     }
 
-    fn features(subjects: Vec<Subject>) -> Features {
+    pub(crate) fn features(subjects: Vec<Subject>) -> Features {
         Features { subjects, has_table: true, history_density: 1.0, ..Features::default() }
     }
 

@@ -77,6 +77,18 @@ pub enum Rank {
     Alerted,
 }
 
+/// What look-ups of owners came to. An address is looked up once for each domain that is judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookUps {
+    /// Addresses looked up.
+    pub addresses: u64,
+    /// Of these, addresses whose autonomous system is known.
+    pub with_owner: u64,
+    /// Addresses of content networks, by autonomous system; as many as the address table has of
+    /// that kind at most.
+    pub edges: BTreeMap<u32, u64>,
+}
+
 impl DomainWindow {
     pub(crate) fn new(name: &[u8], at_ms: u64) -> Self {
         Self {
@@ -133,12 +145,12 @@ impl DomainWindow {
         self.answers.is_changing || self.answers.hosts.len() >= HOSTS_WORTH_JUDGING
     }
 
-    /// Looks up who owns the addresses, as far as that was not done before. Addresses of content
-    /// networks among them are added to `edges`, by autonomous system.
-    pub fn look_up_owners(&mut self, intel: &Intel, edges: &mut BTreeMap<u32, u64>) {
-        self.answers.look_up_owners(intel, edges);
+    /// Looks up who owns the addresses, as far as that was not done before, and adds what came of
+    /// it to `counts`.
+    pub fn look_up_owners(&mut self, intel: &Intel, counts: &mut LookUps) {
+        self.answers.look_up_owners(intel, counts);
         if let Some(servers) = &mut self.servers {
-            servers.track.look_up_owners(intel, edges);
+            servers.track.look_up_owners(intel, counts);
         }
     }
 

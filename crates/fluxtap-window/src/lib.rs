@@ -15,6 +15,7 @@ mod context;
 mod domain;
 mod evidence;
 mod features;
+mod history;
 pub mod limits;
 mod quiet;
 mod subjects;
@@ -22,7 +23,8 @@ mod table;
 mod track;
 
 pub use context::{ContextSeen, Counted};
-pub use domain::{DomainWindow, Rank};
+pub use domain::{DomainWindow, LookUps, Rank};
 pub use evidence::{AddressSeen, Evidence, HostSeen, LeftOut};
 pub use features::{Comparators, Features, ServerEvidence, Spread, Subject, WINDOWS_S};
+pub use history::{AddressOf, SetSeen};
 pub use table::{Applied, DomainRef, Table, TableCounts};

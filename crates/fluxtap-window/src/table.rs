@@ -491,7 +491,7 @@ impl DomainWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LeftOut;
+    use crate::{LeftOut, LookUps};
     use fluxtap_intel::{AllowList, Intel};
     use fluxtap_observe::Observer;
     use fluxtap_wire::{Datagram, Ends, Name, Timestamp};
@@ -576,9 +576,13 @@ mod tests {
             domain = table.apply(&batch.observations()[0], &batch).map(|applied| applied.domain);
         }
         let window = table.get_mut(domain.unwrap()).unwrap();
-        let mut edges = BTreeMap::new();
-        window.look_up_owners(&intel, &mut edges);
-        assert_eq!(edges, BTreeMap::from([(13_335, 1)]));
+        let mut counts = LookUps::default();
+        window.look_up_owners(&intel, &mut counts);
+        let edges = BTreeMap::from([(13_335, 1)]);
+        assert_eq!((counts.addresses, &counts.edges), (5, &edges));
+        assert!((1..=5).contains(&counts.with_owner), "{counts:?}");
+        window.look_up_owners(&intel, &mut counts);
+        assert_eq!(counts.addresses, 5, "each is looked up once");
         let none = window.left_out(None);
         assert_eq!(none, LeftOut { edges: BTreeMap::from([(13_335, 1)]), ..LeftOut::default() });
         let exempt = intel.allow().in_force(1_400, 0);
@@ -716,7 +720,7 @@ mod tests {
     fn comparable(window: &DomainWindow) -> String {
         let mut window = window.clone();
         window.last_ms = u64::from(window.answers.runs.iter().map(|run| run.seen_s).max().unwrap());
-        window.answers.forget_expiries();
+        window.answers.runs.iter_mut().for_each(|run| run.expiries = Default::default());
         format!("{window:?}")
     }
 

@@ -14,10 +14,10 @@
 //! Room for what an ordinary domain needs is in the track itself, so that it costs one allocation
 //! and few cache lines; a domain that changes moves to the heap.
 
+use crate::domain::LookUps;
 use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
 use smallvec::{Array, SmallVec};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Two expiries this close are the same cache fill: rounding and latency reach 1.2 s.
@@ -163,7 +163,7 @@ pub(crate) struct Run {
     /// Highest TTL answered.
     pub(crate) ttl_s: u32,
     pub(crate) ttl_min_s: u32,
-    expiries: [u32; EXPIRIES_PER_RUN],
+    pub(crate) expiries: [u32; EXPIRIES_PER_RUN],
 }
 
 impl Run {
@@ -343,13 +343,15 @@ impl Track {
         }
     }
 
-    /// Looks up the owners that are not known yet, and counts those of content networks in `edges`.
-    pub(crate) fn look_up_owners(&mut self, intel: &Intel, edges: &mut BTreeMap<u32, u64>) {
+    /// Looks up the owners that are not known yet, and counts what came of it.
+    pub(crate) fn look_up_owners(&mut self, intel: &Intel, counts: &mut LookUps) {
         for entry in self.entries.iter_mut().filter(|entry| !entry.is_owner_known) {
             entry.owner = intel.owner(entry.ip());
             entry.is_owner_known = true;
+            counts.addresses += 1;
+            counts.with_owner += u64::from(entry.owner.asn != 0);
             if entry.is_edge() {
-                *edges.entry(entry.owner.asn).or_default() += 1;
+                *counts.edges.entry(entry.owner.asn).or_default() += 1;
             }
         }
     }
@@ -373,11 +375,6 @@ impl Track {
         let observer = self.observers.last().copied().unwrap_or(0);
         let name = self.names.first().copied().unwrap_or(0);
         u64::from(run ^ host ^ observer) ^ u64::from(name)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn forget_expiries(&mut self) {
-        self.runs.iter_mut().for_each(|run| run.expiries = [0; EXPIRIES_PER_RUN]);
     }
 
     /// Heap bytes held.

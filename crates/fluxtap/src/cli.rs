@@ -2,7 +2,7 @@
 
 use crate::console::{self, Exit};
 use crate::intel_command::{self, IntelArgs};
-use crate::{config, live, output, page, replay};
+use crate::{config, explain_command, live, output, page, replay};
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{
@@ -43,6 +43,11 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
             "fluxtap run --config site.toml",
             "sudo setcap cap_net_raw+ep $(command -v fluxtap)   # to run without root",
         ],
+        "explain" => &[
+            "fluxtap explain www.example.com monday.pcap",
+            "fluxtap explain example.com --at 2026-03-02T08:04:22Z captures/",
+            "fluxtap explain example.com --json monday.pcap | jq .history.thresholds",
+        ],
         "check-config" => &[
             "fluxtap check-config",
             "fluxtap check-config --config new.toml && cp new.toml /etc/fluxtap/fluxtap.toml",
@@ -71,9 +76,10 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
 }
 
 /// The commands that take settings, and the commands of the sensor whose flags they take.
-const CONFIGURED: [(&str, &[Sensor]); 4] = [
+const CONFIGURED: [(&str, &[Sensor]); 5] = [
     ("replay", &[Sensor::Replay]),
     ("run", &[Sensor::Run]),
+    ("explain", &[Sensor::Replay]),
     ("check-config", &[Sensor::Replay, Sensor::Run]),
     ("print-config", &[Sensor::Replay, Sensor::Run]),
 ];
@@ -99,14 +105,15 @@ fn completed(command: Command) -> Command {
     let sensors = CONFIGURED.iter().find(|(name, _)| *name == command.get_name());
     let command = command.after_help(examples);
     match sensors {
-        Some((_, sensors)) => {
-            flags_of(sensors).map(flag_arg).fold(command.arg(config_arg()), Command::arg)
+        Some((name, sensors)) => {
+            let flags = flags_of(sensors).filter(|setting| has_flag(name, setting));
+            flags.map(flag_arg).fold(command.arg(config_arg()), Command::arg)
         }
         None => command,
     }
 }
 
-fn commands() -> [Command; 8] {
+fn commands() -> [Command; 9] {
     [
         Command::new("replay")
             .about(
@@ -128,6 +135,7 @@ fn commands() -> [Command; 8] {
             .arg(follow_arg()),
         Command::new("run")
             .about("Watch a mirror port until SIGINT or SIGTERM; needs root or CAP_NET_RAW"),
+        explain_command::command(),
         IntelArgs::augment_args(Command::new("intel"))
             .about("Show the tables and lists in force, look things up in them, and build a table"),
         Command::new("check-config")
@@ -206,6 +214,11 @@ fn flags_of(sensors: &[Sensor]) -> impl Iterator<Item = &'static Setting> {
         }
     }
     flags.into_iter()
+}
+
+/// Whether a command has the flag of a setting that its sensor has.
+fn has_flag(command: &str, setting: &Setting) -> bool {
+    command != "explain" || !explain_command::WITHOUT_FLAG.contains(&setting.name)
 }
 
 fn long(setting: &Setting) -> Option<&'static str> {
@@ -288,7 +301,8 @@ pub(crate) fn flags_given(matches: &ArgMatches, sensors: &[Sensor]) -> Vec<(&'st
     for setting in SETTINGS {
         let Some(flag) = &setting.flag else { continue };
         if flag.commands.iter().any(|command| sensors.contains(command))
-            && let Some(texts) = matches.get_many::<String>(flag.long)
+            // Not every command has the flags of all settings of its sensor.
+            && let Ok(Some(texts)) = matches.try_get_many::<String>(flag.long)
         {
             let texts: Vec<&str> = texts.map(String::as_str).collect();
             given.push((setting.name, texts.join(",")));
@@ -358,6 +372,7 @@ fn run_configured(name: &str, matches: &ArgMatches, sensors: &[Sensor]) -> Exit 
             replay::run(&paths, follow_s, &read.loaded.settings)
         }
         "run" => live::run(&read.loaded.settings),
+        "explain" => explain_command::run(matches, &read.loaded.settings),
         "check-config" => config::check(&read),
         _ => config::print(&read.loaded, matches.get_flag("json")),
     }
@@ -392,7 +407,7 @@ mod tests {
             ["fluxtap", "print-config", "--lateness", "5s", "-q", "--ports", "1", "--ports=2"];
         let matches = command().try_get_matches_from(line).expect("good");
         let (_, matches) = matches.subcommand().expect("a command");
-        let given = flags_given(matches, CONFIGURED[3].1);
+        let given = flags_given(matches, CONFIGURED[4].1);
         let expect = [
             ("capture.dns_ports", "1,2"),
             ("replay.lateness", "5s"),

@@ -5,7 +5,7 @@ use crate::console::{self, Exit};
 use crate::{allow, tables};
 use fluxtap_alert::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients as ClientsShown};
 use fluxtap_config::{Clients, MinSeverity, Settings, Tenths};
-use fluxtap_flux::{FluxKind, Policy, Score, Severity};
+use fluxtap_flux::{FluxKind, Policy, Score, Severity, model_id};
 use fluxtap_intel::{Curated, Intel};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -37,6 +37,11 @@ impl Inputs {
             (Ok(intel), Ok(policy), Ok(client_key)) => Ok(Self { intel, policy, client_key }),
             _ => Err(exit),
         }
+    }
+
+    /// Name of the model with its changed settings.
+    pub(crate) fn model(&self) -> String {
+        model_id(&[self.policy.changes(), self.intel.curated().changes()].concat())
     }
 
     /// What alerts say about clients.

@@ -5,8 +5,7 @@ mod coverage;
 mod lookup;
 
 use crate::console::{self, Exit, count, grouped};
-use crate::output;
-use crate::summary::ascii;
+use crate::output::{self, json_line};
 use crate::tables::{self, AGE_DAYS_MAX, Origin, TableArgs, Tables};
 use clap::{Args, Subcommand};
 use fluxtap_intel::{Intel, ZoneKind, suffix};
@@ -203,8 +202,4 @@ fn as_json(tables: &Tables) -> Value {
         },
         "asn_classes": { "origin": "embedded", "entries": classes },
     })
-}
-
-fn json_line(value: &Value) -> String {
-    ascii(&value.to_string()) + "\n"
 }

@@ -57,11 +57,7 @@ pub(crate) fn run(settings: &Settings) -> Exit {
     let stopped = watch(&mut sensor, &mut source, lateness_s, settings.is_quiet);
     let mut exit = match stopped {
         Ok(()) => Exit::Done,
-        Err(Stopped::Output(closed)) => closed.exit(),
-        Err(Stopped::Source(error)) => {
-            console::error(&error.to_string());
-            Exit::Failed
-        }
+        Err(stopped) => stopped.exit(),
     };
     let stats = source.stats().ok();
     let counters = summary::Counters::of(&sensor, &inputs.intel, stats);

@@ -2,10 +2,10 @@
 
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
+use crate::summary::ascii;
 use crate::terminal;
 use fluxtap_alert::{Alert, Clients, Context, SourceKind, Style, write_line, write_text};
 use fluxtap_config::{Format, Settings};
-use fluxtap_flux::model_id;
 use fluxtap_intel::Intel;
 use fluxtap_wire::Timestamp;
 use std::io::{self, ErrorKind, StdoutLock, Write};
@@ -69,8 +69,6 @@ impl<'a> Output<'a> {
             is_colored: terminal::is_colored(settings.color, &stdout),
         };
         let intel = &inputs.intel;
-        let changes = [inputs.policy.changes(), intel.curated().changes()].concat();
-        let model = model_id(&changes);
         Self {
             stdout,
             lines: Vec::new(),
@@ -80,7 +78,7 @@ impl<'a> Output<'a> {
             intel,
             observer,
             interface,
-            model,
+            model: inputs.model(),
             clients: inputs.clients(settings),
         }
     }
@@ -122,6 +120,11 @@ pub(crate) fn now() -> Timestamp {
     let now = SystemTime::now();
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// An object as one line that is all ASCII.
+pub(crate) fn json_line(value: &serde_json::Value) -> String {
+    ascii(&value.to_string()) + "\n"
 }
 
 /// Prints a text that was asked for.

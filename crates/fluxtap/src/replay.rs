@@ -4,10 +4,12 @@ use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::live;
 use crate::output::{self, Output};
-use crate::sensor::{Sensor, Stopped};
+use crate::sensor::{Follow, Sensor, Stopped};
 use crate::summary;
 use crate::terminal;
-use fluxtap_capture::{Batch, FileClass, FileReport, FileStatus, Progress, Replay, ReplayOptions};
+use fluxtap_capture::{
+    Batch, FileClass, FileReport, FileStatus, Progress, Replay, ReplayOptions, Source,
+};
 use fluxtap_config::Settings;
 use fluxtap_wire::layers::LINK_TYPES_READ;
 use fluxtap_wire::{LinkType, Timestamp};
@@ -19,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Key of all hashes in replay: fixed, so that the same capture gives the same alerts whatever is
 /// evicted. What is followed has no end that would make it the same.
-const HASH_KEY: u64 = 0x666c_7578_7461_7001;
+pub(crate) const HASH_KEY: u64 = 0x666c_7578_7461_7001;
 
 /// Sensor name in replay, so that alerts do not depend on the machine.
 const OBSERVER: &str = "replay";
@@ -68,18 +70,17 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
             &mut files,
             settings.replay_lateness_s,
         ),
-        None => read_all(&mut sensor, &mut source, &stop, &mut display),
+        None => read_all(&mut sensor, &mut source, &stop, |sensor, source| {
+            display.show(&source.progress(), sensor);
+        })
+        .and_then(|()| sensor.finish()),
     };
     display.clear();
     let is_interrupted = stop.load(Ordering::Relaxed) && follow_s.is_none();
     let mut exit = match &stopped {
         Ok(()) if is_interrupted => Exit::Interrupted,
         Ok(()) => Exit::Done,
-        Err(Stopped::Output(closed)) => closed.exit(),
-        Err(Stopped::Source(error)) => {
-            console::error(&error.to_string());
-            Exit::Failed
-        }
+        Err(stopped) => stopped.exit(),
     };
     source.report().into_iter().for_each(|file| files.add(file, usize::MAX));
     files.tell_rest(source.unread());
@@ -105,19 +106,20 @@ fn check_follow(paths: &[PathBuf], follow_s: Option<u64>) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
-fn read_all(
-    sensor: &mut Sensor<'_>,
-    source: &mut Replay,
+/// Takes a source through the sensor, to its end or until the signal.
+pub(crate) fn read_all<F: Follow, S: Source>(
+    sensor: &mut Sensor<'_, F>,
+    source: &mut S,
     stop: &AtomicBool,
-    display: &mut Display,
+    mut show: impl FnMut(&Sensor<'_, F>, &S),
 ) -> Result<(), Stopped> {
     while !stop.load(Ordering::Relaxed) {
         if sensor.step(source)? == Batch::End {
             break;
         }
-        display.show(&source.progress(), sensor);
+        show(sensor, source);
     }
-    sensor.finish()
+    Ok(())
 }
 
 /// Reads what comes into directories, until the signal. While nothing comes, event time goes on as
@@ -158,8 +160,9 @@ fn follow(
 
 /// What became of the files.
 #[derive(Default)]
-struct Files {
-    exit: Exit,
+pub(crate) struct Files {
+    /// What they mean for the exit status.
+    pub(crate) exit: Exit,
     /// Files in directories that are no captures with packets, and what the first of them is.
     passed_over: u64,
     first_passed_over: Option<String>,
@@ -170,7 +173,7 @@ struct Files {
 
 impl Files {
     /// Says what was wrong with a file, and lists it among at most `listed_max`.
-    fn add(&mut self, file: FileReport, listed_max: usize) {
+    pub(crate) fn add(&mut self, file: FileReport, listed_max: usize) {
         if file.is_passed_over() {
             self.passed_over += 1;
             self.first_passed_over.get_or_insert_with(|| file.to_string());
@@ -185,7 +188,7 @@ impl Files {
     }
 
     /// Says once what holds for many files: those passed over, not finished, and gone.
-    fn tell_rest(&self, (unread, vanished): (u64, u64)) {
+    pub(crate) fn tell_rest(&self, (unread, vanished): (u64, u64)) {
         let files = |number| console::count(number, "file");
         let was = |number| files(number) + if number == 1 { " was" } else { " were" };
         if let Some(first) = &self.first_passed_over {
@@ -262,7 +265,7 @@ pub(crate) fn report(file: &FileReport) -> Exit {
 }
 
 /// The progress line, shown only to somebody who watches.
-struct Display {
+pub(crate) struct Display {
     is_shown: bool,
     started: Instant,
     last: Instant,
@@ -270,7 +273,7 @@ struct Display {
 }
 
 impl Display {
-    fn new(is_wanted: bool) -> Self {
+    pub(crate) fn new(is_wanted: bool) -> Self {
         let started = instant();
         Self {
             is_shown: is_wanted && console::is_watched(),
@@ -280,7 +283,7 @@ impl Display {
         }
     }
 
-    fn show(&mut self, progress: &Progress, sensor: &Sensor<'_>) {
+    pub(crate) fn show<F>(&mut self, progress: &Progress, sensor: &Sensor<'_, F>) {
         if !self.is_shown {
             return;
         }
@@ -300,7 +303,7 @@ impl Display {
         console::put(&format!("\r{shown}\x1b[K"));
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if self.is_dirty {
             console::put("\r\x1b[K");
         }

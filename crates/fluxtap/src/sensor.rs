@@ -1,6 +1,7 @@
-//! Decoder, shard and output in one: what both `replay` and `run` feed.
+//! Decoder, shard and output in one: what `replay`, `run` and `explain` feed.
 
 use crate::allow::{Daily, Report};
+use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{Closed, Output};
 use fluxtap_alert::Alert;
@@ -12,12 +13,27 @@ use fluxtap_intel::{Day, Intel};
 use fluxtap_observe::Batch;
 use fluxtap_wire::{Layers, Ports, Timestamp, TunnelKind, TunnelPorts};
 
+/// What follows a run.
+pub(crate) trait Follow {
+    /// A batch of observations, before it is applied.
+    fn observed(&mut self, _batch: &Batch) {}
+
+    /// Takes the alerts that a step gave.
+    fn alerted(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed>;
+}
+
+impl Follow for Output<'_> {
+    fn alerted(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
+        self.write(alerts)
+    }
+}
+
 /// See the module's head.
-pub(crate) struct Sensor<'a> {
+pub(crate) struct Sensor<'a, F = Output<'a>> {
     pub(crate) decoder: Decoder,
     pub(crate) shard: Shard,
     intel: &'a Intel,
-    output: Output<'a>,
+    pub(crate) follower: F,
     batch: Batch,
     alerts: Vec<Alert>,
     daily: Daily,
@@ -32,13 +48,26 @@ pub(crate) enum Stopped {
     Source(std::io::Error),
 }
 
-impl<'a> Sensor<'a> {
+impl Stopped {
+    /// The exit status, said where it needs saying.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Output(closed) => closed.exit(),
+            Self::Source(error) => {
+                console::error(&error.to_string());
+                Exit::Failed
+            }
+        }
+    }
+}
+
+impl<'a, F: Follow> Sensor<'a, F> {
     pub(crate) fn new(
         settings: &Settings,
         lateness_s: u64,
         hash_key: u64,
         inputs: &'a Inputs,
-        output: Output<'a>,
+        follower: F,
     ) -> Self {
         let shard = Shard::new(inputs.policy, settings.memory_bytes, hash_key);
         let shard =
@@ -47,11 +76,16 @@ impl<'a> Sensor<'a> {
             decoder: Decoder::new(layers(settings), &flow(settings), lateness_s, hash_key),
             shard,
             intel: &inputs.intel,
-            output,
+            follower,
             batch: Batch::default(),
             alerts: Vec::new(),
             daily: Daily::default(),
         }
+    }
+
+    /// The same, which notes the judgements of one domain: see [`Shard::with_watch`].
+    pub(crate) fn watching(self, domain: &[u8]) -> Self {
+        Self { shard: self.shard.with_watch(domain), ..self }
     }
 
     /// What is to be said about the allow list now that a day of event time is over.
@@ -80,21 +114,32 @@ impl<'a> Sensor<'a> {
     /// Moves event time on while nothing arrives.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Result<(), Stopped> {
         self.shard.tick(now, self.intel, &mut self.alerts);
-        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+        self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
     }
 
     /// The end of input: what still waits is judged.
     pub(crate) fn finish(&mut self) -> Result<(), Stopped> {
+        self.drain()?;
+        self.shard.finish(self.intel, &mut self.alerts);
+        self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
+    }
+
+    /// The end of input at a time: what waits for a later one waits on.
+    pub(crate) fn finish_at(&mut self, now: Timestamp) -> Result<(), Stopped> {
+        self.drain()?;
+        self.tick(now)
+    }
+
+    fn drain(&mut self) -> Result<(), Stopped> {
         self.batch.clear();
         self.decoder.finish(&mut self.batch, self.intel);
-        self.apply()?;
-        self.shard.finish(self.intel, &mut self.alerts);
-        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+        self.apply()
     }
 
     fn apply(&mut self) -> Result<(), Stopped> {
+        self.follower.observed(&self.batch);
         self.shard.apply(&self.batch, self.intel, &mut self.alerts);
-        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+        self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Counters {
     shard: ShardCounts,
     table: TableCounts,
     table_date: Option<String>,
+    /// Addresses looked up in the address table, and those with an owner.
+    look_ups: (u64, u64),
     live: Option<LiveStats>,
     open: usize,
     allow: Value,
@@ -80,6 +82,10 @@ impl Counters {
             shard: sensor.shard.counts(),
             table: sensor.shard.table_counts(),
             table_date: intel.table_info().and_then(|t| t.date).map(str::to_owned),
+            look_ups: {
+                let look_ups = &sensor.shard.explained().look_ups;
+                (look_ups.addresses, look_ups.with_owner)
+            },
             live,
             open: sensor.shard.open_alerts().len(),
             allow: sensor.allow_report().to_json(sensor.shard.counts().suppressed),
@@ -259,6 +265,10 @@ impl Counters {
                 "dropped_by_interface": live.dropped_by_interface,
             })),
             "address_table_date": self.table_date,
+            "address_table_coverage": {
+                "addresses": self.look_ups.0,
+                "with_owner": self.look_ups.1,
+            },
             "files": files,
             "files_unlisted": { "files": unlisted.files, "packets": unlisted.packets },
         })
@@ -280,7 +290,7 @@ impl Curated {
             list
         };
         let zones = intel.zones().iter().zip(&explained.zones);
-        let edges = explained.edges.iter();
+        let edges = explained.look_ups.edges.iter();
         Self {
             zones: sorted(zones.map(|(zone, &n)| (zone.name.to_string(), n)).collect()),
             edges: sorted(edges.map(|(asn, &n)| (format!("AS{asn}"), n)).collect()),

@@ -615,6 +615,7 @@ fn help_goes_to_standard_output() {
         &["--help"][..],
         &["replay", "--help"],
         &["run", "--help"],
+        &["explain", "--help"],
         &["intel", "--help"],
         &["intel", "lookup", "--help"],
         &["intel", "coverage", "--help"],

@@ -1,9 +1,9 @@
 //! `fluxtap intel coverage`: how many of the addresses answered in captures the tables know.
 
-use super::json_line;
 use crate::console::{self, Exit, count, grouped};
+use crate::output::{self, json_line};
 use crate::replay::{interrupt_flag, report};
-use crate::{output, tables};
+use crate::tables;
 use clap::Args;
 use fluxtap_capture::{Batch as Fetched, Replay, ReplayOptions, Source as _};
 use fluxtap_engine::Decoder;

@@ -1,8 +1,7 @@
 //! `fluxtap intel lookup`: what is known of an address or a name.
 
-use super::json_line;
 use crate::console::{self, Exit};
-use crate::output;
+use crate::output::{self, json_line};
 use crate::tables::TableArgs;
 use clap::Args;
 use fluxtap_intel::suffix::{registrable, suffix_of};
