@@ -109,6 +109,12 @@ impl Streams {
         }
     }
 
+    /// Bytes that the streams held take, at most [`TableLimits::bytes_max`].
+    #[must_use]
+    pub const fn held_octets(&self) -> usize {
+        self.table.bytes()
+    }
+
     /// Takes a segment captured at `at` when event time is `now`. Each message it completes is
     /// given to `visit` with the time at which its last byte was captured.
     pub fn take(&mut self, at: Timestamp, now: Timestamp, segment: &Segment<'_>, visit: Visit<'_>) {

@@ -1,0 +1,79 @@
+//! A capture file of any format, compressed or not: `[size of reads, bytes of the file...]`.
+//!
+//! It gives the same packets, whatever the sizes of the reads it comes in, none of them longer than
+//! a packet can be, and its end stays its end.
+
+use fluxtap_capture::{CAPLEN_MAX, CaptureReader, Ending, Gaps, Next};
+use fluxtap_wire::{LinkType, Timestamp};
+use std::io::{self, Read};
+
+/// Packets read of one file: a few bytes can be packed from many.
+const PACKETS_MAX: usize = 4_096;
+
+/// See the module's head.
+pub fn run(bytes: &[u8]) {
+    let [size, file @ ..] = bytes else { return };
+    let whole = Seen::of(file);
+    let in_pieces =
+        Seen::of(Pieces { rest: file, size: 1 + usize::from(*size), is_interrupted: false });
+    assert_eq!(whole, in_pieces, "read at once, and in pieces");
+}
+
+/// All that a reader says of a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    packets: Vec<(Timestamp, LinkType, Vec<u8>, u32)>,
+    /// `None` if there may be more.
+    ending: Option<(Ending, u64)>,
+    packets_untimed: u64,
+    packets_skipped: u64,
+    gaps: Gaps,
+}
+
+impl Seen {
+    fn of(input: impl Read) -> Self {
+        let mut reader = CaptureReader::new(input);
+        let mut packets = Vec::new();
+        let mut ending = None;
+        while ending.is_none() && packets.len() < PACKETS_MAX {
+            match reader.next().expect("reading memory does not fail") {
+                Next::Packet(packet) => {
+                    assert!(packet.bytes.len() <= CAPLEN_MAX as usize, "{}", packet.bytes.len());
+                    let bytes = packet.bytes.to_vec();
+                    packets.push((packet.at, packet.link, bytes, packet.wire_len));
+                }
+                Next::End(found) => ending = Some(found),
+            }
+        }
+        let ending = ending.map(|ending| {
+            let again = reader.next().expect("nothing is read any more");
+            assert!(matches!(again, Next::End(again) if again == ending), "{again:?}");
+            (ending, reader.bytes_read())
+        });
+        Self {
+            packets,
+            ending,
+            packets_untimed: reader.packets_untimed(),
+            packets_skipped: reader.packets_skipped(),
+            gaps: reader.gaps(),
+        }
+    }
+}
+
+/// Gives at most so many bytes a time, with an interruption before each.
+struct Pieces<'a> {
+    rest: &'a [u8],
+    size: usize,
+    is_interrupted: bool,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.is_interrupted = !self.is_interrupted;
+        if self.is_interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let count = to.len().min(self.size);
+        self.rest.read(&mut to[..count])
+    }
+}
