@@ -16,6 +16,12 @@ pub fn run(bytes: &[u8]) {
     let whole = Seen::of(file);
     let in_pieces =
         Seen::of(Pieces { rest: file, size: 1 + usize::from(*size), is_interrupted: false });
+    if whole.is_packed_badly() || in_pieces.is_packed_badly() {
+        // The libraries give nothing out of the piece of input that has the fault in it.
+        let both = whole.packets.iter().zip(&in_pieces.packets);
+        assert!(both.into_iter().all(|(one, other)| one == other), "{whole:?}, {in_pieces:?}");
+        return;
+    }
     assert_eq!(whole, in_pieces, "read at once, and in pieces");
 }
 
@@ -23,8 +29,9 @@ pub fn run(bytes: &[u8]) {
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     packets: Vec<(Timestamp, LinkType, Vec<u8>, u32)>,
-    /// `None` if there may be more.
-    ending: Option<(Ending, u64)>,
+    /// `None` if there may be more. With the bytes used, unless they were unpacked: how far ahead
+    /// that is done depends on the sizes of the reads.
+    ending: Option<(Ending, Option<u64>)>,
     packets_untimed: u64,
     packets_skipped: u64,
     gaps: Gaps,
@@ -48,7 +55,7 @@ impl Seen {
         let ending = ending.map(|ending| {
             let again = reader.next().expect("nothing is read any more");
             assert!(matches!(again, Next::End(again) if again == ending), "{again:?}");
-            (ending, reader.bytes_read())
+            (ending, reader.compression().is_none().then(|| reader.bytes_read()))
         });
         Self {
             packets,
@@ -57,6 +64,11 @@ impl Seen {
             packets_skipped: reader.packets_skipped(),
             gaps: reader.gaps(),
         }
+    }
+
+    /// The compressed data around the capture are damaged.
+    const fn is_packed_badly(&self) -> bool {
+        matches!(self.ending, Some((Ending::Packed { .. }, _)))
     }
 }
 

@@ -9,12 +9,17 @@ use crate::script::Script;
 use fluxtap_flow::{FragmentEnd, Fragments, REASSEMBLED_OCTETS_MAX, TableLimits};
 use fluxtap_wire::{Ends, Fragment, PacketEnd, Timestamp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 /// A table is not smaller than this: an eighth of it holds the largest packet.
 const BYTES_MAX: usize = 2 << 20;
 
 /// Fragments of one flood.
 const FLOOD_MAX: usize = 64;
+
+/// What payloads are cut from.
+static PATTERN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| (0..=u16::MAX).map(|place| (place % 251) as u8).collect());
 
 /// See the module's head.
 pub fn run(bytes: &[u8]) {
@@ -35,8 +40,6 @@ struct Story {
     now: Timestamp,
     /// Numbers that no packet had yet.
     fresh: u32,
-    /// What payloads are cut from.
-    pattern: Vec<u8>,
 }
 
 impl Story {
@@ -47,7 +50,6 @@ impl Story {
             entries_max,
             now: Timestamp::from_secs(1_000),
             fresh: 0,
-            pattern: (0..=u16::MAX).map(|place| (place % 251) as u8).collect(),
         }
     }
 
@@ -82,7 +84,7 @@ impl Story {
             offset,
             has_more: flags & 1 != 0,
             depth: flags >> 4 & 1,
-            payload: self.pattern.get(..len).unwrap_or(&self.pattern),
+            payload: &PATTERN[..len],
             is_cut: flags & 2 != 0,
         };
         let probed = (flags & 4 != 0).then_some(PacketEnd::OtherPort);
@@ -117,7 +119,7 @@ impl Story {
                 offset: u32::from(kind >> 2) * 8,
                 has_more: true,
                 depth: 0,
-                payload: &self.pattern[..len],
+                payload: &PATTERN[..len],
                 is_cut: false,
             };
             let end = self.fragments.take(self.now, &fragment, |_| None);
