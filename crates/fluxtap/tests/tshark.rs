@@ -17,14 +17,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{env, fs, thread};
-use support::{corpus, files, say, table};
+use support::{all_files, corpus, say, table};
 
 /// Frames with responses; what ICMP errors quote are none.
 const FILTER: &str =
     "dns.flags.response == 1 && (udp.port == 53 || tcp.port == 53) && !icmp && !icmpv6";
-
-/// Folders of the corpus.
-const FOLDERS: [&str; 5] = ["benign", "encap", "flux", "formats", "malformed"];
 
 /// Files at a time.
 const THREADS: usize = 2;
@@ -83,7 +80,7 @@ fn responses_are_those_of_tshark_or_the_difference_has_a_reason() {
 
 /// Counts in every file, by its name in the corpus; those without responses are left out.
 fn count(corpus: &Path, one: impl Fn(&Path, &str) -> Counted + Sync) -> BTreeMap<String, Counted> {
-    let files: Vec<PathBuf> = FOLDERS.iter().flat_map(|folder| files(corpus, folder)).collect();
+    let files: Vec<PathBuf> = all_files(corpus);
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut counted = Vec::new();

@@ -23,11 +23,11 @@ pub fn run(bytes: &[u8]) {
     observe(bytes, &INTEL);
 }
 
-/// Walks a message beside the naive walker; what was found.
-pub fn walk(octets: &[u8]) -> Walked {
+/// Walks a message beside the naive walker; what was found, and why the rest is malformed.
+pub fn walk(octets: &[u8]) -> (Walked, Option<Malformed>) {
     let Ok(message) = Message::new_checked(octets) else {
         assert!(octets.len() < HEADER_OCTETS, "a header of {} bytes", octets.len());
-        return Walked { entries: Vec::new(), end: End::Malformed };
+        return (Walked { entries: Vec::new(), end: End::Malformed }, Some(Malformed::Cut));
     };
     let mut walked = Walked { entries: Vec::new(), end: End::Whole };
     let mut walk = message.walk();
@@ -62,7 +62,7 @@ pub fn walk(octets: &[u8]) -> Walked {
     let naive =
         Naive::walk(&octets[..octets.len().min(usize::from(u16::MAX))], message.header().counts);
     assert_eq!(walked, naive, "ours, and the naive walker's");
-    walked
+    (walked, reason)
 }
 
 /// What a walk found: questions, then records, and how it ended.
