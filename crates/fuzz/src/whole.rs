@@ -49,8 +49,8 @@ pub fn run(bytes: &[u8]) {
             Next::End(_) => break,
         }
     }
-    let (counts, alerts) = at_once.finish();
-    let (again, alerts_again) = one_by_one.finish();
+    let (counts, alerts) = at_once.finish("in one batch");
+    let (again, alerts_again) = one_by_one.finish("in one batch each");
     assert_eq!(counts, again, "in one batch, and in one each");
     assert_eq!(lines(&alerts), lines(&alerts_again), "in one batch, and in one each");
 }
@@ -125,17 +125,17 @@ impl<'a> Sensor<'a> {
         self.batch.clear();
     }
 
-    /// Judges everything, and checks the laws; counters and alerts.
+    /// Judges everything, and checks the laws for `what`; counters and alerts.
     #[must_use]
-    pub fn finish(mut self) -> (DecodeCounts, Vec<Alert>) {
+    pub fn finish(mut self, what: &str) -> (DecodeCounts, Vec<Alert>) {
         self.decoder.finish(&mut self.batch, self.intel);
         self.apply();
         self.shard.finish(self.intel, &mut self.alerts);
         let counts = self.decoder.counts();
-        assert!(counts.is_conserved(), "{counts:?}");
-        assert_eq!((counts.packets, counts.held), (self.packets, 0), "{counts:?}");
-        assert_eq!(counts.streams.held, 0, "{counts:?}");
-        assert_eq!(self.shard.counts().observations, self.observations);
+        assert!(counts.is_conserved(), "{what}: {counts:?}");
+        assert_eq!((counts.packets, counts.held), (self.packets, 0), "{what}: {counts:?}");
+        assert_eq!(counts.streams.held, 0, "{what}: {counts:?}");
+        assert_eq!(self.shard.counts().observations, self.observations, "{what}");
         (counts, self.alerts)
     }
 }
