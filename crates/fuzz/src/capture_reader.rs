@@ -10,12 +10,22 @@ use std::io::{self, Read};
 /// Packets read of one file: a few bytes can be packed from many.
 const PACKETS_MAX: usize = 4_096;
 
+/// Formats whose records are known by their magic alone: pcapng, snoop, nanoseconds of either order.
+const FIXED_MAGICS: [u32; 4] = [0x0a0d_0d0a, 0x736e_6f6f, 0xa1b2_3c4d, 0x4d3c_b2a1];
+
+/// With other magics the first records say how long their headers are, as many of them as the first
+/// read brings. So that brings all that a small file has.
+const FIRST_OCTETS: usize = 1 << 16;
+
 /// See the module's head.
 pub fn run(bytes: &[u8]) {
     let [size, file @ ..] = bytes else { return };
     let whole = Seen::of(file);
-    let in_pieces =
-        Seen::of(Pieces { rest: file, size: 1 + usize::from(*size), is_interrupted: false });
+    let magic = file.first_chunk().copied().unwrap_or_default();
+    let first = if FIXED_MAGICS.contains(&u32::from_be_bytes(magic)) { 0 } else { FIRST_OCTETS };
+    let size = 1 + usize::from(*size);
+    let pieces = Pieces { rest: file, first, size, is_interrupted: false };
+    let in_pieces = Seen::of(pieces);
     if whole.is_packed_badly() || in_pieces.is_packed_badly() {
         // The libraries give nothing out of the piece of input that has the fault in it.
         let both = whole.packets.iter().zip(&in_pieces.packets);
@@ -72,9 +82,10 @@ impl Seen {
     }
 }
 
-/// Gives at most so many bytes a time, with an interruption before each.
+/// Gives at most `size` bytes a time, but `first` with the first, and an interruption before each.
 struct Pieces<'a> {
     rest: &'a [u8],
+    first: usize,
     size: usize,
     is_interrupted: bool,
 }
@@ -85,7 +96,7 @@ impl Read for Pieces<'_> {
         if self.is_interrupted {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let count = to.len().min(self.size);
+        let count = to.len().min(self.size.max(std::mem::take(&mut self.first)));
         self.rest.read(&mut to[..count])
     }
 }

@@ -136,6 +136,11 @@ impl Story {
             }
         }
         let Some(model) = &mut self.model else { return };
+        // Of messages with other than one question the flags and the count of questions change places
+        // unseen: they carry no evidence, and are told apart well enough.
+        if !Message::new_checked(payload).is_ok_and(|message| message.header().counts[0] == 1) {
+            return;
+        }
         if after.queries_evicted > 0 || after.duplicates_evicted > 0 {
             self.model = None;
             return;
