@@ -65,6 +65,11 @@ impl Seen {
         let ending = ending.map(|ending| {
             let again = reader.next().expect("nothing is read any more");
             assert!(matches!(again, Next::End(again) if again == ending), "{again:?}");
+            let ending = match ending {
+                // What it seems to be is a guess by what was read of it so far.
+                Ending::NotACapture { magic, .. } => Ending::NotACapture { magic, format: None },
+                ending => ending,
+            };
             (ending, reader.compression().is_none().then(|| reader.bytes_read()))
         });
         Self {
