@@ -80,7 +80,7 @@ fuzz-smoke: fuzz-tools ## every fuzz target for some seconds; installs cargo-fuz
 		mkdir -p "$$grown/$$target"
 		$(FUZZ) run $(FUZZ_OPTIONS) --sanitizer none "$$target" \
 			"$$grown/$$target" "crates/fuzz/seeds/$$target" -- \
-			-max_total_time=$(SMOKE_SECONDS) -timeout=60 -print_final_stats=1 >"$$grown/log" 2>&1 || {
+			-max_total_time=$(SMOKE_SECONDS) -timeout=120 -print_final_stats=1 >"$$grown/log" 2>&1 || {
 			tail -n 60 "$$grown/log"
 			echo "make: $$target found something: copy the test unit named above to" \
 				"crates/fuzz/seeds/$$target, and cargo test -p fluxtap-fuzz shows it" >&2
