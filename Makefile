@@ -11,8 +11,21 @@ SEED ?= 1
 RESPONSES ?= 1000000
 DOMAINS ?= 200000
 
+# Target and length of `make fuzz`; with SANITIZER=address it looks for faults of memory as well.
+TARGET ?= whole
+SECONDS ?= 600
+SANITIZER ?= none
+
+# How long `make fuzz-smoke` runs each target, in seconds.
+SMOKE_SECONDS ?= 8
+
 # With 1, nothing is installed on this machine: the commands that would do it are printed instead.
 NO_INSTALL ?= 0
+
+# cargo-fuzz asks for options of a nightly compiler, which the stable one takes as well if told to. The
+# targets are linked faster than a release, and keep their debug assertions.
+FUZZ := RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo fuzz
+FUZZ_OPTIONS := --fuzz-dir crates/fuzz --features libfuzzer
 
 # Real captures that cannot be shipped; tests that need them are skipped where the folder is missing.
 export FLUXTAP_CORPUS := $(abspath $(or $(FLUXTAP_CORPUS),../shared/corpus))
@@ -30,7 +43,7 @@ build: toolchain system-libraries ## build the program: target/release/fluxtap
 	cargo build --release -p fluxtap
 
 .PHONY: test
-test: toolchain system-libraries ## everything that guards the project
+test: toolchain system-libraries tshark ## everything that guards the project
 	@echo '== format'
 	cargo fmt --all --check
 	echo '== lints'
@@ -57,6 +70,31 @@ live-test: toolchain system-libraries ## the tests that capture, in a network na
 	cargo test -p fluxtap-capture --test live --no-run
 	unshare --map-root-user --net sh -euc 'ip link set lo up
 		cargo test --offline -p fluxtap-capture --test live -- --ignored'
+
+.PHONY: fuzz-smoke
+fuzz-smoke: fuzz-tools ## every fuzz target for some seconds; installs cargo-fuzz if it is missing
+	@$(FUZZ) build $(FUZZ_OPTIONS) --sanitizer none
+	grown="$${CARGO_TARGET_DIR:-target}/fuzz"
+	for target in $$(cargo fuzz list --fuzz-dir crates/fuzz); do
+		echo "== fuzz $$target, $(SMOKE_SECONDS) s"
+		mkdir -p "$$grown/$$target"
+		$(FUZZ) run $(FUZZ_OPTIONS) --sanitizer none "$$target" \
+			"$$grown/$$target" "crates/fuzz/seeds/$$target" -- \
+			-max_total_time=$(SMOKE_SECONDS) -timeout=120 -print_final_stats=1 >"$$grown/log" 2>&1 || {
+			tail -n 60 "$$grown/log"
+			echo "make: $$target found something: copy the test unit named above to" \
+				"crates/fuzz/seeds/$$target, and cargo test -p fluxtap-fuzz shows it" >&2
+			exit 1
+		}
+		sed -n 's/^stat::number_of_executed_units: */executions: /p' "$$grown/log"
+	done
+
+.PHONY: fuzz
+fuzz: fuzz-tools ## one fuzz target for long: make fuzz TARGET=whole SECONDS=600 SANITIZER=address
+	@grown="$${CARGO_TARGET_DIR:-target}/fuzz/$(TARGET)"
+	mkdir -p "$$grown"
+	$(FUZZ) run $(FUZZ_OPTIONS) --sanitizer '$(SANITIZER)' '$(TARGET)' "$$grown" 'crates/fuzz/seeds/$(TARGET)' -- \
+		-max_total_time='$(SECONDS)' -timeout=300 -print_final_stats=1
 
 .PHONY: fmt
 fmt: toolchain ## format the code
@@ -112,6 +150,43 @@ toolchain:
 	fi >&2
 	exit 1
 
+# The package manager, what it calls the things we need, and `install`, which takes their names. What
+# `install` would do is printed instead where nothing may or can be installed.
+define package_manager
+	compiler=gcc compiler_cpp=g++ update=
+	if command -v apt-get >/dev/null; then
+		update='apt-get update' install='env DEBIAN_FRONTEND=noninteractive apt-get install -y'
+		compiler='gcc libc6-dev' libpcap=libpcap-dev tshark=tshark
+	elif command -v dnf >/dev/null; then
+		install='dnf install -y' compiler_cpp=gcc-c++ libpcap=libpcap-devel tshark=wireshark-cli
+	elif command -v apk >/dev/null; then
+		install='apk add' compiler='gcc musl-dev' libpcap=libpcap-dev tshark=tshark
+	elif command -v pacman >/dev/null; then
+		install='pacman -Sy --needed --noconfirm' compiler_cpp=gcc libpcap=libpcap tshark=wireshark-cli
+	elif command -v zypper >/dev/null; then
+		install='zypper --non-interactive install' compiler_cpp=gcc-c++ libpcap=libpcap-devel tshark=wireshark
+	else
+		install=
+	fi
+	sudo=
+	if [ "$$(id -u)" -ne 0 ]; then sudo='sudo '; fi
+	install_missing() {
+		commands="$${update:+$$sudo$$update && }$$sudo$$install $$1"
+		if [ '$(NO_INSTALL)' = 1 ]; then
+			echo "make: missing: $$1; install with (NO_INSTALL=1, so this is left to you):" >&2
+			echo "  $$commands" >&2
+			return 1
+		fi
+		if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then
+			echo "make: missing: $$1; got neither root nor sudo, so run as root and then make again:" >&2
+			echo "  $${update:+$$update && }$$install $$1" >&2
+			return 1
+		fi
+		echo "make: missing: $$1; installing with: $$commands"
+		eval "$$commands"
+	}
+endef
+
 # A C compiler that links with libpcap; whatever of the two is missing is installed.
 .PHONY: system-libraries
 system-libraries:
@@ -122,43 +197,44 @@ system-libraries:
 			cc -x c - -o "$$program" "$$@" 2>/dev/null
 	}
 	if links -lpcap; then exit 0; fi
-
-	compiler=gcc update=
-	if command -v apt-get >/dev/null; then
-		update='apt-get update' install='apt-get install -y' compiler='gcc libc6-dev' libpcap=libpcap-dev
-	elif command -v dnf >/dev/null; then
-		install='dnf install -y' libpcap=libpcap-devel
-	elif command -v apk >/dev/null; then
-		install='apk add' compiler='gcc musl-dev' libpcap=libpcap-dev
-	elif command -v pacman >/dev/null; then
-		install='pacman -Sy --needed --noconfirm' libpcap=libpcap
-	elif command -v zypper >/dev/null; then
-		install='zypper --non-interactive install' libpcap=libpcap-devel
-	else
+	$(package_manager)
+	if [ -z "$$install" ]; then
 		echo 'make: got no C compiler that links with libpcap, and none of apt-get, dnf, apk, pacman and' \
 			'zypper to install it with; install a C compiler and the development files of libpcap' >&2
 		exit 1
 	fi
 	missing=$$libpcap
 	links || missing="$$compiler $$libpcap"
-	sudo=
-	if [ "$$(id -u)" -ne 0 ]; then sudo='sudo '; fi
-	commands="$${update:+$$sudo$$update && }$$sudo$$install $$missing"
-
-	if [ '$(NO_INSTALL)' = 1 ]; then
-		echo "make: missing: $$missing; install with (NO_INSTALL=1, so this is left to you):" >&2
-		echo "  $$commands" >&2
-		exit 1
-	fi
-	if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then
-		echo "make: missing: $$missing; got neither root nor sudo, so run as root and then make again:" >&2
-		echo "  $${update:+$$update && }$$install $$missing" >&2
-		exit 1
-	fi
-	echo "make: missing: $$missing; installing with: $$commands"
-	eval "$$commands"
+	install_missing "$$missing"
 	if ! links -lpcap; then
 		echo "make: installed $$missing, but no program links with libpcap yet; see what this says:" >&2
 		echo "  echo 'int main(void) { return 0; }' | cc -x c - -lpcap -o /tmp/a.out" >&2
 		exit 1
 	fi
+
+# tshark, with which recorded counts are held against today's; tests do without it as well.
+.PHONY: tshark
+tshark:
+	@if command -v tshark >/dev/null; then exit 0; fi
+	$(package_manager)
+	# Nobody is asked for a password for what can be missing.
+	if [ -z "$$install" ] || { [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; } ||
+		! install_missing "$$tshark"; then
+		echo 'make: no tshark, so its recorded counts alone are compared with'
+	fi
+
+# cargo-fuzz, and the C++ compiler that libFuzzer is built with.
+.PHONY: fuzz-tools
+fuzz-tools: toolchain system-libraries
+	@program=$$(mktemp)
+	trap 'rm -f "$$program"' EXIT
+	links() { printf '#include <string>\nint main() { return 0; }\n' | c++ -x c++ - -o "$$program" 2>/dev/null; }
+	if ! links; then
+		$(package_manager)
+		if [ -z "$$install" ]; then
+			echo 'make: got no C++ compiler, which libFuzzer is built with; install one' >&2
+			exit 1
+		fi
+		install_missing "$$compiler_cpp"
+	fi
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz --version 0.13.2

@@ -1,11 +1,15 @@
 //! Every capture of the corpus, read by this crate and by libpcap: the same packets.
 
+#[path = "../../fluxtap/tests/support/corpus.rs"]
+#[allow(dead_code, reason = "others use other parts of it")]
+mod support;
+
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fluxtap_capture::{CaptureReader, Damage, Ending, Next};
 use pcap::{Capture, Precision};
+use support::{all_files, corpus, say};
 
 /// What both readers are asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,13 +46,7 @@ struct Ours {
 #[test]
 fn same_packets_as_libpcap() {
     let Some(corpus) = corpus() else { return };
-    let mut files = Vec::new();
-    for folder in ["formats", "benign", "encap", "malformed", "flux"] {
-        let folder = corpus.join(folder);
-        let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        files.extend(entries.map(|entry| entry.expect("a readable folder").path()));
-    }
-    files.sort();
+    let files = all_files(&corpus);
     let (mut compared, mut packets, mut refused) = (0, 0, 0);
     for file in &files {
         let ours = read_ours(file);
@@ -65,28 +63,6 @@ fn same_packets_as_libpcap() {
     }
     say(&format!("{compared} files, {packets} packets compared, {refused} refused by libpcap"));
     assert!(compared > 0 && packets > 0, "{} files are no corpus", files.len());
-}
-
-/// The corpus folder, or `None` with a message where it may be missing.
-fn corpus() -> Option<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = std::env::var_os("FLUXTAP_CORPUS")
-        .map_or_else(|| workspace.join("../shared/corpus"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(
-        std::env::var_os("FLUXTAP_REQUIRE_CORPUS").is_none(),
-        "got no corpus at {}, expected one: set FLUXTAP_CORPUS to its folder",
-        folder.display()
-    );
-    say(&format!("skipped: no corpus at {}; set FLUXTAP_CORPUS to its folder", folder.display()));
-    None
-}
-
-/// Says something that shows even when the test passes.
-fn say(text: &str) {
-    writeln!(io::stderr(), "{text}").expect("a standard error");
 }
 
 fn read_ours(file: &Path) -> Ours {

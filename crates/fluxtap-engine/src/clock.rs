@@ -83,12 +83,14 @@ impl EventClock {
         if at > watermark.plus_secs(JUMP_S) {
             return self.note_ahead(at);
         }
-        let refuted = self.ahead.take();
-        if let Some((_, packets)) = refuted {
-            self.counts.ahead_unconfirmed += u64::from(packets);
-        }
         let timing = self.note_near(at, watermark);
-        if refuted.is_some() && timing == Timing::InTime { Timing::AheadRefuted } else { timing }
+        if timing == Timing::Late {
+            // Says nothing about the time of others.
+            return timing;
+        }
+        let Some((_, packets)) = self.ahead.take() else { return timing };
+        self.counts.ahead_unconfirmed += u64::from(packets);
+        Timing::AheadRefuted
     }
 
     /// The end of input: what was kept apart is all there will be, so it is used.
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_jump_forward_needs_three_packets() {
-        use Timing::{Ahead, AheadConfirmed, AheadRefuted, InTime};
+        use Timing::{Ahead, AheadConfirmed, AheadRefuted, InTime, Late};
         let counts = check(&[
             (1000, InTime),
             (90_000, Ahead),
@@ -186,6 +188,8 @@ mod tests {
         let counts =
             check(&[(1000, InTime), (90_000, Ahead), (1001, AheadRefuted), (1002, InTime)]);
         assert_eq!((counts.jumps_forward, counts.ahead_unconfirmed), (0, 1));
+        let script = [(1000, InTime), (90_000, Ahead), (1, Late), (1001, AheadRefuted)];
+        assert_eq!(check(&script).ahead_unconfirmed, 1, "a late packet refutes nothing");
     }
 
     #[test]

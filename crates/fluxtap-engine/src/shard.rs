@@ -30,6 +30,9 @@ const JUDGE_PAUSE_S_MAX: u32 = 60;
 /// A step back beyond this, in seconds, is time set back and not a late packet.
 const JUMP_BACK_S: u64 = 3_600;
 
+/// Seconds since the epoch count as this at most (the year 2106): there is room for pauses behind it.
+const SECONDS_MAX: u32 = u32::MAX - 3_600;
+
 /// Seconds between two sweeps of one partition each for domains that expired.
 const SWEEP_S: u64 = 60;
 
@@ -603,7 +606,7 @@ const fn whole_minute(at: Timestamp) -> Timestamp {
 }
 
 fn seconds(at: Timestamp) -> u32 {
-    u32::try_from(at.secs()).unwrap_or(u32::MAX - 1)
+    u32::try_from(at.secs()).unwrap_or(SECONDS_MAX).min(SECONDS_MAX)
 }
 
 /// The alert of a step, if it is written.

@@ -141,6 +141,12 @@ impl Fragments {
         self.counts
     }
 
+    /// Bytes that the packets held take, at most [`TableLimits::bytes_max`].
+    #[must_use]
+    pub const fn held_octets(&self) -> usize {
+        self.table.bytes()
+    }
+
     /// Takes one fragment when event time is `now`. `probe` is asked once about the first fragment
     /// of a packet: why the packet is no DNS, if that is certain.
     pub fn take(

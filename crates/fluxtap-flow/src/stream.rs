@@ -85,8 +85,8 @@ pub(crate) struct Stream {
     at: Timestamp,
     /// The end was reached; what is left knows retransmissions.
     pub(crate) is_over: bool,
-    /// Whether it stands in the list of those with a gap.
-    pub(crate) is_waiting: bool,
+    /// Since when it stands in the list of those with a gap.
+    pub(crate) waiting_since: Option<Timestamp>,
 }
 
 impl Stream {
@@ -101,7 +101,7 @@ impl Stream {
             end: None,
             at: Timestamp(0),
             is_over: false,
-            is_waiting: false,
+            waiting_since: None,
         }
     }
 

@@ -109,6 +109,12 @@ impl Streams {
         }
     }
 
+    /// Bytes that the streams held take, at most [`TableLimits::bytes_max`].
+    #[must_use]
+    pub const fn held_octets(&self) -> usize {
+        self.table.bytes()
+    }
+
     /// Takes a segment captured at `at` when event time is `now`. Each message it completes is
     /// given to `visit` with the time at which its last byte was captured.
     pub fn take(&mut self, at: Timestamp, now: Timestamp, segment: &Segment<'_>, visit: Visit<'_>) {
@@ -162,10 +168,11 @@ impl Streams {
             }
             self.waiting.pop_front();
             let Self { table, counts, framing, .. } = self;
-            // The number may be another stream's by now.
-            let stream = table.get_mut(id).filter(|stream| stream.key == key && stream.is_waiting);
-            if let Some(stream) = stream {
-                stream.is_waiting = false;
+            // The number may be another stream's by now, and the gap another one.
+            let is_it =
+                |stream: &&mut Stream| stream.key == key && stream.waiting_since == Some(since);
+            if let Some(stream) = table.get_mut(id).filter(is_it) {
+                stream.waiting_since = None;
                 stream.step_over(&mut Out { counts, framing, visit });
                 self.settle(id, now, visit);
             }
@@ -250,10 +257,12 @@ impl Streams {
             self.counts.ended += 1;
             self.counts.held -= 1;
         }
-        if stream.has_gap() && !stream.is_waiting {
+        if !stream.has_gap() {
+            stream.waiting_since = None;
+        } else if stream.waiting_since.is_none() {
+            stream.waiting_since = Some(now);
             self.waiting.push_back((now, id, stream.key));
         }
-        stream.is_waiting = stream.has_gap();
         let memory = stream.memory();
         self.table.set_bytes(id, memory);
         while let Some(victim) = self.table.crowding(id) {

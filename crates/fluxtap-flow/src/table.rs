@@ -175,6 +175,11 @@ impl<V> Table<V> {
         self.limits.lifetime_s
     }
 
+    /// Bytes of all entries, their slots included.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.all.bytes
+    }
+
     fn push_back(&mut self, id: u32) {
         let Slot { source, bytes, .. } = self.slots[id as usize];
         for which in 0..2 {

@@ -733,6 +733,11 @@ mod tests {
                 vec!["RdataLength"],
             ),
             (
+                "an owner at offset 0, where the header is",
+                with(&[record(&[0xc0, 0], 1, 1, 1, &[192, 0, 2, 1])], [1, 1, 0, 0]),
+                vec!["PointerIntoHeader"],
+            ),
+            (
                 "CNAME shorter than its data",
                 with(&[record(p, 5, 1, 1, &[0xc0, 12, 0])], [1, 1, 0, 0]),
                 vec!["RdataName"],

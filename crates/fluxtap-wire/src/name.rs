@@ -40,7 +40,8 @@ struct KnownName {
 impl Known {
     #[inline]
     fn find(&self, at: usize) -> Option<KnownName> {
-        self.0.get(at & 15).copied().filter(|known| known.position.at() == at)
+        let is_it = |known: &KnownName| known.position.at() == at && known.run_end != 0;
+        self.0.get(at & 15).copied().filter(is_it)
     }
 
     #[inline]

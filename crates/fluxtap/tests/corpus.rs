@@ -7,18 +7,15 @@
 mod support;
 
 use fluxtap_capture::Ending;
-use fluxtap_engine::{DecodeCounts, Decoder, Shard};
 use fluxtap_flow::FlowSettings;
-use fluxtap_flux::Policy;
+use fluxtap_fuzz::message;
+use fluxtap_fuzz::whole::Sensor;
 use fluxtap_intel::Intel;
-use fluxtap_observe::{Batch, MessageEnd, Observer};
-use fluxtap_window::limits::MEMORY_MIN;
 use fluxtap_wire::layers::LINK_TYPES_READ;
-use fluxtap_wire::{Datagram, Ends, Layers, LinkType, Message, Packet, Timestamp};
+use fluxtap_wire::{LinkType, Packet};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -27,12 +24,6 @@ use support::{Run, corpus, files, read, say, table};
 /// The real flux capture, and what is known of its domains.
 const FLUX: &str = "flux/Juddinnn-FYP-1__FluXOR_168.95.1_Attack.A.pcap";
 const FLUX_LABELS: &str = "flux/fluxor.labels.tsv";
-
-/// Any key: the alerts do not depend on it while nothing is evicted.
-const HASH_KEY: u64 = 1;
-
-/// How late a packet may be, in seconds.
-const LATENESS_S: u64 = 60;
 
 /// Programs at a time.
 const THREADS: usize = 2;
@@ -168,50 +159,10 @@ fn assert_deserved_status(file: &Path, run: &Run, stats: &Value) {
     assert_eq!(stats["packets"], read.packets, "{name}");
 }
 
-/// The sensor without its edges.
-struct Sensor<'a> {
-    decoder: Decoder,
-    shard: Shard,
-    batch: Batch,
-    intel: &'a Intel,
-}
-
-impl<'a> Sensor<'a> {
-    fn new(intel: &'a Intel) -> Self {
-        Self {
-            decoder: Decoder::new(
-                Layers::default(),
-                // Thousands are made: small tables are sooner ready.
-                &FlowSettings {
-                    queries_max: 4_096,
-                    duplicates_max: 4_096,
-                    ..FlowSettings::default()
-                },
-                LATENESS_S,
-                HASH_KEY,
-            ),
-            shard: Shard::new(Policy::default(), MEMORY_MIN, HASH_KEY),
-            batch: Batch::default(),
-            intel,
-        }
-    }
-
-    fn take(&mut self, packet: &Packet<'_>) {
-        self.decoder.decode(packet, self.intel, &mut self.batch);
-    }
-
-    /// Judges everything; returns the counters after checking the laws.
-    fn finish(mut self, packets: u64, what: &str) -> DecodeCounts {
-        self.decoder.finish(&mut self.batch, self.intel);
-        let mut alerts = Vec::new();
-        self.shard.apply(&self.batch, self.intel, &mut alerts);
-        self.shard.finish(self.intel, &mut alerts);
-        let counts = self.decoder.counts();
-        assert!(counts.is_conserved(), "{what}: {counts:?}");
-        assert_eq!((counts.packets, counts.held), (packets, 0), "{what}: {counts:?}");
-        assert_eq!(self.shard.counts().observations, self.batch.observations().len() as u64);
-        counts
-    }
+/// A sensor with small tables: thousands are made, and they are sooner ready.
+fn sensor(intel: &Intel) -> Sensor<'_> {
+    let flow = FlowSettings { queries_max: 4_096, duplicates_max: 4_096, ..Default::default() };
+    Sensor::new(&flow, intel)
 }
 
 /// Bytes decoded for one capture, at most: beyond it not every byte is a place to cut.
@@ -272,9 +223,10 @@ fn cut_everywhere(name: &str, capture: &[u8], stride: usize) -> usize {
     let intel = Intel::embedded();
     let (mut packets_before, mut cuts) = (0, 0);
     for end in (0..=capture.len()).step_by(stride).chain([capture.len()]) {
-        let mut sensor = Sensor::new(&intel);
+        let mut sensor = sensor(&intel);
         let read = read(&capture[..end], |packet| sensor.take(&packet));
-        sensor.finish(read.packets, &format!("{name} cut at {end}"));
+        let (counts, _) = sensor.finish(&format!("{name} cut at {end}"));
+        assert_eq!(counts.packets, read.packets, "{name} cut at {end}");
         assert!(read.packets >= packets_before, "{name} cut at {end}: fewer packets than before");
         packets_before = read.packets;
         cuts += 1;
@@ -300,12 +252,13 @@ fn snap_everywhere(name: &str, capture: &[u8]) -> usize {
     let stride = stride(longest * packets as usize, SNAP_PACKETS_MAX);
     let (mut messages_before, mut lengths) = (0, 0);
     for snap in (0..=longest).step_by(stride) {
-        let mut sensor = Sensor::new(&intel);
+        let mut sensor = sensor(&intel);
         read(capture, |packet| {
             let bytes = &packet.bytes[..packet.bytes.len().min(snap)];
             sensor.take(&Packet { bytes, ..packet });
         });
-        let counts = sensor.finish(packets, &format!("{name} snapped to {snap}"));
+        let (counts, _) = sensor.finish(&format!("{name} snapped to {snap}"));
+        assert_eq!(counts.packets, packets, "{name} snapped to {snap}");
         assert!(counts.messages >= messages_before, "{name} snapped to {snap}: fewer messages");
         messages_before = counts.messages;
         lengths += 1;
@@ -325,64 +278,15 @@ fn hostile_messages_do_no_harm() {
         let intel = Intel::embedded();
         let mut walked = 0;
         for file in files {
-            let message = fs::read(&file).expect("a readable file");
-            let stride = stride(message.len() * message.len() / 2, CUT_BYTES_MAX / 8);
-            for end in (0..=message.len()).step_by(stride).chain([message.len()]) {
-                walk(&file, &message[..end]);
-                observe(&file, &message[..end], &intel);
+            let bytes = fs::read(&file).expect("a readable file");
+            let stride = stride(bytes.len() * bytes.len() / 2, CUT_BYTES_MAX / 8);
+            for end in (0..=bytes.len()).step_by(stride).chain([bytes.len()]) {
+                message::walk(&bytes[..end]);
+                message::observe(&bytes[..end], &intel);
                 walked += 1;
             }
         }
         walked
     });
     say(&format!("{count} messages, {walked} beginnings of them"));
-}
-
-/// Walks one message: no more than its header announces, no further than its end.
-fn walk(file: &Path, octets: &[u8]) {
-    let Ok(message) = Message::new_checked(octets) else { return };
-    let [questions, others @ ..] = message.header().counts.map(u32::from);
-    let mut walk = message.walk();
-    let mut asked = 0;
-    while let Ok(Some(question)) = walk.next_question() {
-        asked += 1;
-        assert!(question.qname.to_name().as_wire().len() <= 255, "{}", file.display());
-    }
-    assert!(asked <= questions, "{}: {asked} questions", file.display());
-    let mut walk = message.walk();
-    let mut records = 0;
-    while let Ok(Some(record)) = walk.next_record() {
-        records += 1;
-        assert!(record.owner.to_name().as_wire().len() <= 255, "{}", file.display());
-    }
-    assert!(records <= others.iter().sum::<u32>(), "{}: {records} records", file.display());
-    assert!(walk.trailing_octets() <= octets.len(), "{}", file.display());
-}
-
-/// Observes one message, whole and as cut by the capture: facts only where that was the end.
-fn observe(file: &Path, payload: &[u8], intel: &Intel) {
-    for is_cut in [false, true] {
-        let datagram = Datagram {
-            ends: Ends {
-                source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)),
-                destination: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-                vlan: 0,
-                tunnel: None,
-            },
-            source_port: 53,
-            destination_port: 40_000,
-            is_tcp: false,
-            payload,
-            is_cut,
-        };
-        let mut batch = Batch::default();
-        let end = Observer::new(HASH_KEY).observe(Timestamp(0), &datagram, intel, &mut batch);
-        let expected = match end {
-            MessageEnd::Used => 1..=1,
-            MessageEnd::Cut => 0..=1,
-            _ => 0..=0,
-        };
-        let facts = batch.observations().len();
-        assert!(expected.contains(&facts), "{}: {end:?} with {facts} facts", file.display());
-    }
 }

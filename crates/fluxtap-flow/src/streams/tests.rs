@@ -179,6 +179,11 @@ fn what_is_missing_is_stepped_over() {
         ("two gaps", "syn | 0..1 | 2..3 | 4..5 | wait 2 | syn | wait 2 | syn", "0 2 4"),
         ("the missing comes late", "syn | 0..1 | 2..3 | wait 2 | 1..2 | 3..4", "0 2 3"),
         ("the missing comes in time", "syn | 0..1 | 2..3 | wait 1 | 1..2 | 3..4", "0 1 2 3"),
+        (
+            "the next gap has its own second",
+            "syn | 1..2 | wait 1 | 0..1 | 3..4 | wait 1 | 4..5 | 2..3",
+            "0 1 2 3 4",
+        ),
         ("snapped within a message", "syn | 0..2 | 2..3 /40 | 3..4", "0 1 2c38 3"),
         ("snapped within one of several", "syn | 0..5 /30", "0c28"),
         ("snapped, one each", "syn | 0..1 /30 | 1..2 /30 | 2..3 /30", "0c28 1 2c28"),

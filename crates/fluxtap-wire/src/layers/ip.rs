@@ -63,9 +63,15 @@ pub(super) fn resume<'a>(
 ) -> Result<Carried<'a>, PacketEnd> {
     let wire_len = whole.len().saturating_add(usize::from(head.is_cut));
     let inside = Inside { bytes: whole, wire_len, is_rerouted: false };
-    match head.ends.source {
+    let carried = match head.ends.source {
         IpAddr::V4(_) => transport::inside(head.protocol, inside, head.ends, head.depth, layers),
         IpAddr::V6(_) => behind_headers(head.protocol, inside, head.ends, head.depth, layers),
+    };
+    match carried? {
+        // A packet has one fragment header (RFC 8200 section 4.1). With several, each packet put
+        // together could complete the next, as deep as there is room for.
+        Carried::Fragment(inner) if inner.depth == head.depth => Err(PacketEnd::IpHeader),
+        carried => Ok(carried),
     }
 }
 

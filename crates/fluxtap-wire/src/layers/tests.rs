@@ -1,5 +1,4 @@
 mod ends;
-mod peer;
 mod stacks;
 
 use super::*;

@@ -1,7 +1,10 @@
 //! What the tests of the program share: running it, checking what must hold for every run, and
 //! hand-made captures.
-#![allow(dead_code, reason = "every test program uses another part of it")]
+#![allow(dead_code, unused_imports, reason = "every test program uses another part of it")]
 
+mod corpus;
+
+pub(crate) use corpus::{all_files, corpus, files, say, table, workspace};
 use fluxtap_capture::{CaptureReader, Ending, Next};
 use fluxtap_wire::{LinkType, Packet};
 use rustix::process::{Pid, Signal, kill_process};
@@ -279,11 +282,6 @@ pub(crate) fn within_limit<T: Send + 'static>(work: impl FnOnce() -> T + Send + 
     }
 }
 
-/// Says something that shows even when the test passes.
-pub(crate) fn say(text: &str) {
-    writeln!(io::stderr(), "{text}").expect("a standard error");
-}
-
 /// A folder that goes away with the value.
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -314,51 +312,9 @@ pub(crate) fn packed(bytes: &[u8]) -> [(&'static str, Vec<u8>); 4] {
     ]
 }
 
-/// The folder of the workspace.
-pub(crate) fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// The demonstration capture.
 pub(crate) fn demo() -> PathBuf {
     workspace().join("pcaps/demo/demo.pcap")
-}
-
-/// The corpus, or `None` with a message where it may be missing.
-pub(crate) fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("FLUXTAP_CORPUS")
-        .map_or_else(|| workspace().join("../shared/corpus"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let at = folder.display();
-    assert!(
-        std::env::var_os("FLUXTAP_REQUIRE_CORPUS").is_none(),
-        "got no corpus at {at}, expected one: set FLUXTAP_CORPUS to its folder"
-    );
-    say(&format!("corpus tests skipped: no corpus at {at}; set FLUXTAP_CORPUS to its folder"));
-    None
-}
-
-/// The files of one folder of the corpus.
-pub(crate) fn files(corpus: &Path, folder: &str) -> Vec<PathBuf> {
-    let folder = corpus.join(folder);
-    let entries =
-        std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut files: Vec<PathBuf> =
-        entries.map(|entry| entry.expect("a readable folder").path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} has no files", folder.display());
-    files
-}
-
-/// Rows of a tab-separated file, by the names of its columns; lines with `#` are comments.
-pub(crate) fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let mut lines = lines.map(|line| line.split('\t').map(str::to_owned));
-    let header: Vec<String> = lines.next().expect("a header").collect();
-    lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
 }
 
 /// What a capture's bytes hold.
