@@ -86,6 +86,16 @@ impl Pool {
         Ok(Self { addresses })
     }
 
+    /// The same addresses in groups of `size` that one autonomous system announces; what is left
+    /// over of a system goes.
+    #[must_use]
+    pub fn grouped(mut self, book: &dyn AddressBook, size: usize) -> Self {
+        self.addresses.sort_by_cached_key(|ip| book.owner(*ip).asn);
+        let systems = self.addresses.chunk_by(|a, b| book.owner(*a).asn == book.owner(*b).asn);
+        let whole = systems.flat_map(|system| system.chunks_exact(size).flatten());
+        Self { addresses: whole.copied().collect() }
+    }
+
     /// The addresses in the order in which they were drawn.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses

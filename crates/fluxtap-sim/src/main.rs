@@ -6,9 +6,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use fluxtap_intel::Intel;
-use fluxtap_sim::{BenchSize, PcapWriter, Scenario, Summary};
+use fluxtap_sim::{BenchSize, Named, PcapWriter, Scale, Scenario, Summary};
 
 /// Seeded DNS traffic with truth, as capture files.
 ///
@@ -28,6 +29,12 @@ enum Command {
         after_help = "Example:\n  fluxtap-sim demo --seed 1 --out demo.pcap --truth truth.tsv"
     )]
     Demo(DemoArgs),
+    /// A day or a week with many domains of each flux family and look-alike, for measuring
+    /// detection.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim scenario below --seed 1 --out below.pcap --truth below.tsv"
+    )]
+    Scenario(ScenarioArgs),
     /// A large population of domains, for measuring speed and memory.
     #[command(
         after_help = "Example:\n  fluxtap-sim bench --seed 1 --responses 1000000 --domains 200000 --out bench.pcap"
@@ -52,6 +59,62 @@ struct DemoArgs {
     /// Truth file to write (tab-separated): what each domain is, and when its flux first shows
     #[arg(long, value_name = "FILE")]
     truth: PathBuf,
+}
+
+#[derive(Args)]
+struct ScenarioArgs {
+    /// Which
+    name: Name,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    scale: ScaleArgs,
+    /// Truth file to write (tab-separated): what each domain is, and when its flux first shows
+    #[arg(long, value_name = "FILE")]
+    truth: PathBuf,
+}
+
+#[derive(Args)]
+struct ScaleArgs {
+    /// Domains of each family of flux and of each look-alike
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    each: u32,
+    /// Ordinary domains
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    domains: u32,
+    /// Questions a day about an ordinary domain, on average
+    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
+    questions: u32,
+}
+
+impl ScaleArgs {
+    fn scale(&self) -> Scale {
+        let Self { each, domains, questions } = *self;
+        Scale { each, domains, questions_per_domain: f64::from(questions) }
+    }
+}
+
+/// A scenario on the command line.
+#[derive(Clone, Copy)]
+struct Name(Named);
+
+impl ValueEnum for Name {
+    fn value_variants<'a>() -> &'a [Self] {
+        const NAMES: [Name; Named::ALL.len()] = {
+            let mut names = [Name(Named::Below); Named::ALL.len()];
+            let mut at = 0;
+            while at < names.len() {
+                names[at] = Name(Named::ALL[at]);
+                at += 1;
+            }
+            names
+        };
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()).help(self.0.about()))
+    }
 }
 
 #[derive(Args)]
@@ -106,6 +169,11 @@ fn make(command: &Command) -> Result<String, String> {
     let (output, scenario, truth) = match command {
         Command::Demo(args) => {
             let scenario = fluxtap_sim::demo(args.output.seed, &book);
+            (&args.output, scenario, Some(&args.truth))
+        }
+        Command::Scenario(args) => {
+            let scenario =
+                fluxtap_sim::scenario(args.name.0, args.output.seed, args.scale.scale(), &book);
             (&args.output, scenario, Some(&args.truth))
         }
         Command::Bench(args) => {
