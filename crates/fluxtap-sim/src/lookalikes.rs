@@ -36,7 +36,7 @@ pub(crate) fn add_all(crowd: &mut Crowd<'_>) -> Result<Vec<Forgery>, NoSuchAddre
 }
 
 /// Adds the families whose sets change in hours or days.
-pub(crate) fn add_slow(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
+pub(crate) fn add_week(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
     crowd.place.add_delivery_zones()?;
     add_pools(crowd)?;
     add_balancers(crowd)?;
@@ -202,7 +202,7 @@ impl Balancers {
         Ok(Self {
             amazon: place.pool(Ip::V4, 1_500, &[(systems(&[16_509]), 1)])?,
             several: place.pool(Ip::V4, 1_500, &[(systems(&[16_509, 8_075, 396_982]), 1)])?,
-            edges: place.grouped_pool(Ip::V4, 6_000, &edges, 4)?,
+            edges: place.block_pool(1_000, &edges, 8)?,
         })
     }
 
@@ -235,12 +235,17 @@ impl Balancers {
         benign(crowd, "regional_balancer", notes, rota, 60)
     }
 
-    /// A delivery network of nobody's list, with blocks of edges inside access networks.
+    /// A delivery network on nobody's list, with blocks of edges inside access networks.
     fn own_delivery(&self, crowd: &Crowd<'_>) -> Family {
-        let turn = Turn::Clock { window_s: 300, replaced: 2 };
-        let rota = Rota { members: 80, turn, by_resolver: true, ..Rota::fixed(self.edges, 2) };
-        let notes =
-            "2 of 80 edges inside access networks for each resolver, changed every 5 min, TTL 30";
+        let turn = replaced_every(300, 2);
+        let rota = Rota {
+            members: 160,
+            turn,
+            by_resolver: true,
+            grouped: 8,
+            ..Rota::fixed(self.edges, 2)
+        };
+        let notes = "2 addresses of one of 20 blocks inside access networks for each resolver, changed every 5 min, TTL 30";
         benign(crowd, "unlisted_edges", notes, rota, 30)
     }
 }
@@ -328,9 +333,9 @@ fn failover(crowd: &Crowd<'_>) -> Family {
 
 /// A site that moves, and sites of which several move at once.
 fn migration(crowd: &Crowd<'_>) -> Family {
-    let turn = replaced_every(64_800, 2);
+    let turn = replaced_every(259_200, 2);
     let rota = Rota { members: 200, turn, ..Rota::fixed(crowd.place.servers, 2) };
-    let notes = "every host moves to two other servers once in 18 h, TTL 300";
+    let notes = "every host moves to two other servers once in three days, TTL 300";
     crowd.place.family("migration", Truth::Benign, notes, hosts(&[rota], Ttl::fixed(300)))
 }
 
@@ -348,7 +353,7 @@ fn add_attacked(crowd: &mut Crowd<'_>) -> Result<Vec<Forgery>, NoSuchAddress> {
     let notes = "two addresses that stay; three forged answers with bots' beside every true one";
     let family = benign(crowd, "forged_answers", notes, site, 300);
     let victims = crowd.add(family, &Asking::often(40.0).qtypes(A));
-    let forged = Rota { members: 600, turn: Turn::Fetch, ..Rota::fixed(bots, 5) };
+    let forged = Rota { by_owner: false, ..Rota::fixed(bots, 2) };
     let data = Data::Either {
         usual: vec![site],
         other: vec![forged],
@@ -357,7 +362,7 @@ fn add_attacked(crowd: &mut Crowd<'_>) -> Result<Vec<Forgery>, NoSuchAddress> {
         by_resolver: true,
         ttl: Ttl::fixed(300),
     };
-    let notes = "two addresses that stay; a cache holds five forged ones for ten minutes a day";
+    let notes = "two addresses that stay; each cache holds two forged ones for ten minutes a day";
     let rules = vec![Rule { owner: Owners::Any, data }];
     let family = crowd.place.family("poisoned_cache", Truth::Benign, notes, rules);
     crowd.add(family, &Asking::often(40.0).qtypes(A));

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fluxtap_intel::Intel;
-use fluxtap_sim::{BenchSize, Named, PcapWriter, Scale, Scenario, Summary};
+use fluxtap_sim::{BenchSize, Cell, Measured, Named, PcapWriter, Scale, Scenario, Summary};
+use serde::Serialize;
 
 /// Seeded DNS traffic with truth, as capture files.
 ///
@@ -32,9 +33,14 @@ enum Command {
     /// A day or a week with many domains of each flux family and look-alike, for measuring
     /// detection.
     #[command(
-        after_help = "Example:\n  fluxtap-sim scenario below --seed 1 --out below.pcap --truth below.tsv"
+        after_help = "Example:\n  fluxtap-sim scenario fast-below --seed 1 --out fast.pcap --truth fast.tsv"
     )]
     Scenario(ScenarioArgs),
+    /// The quality grid: every scenario through the sensor, as Markdown and JSON; takes minutes.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim grid --md docs/quality-grid.md --json docs/quality-grid.json"
+    )]
+    Grid(GridArgs),
     /// A large population of domains, for measuring speed and memory.
     #[command(
         after_help = "Example:\n  fluxtap-sim bench --seed 1 --responses 1000000 --domains 200000 --out bench.pcap"
@@ -75,22 +81,38 @@ struct ScenarioArgs {
 }
 
 #[derive(Args)]
+struct GridArgs {
+    /// Markdown file to write; replaced if it is there
+    #[arg(long, value_name = "FILE")]
+    md: PathBuf,
+    /// JSON file to write, likewise
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
+    /// Only the scenarios whose names begin so
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
+}
+
+#[derive(Args)]
 struct ScaleArgs {
-    /// Domains of each family of flux and of each look-alike
+    /// Domains of each family of flux
     #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     each: u32,
+    /// Domains of each look-alike
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    lookalikes: u32,
     /// Ordinary domains
     #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     domains: u32,
-    /// Questions a day about an ordinary domain, on average
+    /// Questions about an ordinary domain in all, on average
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     questions: u32,
 }
 
 impl ScaleArgs {
     fn scale(&self) -> Scale {
-        let Self { each, domains, questions } = *self;
-        Scale { each, domains, questions_per_domain: f64::from(questions) }
+        let Self { each, lookalikes, domains, questions } = *self;
+        Scale { each, lookalikes, domains, questions_per_domain: f64::from(questions) }
     }
 }
 
@@ -101,8 +123,8 @@ struct Name(Named);
 impl ValueEnum for Name {
     fn value_variants<'a>() -> &'a [Self] {
         const NAMES: [Name; Named::ALL.len()] = {
-            let mut names = [Name(Named::Below); Named::ALL.len()];
-            let mut at = 0;
+            let mut names = [Name(Named::ALL[0]); Named::ALL.len()];
+            let mut at = 1;
             while at < names.len() {
                 names[at] = Name(Named::ALL[at]);
                 at += 1;
@@ -165,8 +187,12 @@ fn main() -> ExitCode {
 
 /// Makes what was asked for and gives the lines that say what was written.
 fn make(command: &Command) -> Result<String, String> {
+    if let Command::Grid(args) = command {
+        return make_grid(args);
+    }
     let book = Intel::embedded();
     let (output, scenario, truth) = match command {
+        Command::Grid(_) => unreachable!("made above"),
         Command::Demo(args) => {
             let scenario = fluxtap_sim::demo(args.output.seed, &book);
             (&args.output, scenario, Some(&args.truth))
@@ -206,6 +232,55 @@ fn make(command: &Command) -> Result<String, String> {
         );
     }
     Ok(done)
+}
+
+/// Measures the rows, telling each when it is done, and writes both files.
+fn make_grid(args: &GridArgs) -> Result<String, String> {
+    let row = |cell: &Cell| {
+        let rows = fluxtap_sim::measure(cell).map_err(|error| error.to_string())?;
+        say(&format!("measured {}\n", cell.named.as_str()));
+        Ok::<_, String>(rows)
+    };
+    let mut quick = row(&fluxtap_sim::quick_cell())?;
+    let mut rows = Vec::new();
+    for cell in fluxtap_sim::full_grid() {
+        if cell.named.as_str().starts_with(&args.only) {
+            rows.extend(row(&cell)?);
+        }
+    }
+    let grid = Grid { model: fluxtap_flux::MODEL, quick: quick.remove(0), rows };
+    let text = serde_json::to_string_pretty(&grid).map_err(|error| error.to_string())? + "\n";
+    std::fs::write(&args.json, text).map_err(|error| at(&args.json, &error))?;
+    std::fs::write(&args.md, grid.markdown()).map_err(|error| at(&args.md, &error))?;
+    Ok(format!("wrote {} and {}\n", args.md.display(), args.json.display()))
+}
+
+/// The checked-in grid.
+#[derive(Serialize)]
+struct Grid {
+    model: &'static str,
+    /// What a test measures again.
+    quick: Measured,
+    rows: Vec<Measured>,
+}
+
+impl Grid {
+    fn markdown(&self) -> String {
+        let mut text = format!(
+            "# The quality grid\n\nMade by `make quality`; do not edit.\n\
+             Model `{}`, all traffic synthetic, from seeds that nothing was tuned with; \
+             [detection.md](detection.md#the-quality-grid) says what the figures mean.\n",
+            self.model
+        );
+        for row in &self.rows {
+            let Measured { scenario, about, lists, seeds, responses, evicted, report } = row;
+            text += &format!(
+                "\n## {scenario}, {lists}\n\n{about}; seeds {seeds:?}, {responses} responses, \
+                 {evicted} domains evicted.\n\n{report}"
+            );
+        }
+        text
+    }
 }
 
 fn write_capture(scenario: &Scenario, path: &Path) -> io::Result<Summary> {

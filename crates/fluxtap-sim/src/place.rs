@@ -94,6 +94,17 @@ impl<'a> Place<'a> {
         Ok(self.world.add_pool(pool))
     }
 
+    /// Draws a pool of `blocks` times `size` IPv4 addresses that lie next to each other.
+    pub(crate) fn block_pool(
+        &mut self,
+        blocks: usize,
+        wishes: &[(Wish, u32)],
+        size: u32,
+    ) -> Result<usize, NoSuchAddress> {
+        let pool = self.draw(Ip::V4, blocks, wishes)?.in_blocks(size);
+        Ok(self.world.add_pool(pool))
+    }
+
     fn draw(&self, family: Ip, size: usize, wishes: &[(Wish, u32)]) -> Result<Pool, NoSuchAddress> {
         let number = self.world.pool_count() as u64;
         let mut random = Random::new(mix(self.seed, 0x706f_6f6c), number);

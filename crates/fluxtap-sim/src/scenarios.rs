@@ -9,68 +9,96 @@ use crate::traffic::{About, Asker, Names, Pace, View};
 use crate::world::Population;
 use crate::{lookalikes, suspects};
 
-/// A scenario by name, and how it is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Named {
-    /// A day below six resolvers: every family of flux and every look-alike.
-    Below,
-    /// The same day above them.
-    Above,
-    /// The same below, with 30 % of the packets lost.
-    Loss,
-    /// The same below, with a fifth of the packets twice and a tenth late.
-    Disorder,
-    /// A week below: slow flux, rotation of one address, slow look-alikes.
+/// What a scenario shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// Three hours: flux that changes its set within the hour, all look-alikes.
+    Fast,
+    /// A day: flux that changes or shows seldom, all look-alikes.
+    Slow,
+    /// A week: rotation of one address, flux of name servers, look-alikes that change in hours.
     Week,
-    /// A day below at a large network: very many ordinary domains with a few look-alikes.
+    /// A day at a large network: very many domains, look-alikes as rare as they are thought to be,
+    /// one domain of each flux family.
     Crowd,
+}
+
+/// What is between the traffic and the capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tap {
+    Below,
+    Above,
+    Loss,
+    Disorder,
+}
+
+/// A scenario by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    name: &'static str,
+    about: &'static str,
+    subject: Subject,
+    tap: Tap,
 }
 
 impl Named {
     /// All, in the order of the quality grid.
-    pub const ALL: [Self; 6] =
-        [Self::Below, Self::Above, Self::Loss, Self::Disorder, Self::Week, Self::Crowd];
+    pub const ALL: [Self; 10] = [
+        Self::new("fast-below", "3 h below six resolvers: fast flux", Subject::Fast, Tap::Below),
+        Self::new("fast-above", "the same above the resolvers", Subject::Fast, Tap::Above),
+        Self::new("fast-loss", "the same below, 30 % of packets lost", Subject::Fast, Tap::Loss),
+        Self::new(
+            "fast-disorder",
+            "the same below, 20 % of packets twice and 10 % late",
+            Subject::Fast,
+            Tap::Disorder,
+        ),
+        Self::new("slow-below", "24 h below six resolvers: slow flux", Subject::Slow, Tap::Below),
+        Self::new("slow-above", "the same above the resolvers", Subject::Slow, Tap::Above),
+        Self::new("slow-loss", "the same below, 30 % of packets lost", Subject::Slow, Tap::Loss),
+        Self::new("week-below", "7 d below: rotation, name servers", Subject::Week, Tap::Below),
+        Self::new("week-above", "the same above the resolvers", Subject::Week, Tap::Above),
+        Self::new("crowd", "24 h below at a large network", Subject::Crowd, Tap::Below),
+    ];
+
+    const fn new(name: &'static str, about: &'static str, subject: Subject, tap: Tap) -> Self {
+        Self { name, about, subject, tap }
+    }
+
+    /// The scenario of a name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|named| named.name == name)
+    }
 
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Below => "below",
-            Self::Above => "above",
-            Self::Loss => "loss",
-            Self::Disorder => "disorder",
-            Self::Week => "week",
-            Self::Crowd => "crowd",
-        }
+        self.name
     }
 
     /// One line about it.
     #[must_use]
     pub const fn about(self) -> &'static str {
-        match self {
-            Self::Below => "a day below six resolvers, 0.1 % of packets lost, 0.2 % twice",
-            Self::Above => "the same day above the resolvers",
-            Self::Loss => "the same day below, 30 % of packets lost",
-            Self::Disorder => "the same day below, 20 % of packets twice and 10 % late",
-            Self::Week => "a week below: slow flux and slow look-alikes",
-            Self::Crowd => "a day below at a large network: ordinary domains, few look-alikes",
+        self.about
+    }
+
+    /// How long it is, in seconds.
+    #[must_use]
+    pub const fn duration_s(self) -> u64 {
+        match self.subject {
+            Subject::Fast => 3 * 3_600,
+            Subject::Slow | Subject::Crowd => 86_400,
+            Subject::Week => 7 * 86_400,
         }
-    }
-
-    const fn days(self) -> u64 {
-        if matches!(self, Self::Week) { 7 } else { 1 }
-    }
-
-    const fn view(self) -> View {
-        if matches!(self, Self::Above) { View::Above } else { View::Below }
     }
 
     const fn faults(self) -> Faults {
         let usual = Faults { loss_share: 0.001, duplicate_share: 0.002, reorder_share: 0.0 };
-        match self {
-            Self::Loss => Faults { loss_share: 0.3, ..usual },
-            Self::Disorder => Faults { duplicate_share: 0.2, reorder_share: 0.1, ..usual },
-            _ => usual,
+        match self.tap {
+            Tap::Loss => Faults { loss_share: 0.3, ..usual },
+            Tap::Disorder => Faults { duplicate_share: 0.2, reorder_share: 0.1, ..usual },
+            Tap::Below | Tap::Above => usual,
         }
     }
 }
@@ -78,11 +106,13 @@ impl Named {
 /// How large a scenario is.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// Domains of each family of flux and of each look-alike.
+    /// Domains of each family of flux.
     pub each: u32,
+    /// Domains of each look-alike.
+    pub lookalikes: u32,
     /// Ordinary domains.
     pub domains: u32,
-    /// Questions about an ordinary domain a day, on average.
+    /// Questions about an ordinary domain in all, on average.
     pub questions_per_domain: f64,
 }
 
@@ -102,39 +132,47 @@ pub fn scenario(
     let mut crowd = Crowd { place, askers: Vec::new(), each: scale.each };
     let mut forgeries = Vec::new();
     let mut rare = Vec::new();
-    match named {
-        Named::Week => {
-            suspects::add_rotation(&mut crowd)?;
-            lookalikes::add_slow(&mut crowd)?;
-        }
-        Named::Crowd => {
-            suspects::add_all(&mut crowd)?;
-            rare = lookalikes::in_population(&mut crowd)?;
-        }
-        Named::Below | Named::Above | Named::Loss | Named::Disorder => {
-            suspects::add_all(&mut crowd)?;
+    match named.subject {
+        Subject::Fast => {
+            suspects::add_fast(&mut crowd)?;
+            crowd.each = scale.lookalikes;
             forgeries = lookalikes::add_all(&mut crowd)?;
         }
+        Subject::Slow => {
+            suspects::add_slow(&mut crowd)?;
+            crowd.each = scale.lookalikes;
+            forgeries = lookalikes::add_all(&mut crowd)?;
+        }
+        Subject::Week => {
+            suspects::add_week(&mut crowd)?;
+            crowd.each = scale.lookalikes;
+            lookalikes::add_week(&mut crowd)?;
+        }
+        Subject::Crowd => {
+            suspects::add_fast(&mut crowd)?;
+            suspects::add_slow(&mut crowd)?;
+            rare = lookalikes::in_population(&mut crowd)?;
+        }
     }
-    add_population(&mut crowd, scale, rare);
+    add_population(&mut crowd, named, scale, rare);
     let resolvers = many_resolvers(RESOLVERS);
     Ok(Scenario {
         seed,
         start: START,
-        until: Until::Seconds(named.days() * 86_400),
+        until: Until::Seconds(named.duration_s()),
         world: crowd.place.world,
         clients: clients(resolvers.len()),
         resolvers,
         askers: crowd.askers,
-        view: named.view(),
+        view: if named.tap == Tap::Above { View::Above } else { View::Below },
         forgeries,
         faults: named.faults(),
     })
 }
 
-/// Ordinary domains, all asked about once a day, and often or seldom besides. `rare` are families
+/// Ordinary domains, all asked about once, and often or seldom besides. `rare` are families
 /// among them with their numbers in a million.
-fn add_population(crowd: &mut Crowd<'_>, scale: Scale, rare: Vec<(usize, u32)>) {
+fn add_population(crowd: &mut Crowd<'_>, named: Named, scale: Scale, rare: Vec<(usize, u32)>) {
     const MILLION: u32 = 1_000_000;
     let left = MILLION - rare.iter().map(|(_, weight)| weight).sum::<u32>();
     let ordinary = crowd.place.ordinary_sites();
@@ -151,11 +189,13 @@ fn add_population(crowd: &mut Crowd<'_>, scale: Scale, rare: Vec<(usize, u32)>) 
         pace,
     };
     let domains = f64::from(scale.domains.max(1));
-    let more = (scale.questions_per_domain - 1.0).max(0.0);
-    let per_hour = domains * more / 24.0;
-    let sweep = Pace::Beacon { period_s: 86_400.0 / domains, jitter: 0.0 };
+    let duration_s = named.duration_s() as f64;
+    // A little faster than needed, so that the end does not cut the last domain off.
+    let sweep = Pace::Beacon { period_s: 0.98 * duration_s / domains, jitter: 0.0 };
     crowd.askers.push(asker(About::Sweep, sweep));
-    if per_hour > 0.0 {
-        crowd.askers.push(asker(About::Popular, Pace::Poisson { per_hour }));
+    let more = domains * (scale.questions_per_domain - 1.0).max(0.0);
+    if more > 0.0 {
+        let pace = Pace::Poisson { per_hour: more * 3_600.0 / duration_s };
+        crowd.askers.push(asker(About::Popular, pace));
     }
 }

@@ -68,21 +68,28 @@ impl Pools {
     }
 }
 
-/// Adds every family that shows within a day.
-pub(crate) fn add_all(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
+/// Adds the families that change their set within the hour.
+pub(crate) fn add_fast(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
     let pools = Pools::draw(crowd)?;
     add_plain(crowd, &pools);
     add_placed(crowd, &pools);
     add_fronted(crowd, &pools);
     add_evasive(crowd, &pools);
-    add_slow(crowd, &pools);
     add_servers(crowd, &pools);
     Ok(())
 }
 
-/// Adds the families that take days.
-pub(crate) fn add_rotation(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
+/// Adds the families that take a day.
+pub(crate) fn add_slow(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
     let pools = Pools::draw(crowd)?;
+    add_seldom(crowd, &pools);
+    Ok(())
+}
+
+/// Adds the families that take days, and those of which name servers tell most.
+pub(crate) fn add_week(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
+    let pools = Pools::draw(crowd)?;
+    add_servers(crowd, &pools);
     // In the order of their systems, so that neighbours are of one to three.
     let rented = crowd.place.grouped_pool(Ip::V4, 3_000, &[(systems(&RENTED), 1)], 1)?;
     let rota = Rota {
@@ -102,8 +109,6 @@ pub(crate) fn add_rotation(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
     let kind = Truth::Flux(Kind::Rotation);
     let family = crowd.place.family("ip_rotation_slow", kind, notes, rules);
     crowd.add(family, &Asking::calls(3, 1_800.0));
-    add_slow(crowd, &pools);
-    add_servers(crowd, &pools);
     Ok(())
 }
 
@@ -218,11 +223,6 @@ fn add_evasive(crowd: &mut Crowd<'_>, pools: &Pools) {
     let family = single(crowd, "asn_grouped", notes, rota, Ttl::fixed(180));
     crowd.add(family, &Asking::calls(6, 90.0));
 
-    let notes = "5 of 600 bots, all replaced every 1800 s, TTL 1800";
-    let rota = bots(pools.world, 600, 5, replaced_every(1800, 5));
-    let family = single(crowd, "high_ttl", notes, rota, Ttl::fixed(1800));
-    crowd.add(family, &Asking::calls(6, 600.0));
-
     let notes = "4 of 600 bots at random for each fetch, 40 % of them rented servers, TTL 180";
     let rota = bots(pools.mixed, 600, 4, Turn::Fetch);
     let family = single(crowd, "mixed_owners", notes, rota, Ttl::fixed(180));
@@ -230,7 +230,12 @@ fn add_evasive(crowd: &mut Crowd<'_>, pools: &Pools) {
 }
 
 /// What shows little, or changes slowly.
-fn add_slow(crowd: &mut Crowd<'_>, pools: &Pools) {
+fn add_seldom(crowd: &mut Crowd<'_>, pools: &Pools) {
+    let notes = "5 of 600 bots, all replaced every 1800 s, TTL 1800";
+    let rota = bots(pools.world, 600, 5, replaced_every(1800, 5));
+    let family = single(crowd, "high_ttl", notes, rota, Ttl::fixed(1800));
+    crowd.add(family, &Asking::calls(6, 600.0));
+
     let notes = "5 of 600 bots, all replaced every 300 s, TTL 300; about 12 responses a day";
     let rota = bots(pools.world, 600, 5, replaced_every(300, 5));
     let family = single(crowd, "low_volume", notes, rota, Ttl::fixed(300));

@@ -4,11 +4,12 @@ use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::live;
 use crate::output::{self, Output};
-use crate::sensor::{Sensor, Stopped};
+use crate::sensor::{Receiver, Sensor, Stopped};
 use crate::summary;
 use crate::terminal;
 use fluxtap_capture::{Batch, FileClass, FileReport, FileStatus, Progress, Replay, ReplayOptions};
 use fluxtap_config::Settings;
+use fluxtap_engine::REPLAY_HASH_KEY;
 use fluxtap_wire::layers::LINK_TYPES_READ;
 use fluxtap_wire::{LinkType, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -16,10 +17,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// Key of all hashes in replay: fixed, so that the same capture gives the same alerts whatever is
-/// evicted. What is followed has no end that would make it the same.
-const HASH_KEY: u64 = 0x666c_7578_7461_7001;
 
 /// Sensor name in replay, so that alerts do not depend on the machine.
 const OBSERVER: &str = "replay";
@@ -49,7 +46,8 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     let observer = settings.sensor_name.clone().unwrap_or_else(|| OBSERVER.to_owned());
     let output = Output::new(settings, &inputs, observer, None);
     let lateness_s = settings.replay_lateness_s;
-    let hash_key = if follow_s.is_some() { live::random_key() } else { HASH_KEY };
+    // What is followed has no end that would make its alerts the same.
+    let hash_key = if follow_s.is_some() { live::random_key() } else { REPLAY_HASH_KEY };
     let mut sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
     let stop = interrupt_flag();
     let (paths, options) = (paths.iter().cloned(), ReplayOptions::default());
@@ -105,8 +103,8 @@ fn check_follow(paths: &[PathBuf], follow_s: Option<u64>) -> Result<(), Exit> {
     Err(Exit::Usage)
 }
 
-fn read_all(
-    sensor: &mut Sensor<'_>,
+pub(crate) fn read_all<R: Receiver>(
+    sensor: &mut Sensor<'_, R>,
     source: &mut Replay,
     stop: &AtomicBool,
     display: &mut Display,
@@ -158,8 +156,8 @@ fn follow(
 
 /// What became of the files.
 #[derive(Default)]
-struct Files {
-    exit: Exit,
+pub(crate) struct Files {
+    pub(crate) exit: Exit,
     /// Files in directories that are no captures with packets, and what the first of them is.
     passed_over: u64,
     first_passed_over: Option<String>,
@@ -170,7 +168,7 @@ struct Files {
 
 impl Files {
     /// Says what was wrong with a file, and lists it among at most `listed_max`.
-    fn add(&mut self, file: FileReport, listed_max: usize) {
+    pub(crate) fn add(&mut self, file: FileReport, listed_max: usize) {
         if file.is_passed_over() {
             self.passed_over += 1;
             self.first_passed_over.get_or_insert_with(|| file.to_string());
@@ -185,7 +183,7 @@ impl Files {
     }
 
     /// Says once what holds for many files: those passed over, not finished, and gone.
-    fn tell_rest(&self, (unread, vanished): (u64, u64)) {
+    pub(crate) fn tell_rest(&self, (unread, vanished): (u64, u64)) {
         let files = |number| console::count(number, "file");
         let was = |number| files(number) + if number == 1 { " was" } else { " were" };
         if let Some(first) = &self.first_passed_over {
@@ -262,7 +260,7 @@ pub(crate) fn report(file: &FileReport) -> Exit {
 }
 
 /// The progress line, shown only to somebody who watches.
-struct Display {
+pub(crate) struct Display {
     is_shown: bool,
     started: Instant,
     last: Instant,
@@ -270,7 +268,7 @@ struct Display {
 }
 
 impl Display {
-    fn new(is_wanted: bool) -> Self {
+    pub(crate) fn new(is_wanted: bool) -> Self {
         let started = instant();
         Self {
             is_shown: is_wanted && console::is_watched(),
@@ -280,7 +278,7 @@ impl Display {
         }
     }
 
-    fn show(&mut self, progress: &Progress, sensor: &Sensor<'_>) {
+    fn show<R: Receiver>(&mut self, progress: &Progress, sensor: &Sensor<'_, R>) {
         if !self.is_shown {
             return;
         }
@@ -300,7 +298,7 @@ impl Display {
         console::put(&format!("\r{shown}\x1b[K"));
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if self.is_dirty {
             console::put("\r\x1b[K");
         }

@@ -1,4 +1,4 @@
-//! Decoder, shard and output in one: what both `replay` and `run` feed.
+//! Decoder, shard and what takes their alerts in one: what `replay`, `run` and `evaluate` feed.
 
 use crate::allow::{Daily, Report};
 use crate::inputs::Inputs;
@@ -12,12 +12,24 @@ use fluxtap_intel::{Day, Intel};
 use fluxtap_observe::Batch;
 use fluxtap_wire::{Layers, Ports, Timestamp};
 
+/// Takes what the sensor finds.
+pub(crate) trait Receiver {
+    /// Takes the facts of a run of packets and the alerts they led to, and leaves no alert.
+    fn take(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) -> Result<(), Closed>;
+}
+
+impl Receiver for Output<'_> {
+    fn take(&mut self, _: &Batch, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
+        self.write(alerts)
+    }
+}
+
 /// See the module's head.
-pub(crate) struct Sensor<'a> {
+pub(crate) struct Sensor<'a, R = Output<'a>> {
     pub(crate) decoder: Decoder,
     pub(crate) shard: Shard,
     intel: &'a Intel,
-    output: Output<'a>,
+    receiver: R,
     batch: Batch,
     alerts: Vec<Alert>,
     daily: Daily,
@@ -32,13 +44,13 @@ pub(crate) enum Stopped {
     Source(std::io::Error),
 }
 
-impl<'a> Sensor<'a> {
+impl<'a, R: Receiver> Sensor<'a, R> {
     pub(crate) fn new(
         settings: &Settings,
         lateness_s: u64,
         hash_key: u64,
         inputs: &'a Inputs,
-        output: Output<'a>,
+        receiver: R,
     ) -> Self {
         let ports = Ports::new(&settings.dns_ports).expect("the table bounds them likewise");
         let layers = Layers { ports, ..Layers::default() };
@@ -49,7 +61,7 @@ impl<'a> Sensor<'a> {
             decoder: Decoder::new(layers, &FlowSettings::default(), lateness_s, hash_key),
             shard,
             intel: &inputs.intel,
-            output,
+            receiver,
             batch: Batch::default(),
             alerts: Vec::new(),
             daily: Daily::default(),
@@ -81,8 +93,9 @@ impl<'a> Sensor<'a> {
 
     /// Moves event time on while nothing arrives.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Result<(), Stopped> {
+        self.batch.clear();
         self.shard.tick(now, self.intel, &mut self.alerts);
-        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+        self.hand_over()
     }
 
     /// The end of input: what still waits is judged.
@@ -90,12 +103,22 @@ impl<'a> Sensor<'a> {
         self.batch.clear();
         self.decoder.finish(&mut self.batch, self.intel);
         self.apply()?;
+        self.batch.clear();
         self.shard.finish(self.intel, &mut self.alerts);
-        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+        self.hand_over()
     }
 
     fn apply(&mut self) -> Result<(), Stopped> {
         self.shard.apply(&self.batch, self.intel, &mut self.alerts);
-        self.output.write(&mut self.alerts).map_err(Stopped::Output)
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> Result<(), Stopped> {
+        self.receiver.take(&self.batch, &mut self.alerts).map_err(Stopped::Output)
+    }
+
+    /// What took the alerts, when there will be none any more.
+    pub(crate) fn into_receiver(self) -> R {
+        self.receiver
     }
 }
