@@ -27,5 +27,7 @@ pub use compare::{
 pub use evaluation::{Evaluation, SETS_MAX};
 pub use interval::{Interval, poisson, proportion};
 pub use outcome::{Found, Outcome, Outcomes};
-pub use report::{Compared, FamilyReport, FoundReport, KindRow, Quantiles, Rate, Report, Share};
+pub use report::{
+    BenignFamily, Compared, FluxFamily, FoundReport, KindRow, Quantiles, Rate, Report, Share,
+};
 pub use truth::{Label, MISTAKES_MAX, ROWS_MAX, Truth};

@@ -3,7 +3,7 @@
 use crate::compare::COMPARATORS;
 use crate::interval::{Interval, poisson, proportion};
 use crate::outcome::{Found, Outcome, Outcomes};
-use crate::truth::Label;
+use crate::truth::{Family, Label};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -41,36 +41,47 @@ pub struct Quantiles {
     pub p95: Option<f64>,
 }
 
-/// What was found of a family's domains.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What was found of flux.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FoundReport {
-    /// At low or above.
-    pub low: Share,
+    /// Domains found at low or above.
+    pub low: u64,
     /// At medium or above.
     pub medium: Share,
     /// At high.
-    pub high: Share,
+    pub high: u64,
 }
 
-/// One family.
+/// A family of flux.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FamilyReport {
+pub struct FluxFamily {
     /// Its name.
     pub family: String,
-    /// What an alert should say; empty for what is no flux.
+    /// What an alert should say.
     pub kind: String,
-    /// Domains of it that were seen.
-    pub domains: u64,
-    /// Of these, how many showed name servers.
+    /// Domains of it that were seen with name servers; how many were seen is `found.medium.of`.
     pub with_servers: u64,
     /// How many alerted.
     pub found: FoundReport,
-    /// How many comparators alerted on, by name.
-    pub compared: BTreeMap<&'static str, u64>,
     /// Minutes from the first answer to an alert of medium.
     pub minutes: Quantiles,
     /// Changes of the address set until then.
     pub changes: Quantiles,
+    /// How many comparators alerted on, in the order of [`COMPARATORS`].
+    pub compared: [u64; COMPARATORS.len()],
+}
+
+/// A family of what is no flux.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BenignFamily {
+    /// Its name.
+    pub family: String,
+    /// Domains of it that were seen.
+    pub domains: u64,
+    /// Of these, how many alerted at low at most, at medium at most, and at high.
+    pub alerted: [u64; 3],
+    /// How many comparators alerted on, in the order of [`COMPARATORS`].
+    pub compared: [u64; COMPARATORS.len()],
 }
 
 /// How often a kind was named for another.
@@ -107,9 +118,9 @@ pub struct Compared {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// Flux, in the order of the families' names.
-    pub flux: Vec<FamilyReport>,
+    pub flux: Vec<FluxFamily>,
     /// What is no flux, likewise.
-    pub benign: Vec<FamilyReport>,
+    pub benign: Vec<BenignFamily>,
     /// All flux together.
     pub recall: FoundReport,
     /// Minutes from the first answer to an alert of medium, over all flux.
@@ -151,8 +162,8 @@ impl Outcomes {
         let medium = count(&benign, |o| o.found[MEDIUM].is_some());
         let low = count(&benign, |o| o.found[LOW].is_some()) - medium;
         Report {
-            flux: self.families_of(Label::Flux),
-            benign: self.families_of(Label::Benign),
+            flux: self.families_of(Label::Flux).into_iter().map(flux_family).collect(),
+            benign: self.families_of(Label::Benign).into_iter().map(benign_family).collect(),
             recall: found(&flux),
             minutes: minutes(&flux, |o| o.found[MEDIUM].map(|found| found.after_s)),
             changes: changes(&flux),
@@ -167,7 +178,8 @@ impl Outcomes {
         }
     }
 
-    fn families_of(&self, label: Label) -> Vec<FamilyReport> {
+    /// The families of a label in the order of their names, each with its domains.
+    fn families_of(&self, label: Label) -> Vec<(&Family, Vec<&Outcome>)> {
         let mut by_family: BTreeMap<_, Vec<&Outcome>> = BTreeMap::new();
         for outcome in &self.list {
             let family = &self.families[usize::from(outcome.family)];
@@ -175,24 +187,7 @@ impl Outcomes {
                 by_family.entry(family).or_default().push(outcome);
             }
         }
-        let report = |(family, outcomes): (&crate::truth::Family, Vec<&Outcome>)| FamilyReport {
-            family: family.name.clone(),
-            kind: family.kind.clone(),
-            domains: outcomes.len() as u64,
-            with_servers: count(&outcomes, |o| o.has_servers),
-            found: found(&outcomes),
-            compared: COMPARATORS
-                .iter()
-                .enumerate()
-                .map(|(place, comparator)| {
-                    let alerted = count(&outcomes, |o| o.compared_after_s[place].is_some());
-                    (comparator.as_str(), alerted)
-                })
-                .collect(),
-            minutes: minutes(&outcomes, |o| o.found[MEDIUM].map(|found| found.after_s)),
-            changes: changes(&outcomes),
-        };
-        by_family.into_iter().map(report).collect()
+        by_family.into_iter().collect()
     }
 
     fn kinds(&self, flux: &[&Outcome]) -> Vec<KindRow> {
@@ -242,6 +237,34 @@ impl Outcomes {
     }
 }
 
+fn flux_family((family, outcomes): (&Family, Vec<&Outcome>)) -> FluxFamily {
+    FluxFamily {
+        family: family.name.clone(),
+        kind: family.kind.clone(),
+        with_servers: count(&outcomes, |o| o.has_servers),
+        found: found(&outcomes),
+        minutes: minutes(&outcomes, |o| o.found[MEDIUM].map(|found| found.after_s)),
+        changes: changes(&outcomes),
+        compared: alerted(&outcomes),
+    }
+}
+
+fn benign_family((family, outcomes): (&Family, Vec<&Outcome>)) -> BenignFamily {
+    let from = |level: usize| count(&outcomes, |o| o.found[level].is_some());
+    let (low, medium, high) = (from(LOW), from(MEDIUM), from(HIGH));
+    BenignFamily {
+        family: family.name.clone(),
+        domains: outcomes.len() as u64,
+        alerted: [low - medium, medium - high, high],
+        compared: alerted(&outcomes),
+    }
+}
+
+/// On how many each comparator alerted.
+fn alerted(outcomes: &[&Outcome]) -> [u64; COMPARATORS.len()] {
+    std::array::from_fn(|place| count(outcomes, |o| o.compared_after_s[place].is_some()))
+}
+
 /// The highest threshold at which `wanted` of the domains are found; infinite for none.
 fn threshold(flux: &[&Outcome], wanted: u64, score: impl Fn(&Outcome) -> f64) -> f64 {
     let mut scores: Vec<f64> = flux.iter().map(|o| score(o)).collect();
@@ -257,9 +280,9 @@ fn count(outcomes: &[&Outcome], is_counted: impl Fn(&Outcome) -> bool) -> u64 {
 }
 
 fn found(outcomes: &[&Outcome]) -> FoundReport {
-    let from =
-        |level: usize| share(count(outcomes, |o| o.found[level].is_some()), outcomes.len() as u64);
-    FoundReport { low: from(LOW), medium: from(MEDIUM), high: from(HIGH) }
+    let from = |level: usize| count(outcomes, |o| o.found[level].is_some());
+    let medium = share(from(MEDIUM), outcomes.len() as u64);
+    FoundReport { low: from(LOW), medium, high: from(HIGH) }
 }
 
 fn share(count: u64, of: u64) -> Share {
@@ -295,7 +318,6 @@ fn quantiles(mut values: Vec<Option<f64>>) -> Quantiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::truth::Family;
 
     fn family(label: Label, name: &str) -> Family {
         let kind = if label == Label::Flux { "single_flux" } else { "" };
@@ -339,9 +361,13 @@ mod tests {
             outcome(1, 11.5, 90.0),
         ])
         .report();
-        let counts = |found: &FoundReport| [found.low.count, found.medium.count, found.high.count];
-        assert_eq!(counts(&report.recall), [3, 2, 1]);
-        assert_eq!(counts(&report.benign[0].found), [2, 1, 0]);
+        let FoundReport { low, medium, high } = report.recall;
+        assert_eq!((low, medium.count, high), (3, 2, 1));
+        assert_eq!(report.benign[0].alerted, [1, 1, 0]);
+        assert_eq!(
+            (report.flux[0].compared, report.benign[0].compared),
+            ([3, 0, 0, 0], [1, 0, 0, 0])
+        );
         assert_eq!((report.recall.medium.share, report.recall.medium.of), (0.5, 4));
         assert_eq!((report.false_medium.domains, report.false_medium.per_million), (1, 1_000.0));
         assert_eq!(report.false_low.domains, 1);
@@ -376,7 +402,7 @@ mod tests {
         };
         both.join(other);
         let report = both.report();
-        assert_eq!((report.flux.len(), report.flux[0].domains), (1, 2));
+        assert_eq!((report.flux.len(), report.flux[0].found.medium.of), (1, 2));
         assert_eq!((report.benign[0].domains, report.benign_domain_days), (1, 2_000.0));
         let said: Vec<_> = report.kinds.iter().map(|k| (&*k.said, k.domains)).collect();
         assert_eq!(said, [("double_flux", 1), ("single_flux", 1)]);

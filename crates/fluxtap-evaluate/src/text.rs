@@ -1,6 +1,7 @@
 //! A report for people.
 
-use crate::report::{Compared, FamilyReport, Quantiles, Rate, Report, Share};
+use crate::compare::COMPARATORS;
+use crate::report::{BenignFamily, Compared, FluxFamily, Quantiles, Rate, Report, Share};
 use std::fmt::{self, Display, Formatter, Write as _};
 
 impl Display for Report {
@@ -35,67 +36,50 @@ impl Report {
         if self.flux.is_empty() {
             return;
         }
-        line(
-            text,
-            format_args!(
-                "| flux | domains | found medium+ | low+ | 95 % of medium+ | minutes p50, p95 | changes p50, p95 |"
-            ),
-        );
-        line(text, format_args!("|---|---|---|---|---|---|---|"));
-        for family in &self.flux {
-            let FamilyReport { family, domains, found, minutes, changes, .. } = family;
+        let head =
+            "| flux | domains | medium+ | 95 % | low+ | minutes p50, p95 | changes p50, p95 |";
+        line(text, format_args!("{head}\n|---|---|---|---|---|---|---|"));
+        let all = ("**all**", &self.recall, &self.minutes, &self.changes);
+        let families =
+            self.flux.iter().map(|f: &FluxFamily| (&*f.family, &f.found, &f.minutes, &f.changes));
+        for (name, found, minutes, changes) in families.chain([all]) {
+            let Share { of, share, interval, .. } = found.medium;
+            let low = found.low as f64 / of.max(1) as f64;
             line(
                 text,
                 format_args!(
-                    "| {family} | {domains} | {:.3} | {:.3} | {} | {} | {} |",
-                    found.medium.share,
-                    found.low.share,
-                    bounds(&found.medium),
+                    "| {name} | {of} | {share:.3} | {:.3} to {:.3} | {low:.3} | {} | {} |",
+                    interval.low,
+                    interval.high,
                     pair(minutes, 1),
                     pair(changes, 0),
                 ),
             );
         }
-        line(
-            text,
-            format_args!(
-                "| **all** | {} | {:.3} | {:.3} | {} | {} | {} |",
-                self.recall.medium.of,
-                self.recall.medium.share,
-                self.recall.low.share,
-                bounds(&self.recall.medium),
-                pair(&self.minutes, 1),
-                pair(&self.changes, 0),
-            ),
-        );
     }
 
-    /// Families of which something alerted, and how many others there were.
+    /// Families of which something alerted, here or with a comparator, and how many others there
+    /// were.
     fn benign_table(&self, text: &mut String) {
-        if self.benign.is_empty() {
-            return;
-        }
-        let (loud, quiet): (Vec<_>, Vec<_>) =
-            self.benign.iter().partition(|family| family.found.low.count > 0);
+        let is_loud = |f: &&BenignFamily| f.alerted != [0; 3] || f.compared != [0; 4];
+        let (loud, quiet): (Vec<_>, Vec<_>) = self.benign.iter().partition(is_loud);
         if !loud.is_empty() {
-            line(text, format_args!("\n| no flux, and alerted | domains | low | medium | high |"));
-            line(text, format_args!("|---|---|---|---|---|"));
-        }
-        for FamilyReport { family, domains, found, .. } in loud {
-            let (low, medium, high) = (found.low.count, found.medium.count, found.high.count);
+            let names: Vec<&str> = COMPARATORS.iter().map(|c| c.as_str()).collect();
+            let head = "| no flux, and alerted | domains | low | medium | high |";
             line(
                 text,
-                format_args!(
-                    "| {family} | {domains} | {} | {} | {high} |",
-                    low - medium,
-                    medium - high
-                ),
+                format_args!("\n{head} {} |\n{}", names.join(" | "), "|---".repeat(9) + "|"),
             );
+        }
+        for BenignFamily { family, domains, alerted, compared } in loud {
+            let numbers: Vec<String> =
+                alerted.iter().chain(compared).map(|number| number.to_string()).collect();
+            line(text, format_args!("| {family} | {domains} | {} |", numbers.join(" | ")));
         }
         let names: Vec<String> =
             quiet.iter().map(|family| format!("{} {}", family.family, family.domains)).collect();
         if !names.is_empty() {
-            line(text, format_args!("\nNo flux, and no alert: {}.", names.join(", ")));
+            line(text, format_args!("\nNo flux, and no alert of anybody: {}.", names.join(", ")));
         }
     }
 
@@ -169,10 +153,6 @@ impl Report {
 fn line(text: &mut String, line: fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{line}");
-}
-
-fn bounds(share: &Share) -> String {
-    format!("{:.3} to {:.3}", share.interval.low, share.interval.high)
 }
 
 fn pair(quantiles: &Quantiles, decimals: usize) -> String {

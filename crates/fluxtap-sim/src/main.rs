@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use fluxtap_intel::Intel;
 use fluxtap_sim::{BenchSize, Cell, Measured, Named, PcapWriter, Scale, Scenario, Summary};
 use serde::Serialize;
+use serde_json::Value;
 
 /// Seeded DNS traffic with truth, as capture files.
 ///
@@ -249,10 +250,32 @@ fn make_grid(args: &GridArgs) -> Result<String, String> {
         }
     }
     let grid = Grid { model: fluxtap_flux::MODEL, quick: quick.remove(0), rows };
-    let text = serde_json::to_string_pretty(&grid).map_err(|error| error.to_string())? + "\n";
+    let value = serde_json::to_value(&grid).map_err(|error| error.to_string())?;
+    let text = lines(&value, JSON_DEPTH) + "\n";
     std::fs::write(&args.json, text).map_err(|error| at(&args.json, &error))?;
     std::fs::write(&args.md, grid.markdown()).map_err(|error| at(&args.md, &error))?;
     Ok(format!("wrote {} and {}\n", args.md.display(), args.json.display()))
+}
+
+/// How deep the JSON of the grid is broken into lines: down to a family.
+const JSON_DEPTH: u32 = 5;
+
+/// JSON with a line for each value of the uppermost `depth` levels, so that a difference shows
+/// what changed and no more.
+fn lines(value: &Value, depth: u32) -> String {
+    let inner = |value| lines(value, depth - 1);
+    let (open, items, close): (_, Vec<String>, _) = match value {
+        Value::Array(list) if depth > 0 && !list.is_empty() => {
+            ('[', list.iter().map(inner).collect(), ']')
+        }
+        Value::Object(object) if depth > 0 && !object.is_empty() => {
+            let item =
+                |(name, value)| format!("{}: {}", Value::from(String::clone(name)), inner(value));
+            ('{', object.iter().map(item).collect(), '}')
+        }
+        other => return other.to_string(),
+    };
+    format!("{open}\n{}\n{close}", items.join(",\n"))
 }
 
 /// The checked-in grid.

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use support::Run;
 
-fn demo(file: &str) -> PathBuf {
-    support::workspace().join("pcaps/demo").join(file)
+fn truth() -> PathBuf {
+    support::workspace().join("pcaps/demo/truth.tsv")
 }
 
 fn evaluate(capture: &Path, truth: &Path, flags: &[&str]) -> Run {
@@ -24,7 +24,7 @@ fn report(run: &Run) -> Value {
 
 #[test]
 fn the_demonstration_is_found_and_nothing_else() {
-    let report = report(&evaluate(&demo("demo.pcap"), &demo("truth.tsv"), &["--json"]));
+    let report = report(&evaluate(&support::demo(), &truth(), &["--json"]));
     let all = &report["recall"]["medium"];
     assert_eq!((&all["count"], &all["of"]), (&8.into(), &8.into()));
     assert_eq!(report["false_medium"]["domains"], 0);
@@ -46,7 +46,7 @@ fn the_demonstration_is_found_and_nothing_else() {
 #[test]
 fn a_wrong_truth_shows_as_misses_and_false_alerts() {
     let folder = support::folder();
-    let text = fs::read_to_string(demo("truth.tsv")).expect("the truth");
+    let text = fs::read_to_string(truth()).expect("the truth");
     let swapped = text
         .replace(
             "card-checkers.example\tflux\tdark_cloud\tsingle_flux",
@@ -61,7 +61,7 @@ fn a_wrong_truth_shows_as_misses_and_false_alerts() {
         .map(|line| line.to_owned() + "\n")
         .collect::<String>();
     let truth = support::write(&folder, "truth.tsv", swapped.as_bytes());
-    let report = report(&evaluate(&demo("demo.pcap"), &truth, &["--json"]));
+    let report = report(&evaluate(&support::demo(), &truth, &["--json"]));
     let all = &report["recall"]["medium"];
     assert_eq!((&all["count"], &all["of"]), (&6.into(), &7.into()));
     assert_eq!(report["false_medium"]["domains"], 1);
@@ -71,11 +71,11 @@ fn a_wrong_truth_shows_as_misses_and_false_alerts() {
 #[test]
 fn settings_reach_the_sensor() {
     let flags = ["--json", "--threshold-low=96", "--threshold-medium=97", "--threshold-high=98"];
-    let strict = report(&evaluate(&demo("demo.pcap"), &demo("truth.tsv"), &flags));
-    assert!(strict["recall"]["low"]["count"].as_u64() < Some(8), "{strict}");
+    let strict = report(&evaluate(&support::demo(), &truth(), &flags));
+    assert!(strict["recall"]["low"].as_u64() < Some(8), "{strict}");
     let without = evaluate(
-        &demo("demo.pcap"),
-        &demo("truth.tsv"),
+        &support::demo(),
+        &truth(),
         &["--json", "--curated-asns=false", "--curated-zones=false"],
     );
     assert!(report(&without)["false_medium"]["domains"].as_u64() > Some(0), "pools alert then");
@@ -83,11 +83,13 @@ fn settings_reach_the_sensor() {
 
 #[test]
 fn a_table_is_printed_for_people() {
-    let run = evaluate(&demo("demo.pcap"), &demo("truth.tsv"), &[]);
+    let run = evaluate(&support::demo(), &truth(), &[]);
     let text = String::from_utf8(run.stdout).expect("text");
-    for line in
-        ["| dark_cloud | 1 | 1.000 |", "| **all** | 8 | 1.000 |", "| medium and high | 0 of"]
-    {
+    for line in [
+        "| dark_cloud | 1 | 1.000 | 0.025 to 1.000 |",
+        "| **all** | 8 | 1.000 |",
+        "| medium and high | 0 of",
+    ] {
         assert!(text.contains(line), "no '{line}' in\n{text}");
     }
 }
@@ -95,13 +97,13 @@ fn a_table_is_printed_for_people() {
 #[test]
 fn what_is_wrong_with_the_truth_is_said() {
     let folder = support::folder();
-    let missing = evaluate(&demo("demo.pcap"), &folder.path().join("none.tsv"), &[]);
+    let missing = evaluate(&support::demo(), &folder.path().join("none.tsv"), &[]);
     assert_eq!(missing.status, 66);
     assert!(missing.stderr.contains("--truth: cannot read"), "{}", missing.stderr);
     let truth = support::write(&folder, "bad.tsv", b"domain\tkind\n");
-    let bad = evaluate(&demo("demo.pcap"), &truth, &[]);
+    let bad = evaluate(&support::demo(), &truth, &[]);
     assert_eq!((bad.status, bad.stdout.len()), (65, 0));
     assert!(bad.stderr.contains("bad.tsv: line 1: got no column"), "{}", bad.stderr);
-    let none = evaluate(&folder.path().join("none.pcap"), &demo("truth.tsv"), &[]);
+    let none = evaluate(&folder.path().join("none.pcap"), &truth(), &[]);
     assert_eq!(none.status, 66, "{}", none.stderr);
 }
