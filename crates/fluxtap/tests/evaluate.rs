@@ -100,8 +100,8 @@ fn what_is_wrong_with_the_truth_is_said() {
     let missing = evaluate(&support::demo(), &folder.path().join("none.tsv"), &[]);
     assert_eq!(missing.status, 66);
     assert!(missing.stderr.contains("--truth: cannot read"), "{}", missing.stderr);
-    let truth = support::write(&folder, "bad.tsv", b"domain\tkind\n");
-    let bad = evaluate(&support::demo(), &truth, &[]);
+    let bad = support::write(&folder, "bad.tsv", b"domain\tkind\n");
+    let bad = evaluate(&support::demo(), &bad, &[]);
     assert_eq!((bad.status, bad.stdout.len()), (65, 0));
     assert!(bad.stderr.contains("bad.tsv: line 1: got no column"), "{}", bad.stderr);
     let none = evaluate(&folder.path().join("none.pcap"), &truth(), &[]);
