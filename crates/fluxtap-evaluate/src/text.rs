@@ -12,8 +12,7 @@ impl Display for Report {
 
 impl Report {
     /// Tables in Markdown: flux by family, look-alikes by family, false alerts, comparators, kinds.
-    #[must_use]
-    pub fn table(&self) -> String {
+    fn table(&self) -> String {
         let mut text = String::new();
         self.flux_table(&mut text);
         self.benign_table(&mut text);

@@ -51,7 +51,7 @@ pub(crate) fn in_population(crowd: &mut Crowd<'_>) -> Result<Vec<(usize, u32)>, 
     let balancers = Balancers::draw(crowd)?;
     let seldom = replaced_every(43_200, 1);
     let homes = crowd.place.pool(Ip::V4, 8_000, &HOMES)?;
-    let home = Rota { members: 4, turn: seldom, ..Rota::fixed(homes, 1) };
+    let home = Rota { members: 4, turn: seldom, by_owner: false, ..Rota::fixed(homes, 1) };
     let home = everywhere(vec![home], Ttl::fixed(60));
     let notes = "one home with a name of its own, new address twice a day, TTL 60";
     let home = crowd.place.family("home_server", Truth::Benign, notes, home);

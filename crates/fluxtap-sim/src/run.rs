@@ -319,6 +319,7 @@ impl<'a> Run<'a> {
             self.summary.forged += 1;
         }
     }
+
     /// Whether the reply's answer section holds an address.
     fn has_address(&self) -> bool {
         let address = |rtype| rtype == Rtype::A || rtype == Rtype::AAAA;
