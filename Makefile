@@ -4,8 +4,9 @@
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 
-# Seed of `make sim`.
+# Seed and scenario of `make sim`; `demo`, or one of `fluxtap-sim scenario --help`.
 SEED ?= 1
+SCENARIO ?= demo
 
 # Size of the capture of `make bench`.
 RESPONSES ?= 1000000
@@ -113,10 +114,16 @@ bench: toolchain system-libraries ## measure speed and memory against a bare lib
 		"$${CARGO_TARGET_DIR:-target}/bench" '$(RESPONSES)' '$(DOMAINS)'
 
 .PHONY: sim
-sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim SEED=7
+sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim SEED=7 SCENARIO=demo
 	@mkdir -p target/sim
-	cargo run --release -p fluxtap-sim -- demo --seed '$(SEED)' \
-		--out 'target/sim/$(SEED).pcap' --truth 'target/sim/$(SEED).tsv'
+	what='scenario $(SCENARIO)'
+	if [ '$(SCENARIO)' = demo ]; then what=demo; fi
+	cargo run --release -p fluxtap-sim -- $$what --seed '$(SEED)' \
+		--out 'target/sim/$(SCENARIO)-$(SEED).pcap' --truth 'target/sim/$(SCENARIO)-$(SEED).tsv'
+
+.PHONY: quality
+quality: toolchain ## measure detection anew and write docs/quality-grid.md and .json (about ten minutes)
+	cargo run --release -p fluxtap-sim -- grid --md docs/quality-grid.md --json docs/quality-grid.json
 
 .PHONY: golden-update
 golden-update: toolchain system-libraries ## take what the program prints now as what it should print

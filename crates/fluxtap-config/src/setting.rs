@@ -39,6 +39,8 @@ pub enum Command {
     Replay,
     /// `fluxtap run`.
     Run,
+    /// `fluxtap evaluate`.
+    Evaluate,
 }
 
 impl Setting {

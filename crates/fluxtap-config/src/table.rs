@@ -12,10 +12,12 @@ use fluxtap_window::limits::MEMORY_MIN;
 use fluxtap_wire::layers::{PORTS_MAX, TUNNEL_PORTS_MAX};
 use std::path::PathBuf;
 
-const REPLAY: &[Command] = &[Command::Replay];
+const REPLAY: &[Command] = &[Command::Replay, Command::Evaluate];
 const RUN: &[Command] = &[Command::Run];
-/// The commands that run packets through the sensor.
+/// The commands that run packets through the sensor and write alerts.
 const SENSOR: &[Command] = &[Command::Replay, Command::Run];
+/// All that run packets through the sensor: for what changes verdicts and what they cost.
+const JUDGES: &[Command] = &[Command::Replay, Command::Run, Command::Evaluate];
 
 /// Largest budget accepted, in bytes: 1 TiB.
 const MEMORY_MAX: u64 = 1 << 40;
@@ -109,7 +111,7 @@ settings! {
     "sensor.memory" => memory_bytes: usize {
         kind: Kind::Size { min: MEMORY_MIN as u64, max: MEMORY_MAX },
         default: Some("512MiB"),
-        flag: flag("memory", "SIZE", SENSOR),
+        flag: flag("memory", "SIZE", JUDGES),
     }
 
     /// UDP ports that carry DNS.
@@ -118,7 +120,7 @@ settings! {
     "capture.dns_ports" => dns_ports: Vec<u16> {
         kind: Kind::Ports { min: 1, max: PORTS_MAX },
         default: Some("53"),
-        flag: flag("ports", "PORTS", SENSOR),
+        flag: flag("ports", "PORTS", JUDGES),
     }
 
     /// Whether the checksums of packets are verified.
@@ -249,7 +251,7 @@ settings! {
     "tables.asn" => address_table: AddressTable {
         kind: Kind::PathOr(AddressTable::WORDS),
         default: Some("embedded"),
-        flag: flag("asn-table", "TABLE", SENSOR),
+        flag: flag("asn-table", "TABLE", JUDGES),
     }
 
     /// Table of the countries of addresses, instead of those of the owners' table.
@@ -259,7 +261,7 @@ settings! {
         kind: Kind::Path,
         default: None,
         example: "/var/lib/fluxtap/country.mmdb",
-        flag: flag("country-table", "FILE", SENSOR),
+        flag: flag("country-table", "FILE", JUDGES),
     }
 
     /// Allow list: what is known to look like flux and is none of your business, an entry a line.
@@ -270,7 +272,7 @@ settings! {
         kind: Kind::Path,
         default: None,
         example: "/etc/fluxtap/allow.txt",
-        flag: flag("allow", "FILE", SENSOR),
+        flag: flag("allow", "FILE", JUDGES),
     }
 
     /// Whether the list of curated zones is used: content delivery, load balancers, pools.
@@ -279,6 +281,7 @@ settings! {
     "curated.zones" => has_curated_zones: bool {
         kind: Kind::Switch,
         default: Some("true"),
+        flag: flag("curated-zones", "true|false", JUDGES),
     }
 
     /// Whether the list of the kinds of autonomous systems is used.
@@ -287,6 +290,7 @@ settings! {
     "curated.asns" => has_curated_asns: bool {
         kind: Kind::Switch,
         default: Some("true"),
+        flag: flag("curated-asns", "true|false", JUDGES),
     }
 
     /// Entries of the curated lists that are not used.
@@ -304,7 +308,7 @@ settings! {
     "detect.threshold_low" => threshold_low_risk: Tenths {
         kind: RISK,
         default: Some("40"),
-        flag: flag("threshold-low", "RISK", SENSOR),
+        flag: flag("threshold-low", "RISK", JUDGES),
     }
 
     /// Risk from which on an alert is of medium severity.
@@ -313,7 +317,7 @@ settings! {
     "detect.threshold_medium" => threshold_medium_risk: Tenths {
         kind: RISK,
         default: Some("60"),
-        flag: flag("threshold-medium", "RISK", SENSOR),
+        flag: flag("threshold-medium", "RISK", JUDGES),
     }
 
     /// Risk from which on an alert is of high severity.
@@ -322,7 +326,7 @@ settings! {
     "detect.threshold_high" => threshold_high_risk: Tenths {
         kind: RISK,
         default: Some("80"),
-        flag: flag("threshold-high", "RISK", SENSOR),
+        flag: flag("threshold-high", "RISK", JUDGES),
     }
 
     /// Points above the low threshold from which on an alert opens at the first judgement.
@@ -420,7 +424,7 @@ settings! {
     "output.quiet" => is_quiet: bool {
         kind: Kind::Switch,
         default: Some("false"),
-        flag: Flag { long: "quiet", short: Some('q'), value_name: "true|false", commands: SENSOR },
+        flag: Flag { long: "quiet", short: Some('q'), value_name: "true|false", commands: JUDGES },
     }
 
     /// Write all counters as one JSON object to this file at the end; `-` is standard error.
@@ -493,7 +497,7 @@ mod tests {
     /// Two settings may share a flag if no command has both.
     #[test]
     fn flags_are_unambiguous() {
-        for command in [Command::Replay, Command::Run] {
+        for command in [Command::Replay, Command::Run, Command::Evaluate] {
             let flags = SETTINGS.iter().filter_map(|setting| setting.flag.as_ref());
             let flags: Vec<&Flag> = flags.filter(|f| f.commands.contains(&command)).collect();
             let longs: BTreeSet<&str> = flags.iter().map(|flag| flag.long).collect();

@@ -23,3 +23,7 @@ pub use relief::{AllowUse, Relief, relieve};
 pub use shard::{
     ALERTS_TRACKED_MAX, AlertState, Explained, OpenAlert, Shard, ShardCounts, Watched,
 };
+
+/// Key of all hashes where captures are replayed: fixed, so that the same capture gives the same
+/// alerts whatever is evicted.
+pub const REPLAY_HASH_KEY: u64 = 0x666c_7578_7461_7001;

@@ -86,6 +86,33 @@ impl Pool {
         Ok(Self { addresses })
     }
 
+    /// The same addresses in groups of `size` that one autonomous system announces; what is left
+    /// over of a system goes.
+    #[must_use]
+    pub fn grouped(mut self, book: &dyn AddressBook, size: usize) -> Self {
+        self.addresses.sort_by_cached_key(|ip| book.owner(*ip).asn);
+        let systems = self.addresses.chunk_by(|a, b| book.owner(*a).asn == book.owner(*b).asn);
+        let whole = systems.flat_map(|system| system.chunks_exact(size).flatten());
+        Self { addresses: whole.copied().collect() }
+    }
+
+    /// Each IPv4 address replaced by the `size` that are next to each other around it, as an
+    /// operator owns them; `size` is a power of two, at most 64.
+    #[must_use]
+    pub fn in_blocks(self, size: u32) -> Self {
+        let blocks = self.addresses.into_iter().flat_map(|ip| match ip {
+            IpAddr::V4(ip) => {
+                // Neither the first nor the last of a /24, with its network and broadcast numbers.
+                let network = ip.to_bits() & !0xff;
+                let last = network + 256 - 2 * size;
+                let first = (ip.to_bits() & !(size - 1)).clamp(network + size, last);
+                (first..first + size).map(|bits| IpAddr::from(Ipv4Addr::from(bits))).collect()
+            }
+            IpAddr::V6(_) => vec![ip],
+        });
+        Self { addresses: blocks.collect() }
+    }
+
     /// The addresses in the order in which they were drawn.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses

@@ -12,7 +12,7 @@ use crate::place::{
     BOTS, Place, SITE_HOSTS, START, addresses, bots, clients, everywhere, replaced_every, resolvers,
 };
 use crate::run::{Scenario, Until};
-use crate::traffic::{About, Asker, Names, Pace};
+use crate::traffic::{About, Asker, Names, Pace, View};
 use crate::world::Population;
 
 /// Size of the traffic.
@@ -83,6 +83,8 @@ pub fn bench(
         resolvers: resolvers(),
         clients: clients(CLIENTS, IPV6_SHARE),
         askers,
+        view: View::Below,
+        forgeries: Vec::new(),
         faults: Faults::default(),
     })
 }

@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use domain::base::iana::Rcode;
 use domain::base::{Message, ParsedName, Rtype};
 use domain::rdata::AllRecordData;
+use fluxtap_intel::{AddressClass, Intel};
 use fluxtap_wire::{Carried, Layers, Packet, Timestamp, layers};
 
 use crate::address::tests::StandIn;
 use crate::{
-    BenchSize, Faults, PcapWriter, Scenario, Summary, Until, bench, demo, run, write_truth,
+    BenchSize, Faults, Named, PcapWriter, Scale, Scenario, Summary, Until, bench, demo, run,
+    scenario, write_truth,
 };
 
 /// A record as `domain` reads it: owner, type, TTL in seconds, data as text.
@@ -32,6 +34,8 @@ struct Seen {
     vlan: u16,
     id: u16,
     is_response: bool,
+    /// AA, RD, RA.
+    flags: (bool, bool, bool),
     rcode: Rcode,
     qname: String,
     raw_qname: String,
@@ -82,7 +86,8 @@ fn read(packet: Packet<'_>) -> Seen {
         true => ((datagram.ends.destination, datagram.destination_port), datagram.ends.source),
         false => ((datagram.ends.source, datagram.source_port), datagram.ends.destination),
     };
-    assert_eq!((message.header().aa(), message.header().ra()), (false, is_response), "{what}");
+    let header = message.header();
+    let flags = (header.aa(), header.rd(), header.ra());
     let reread = fluxtap_wire::Message::new_checked(datagram.payload).unwrap();
     let mut walk = reread.walk();
     while walk.next_question().unwrap().is_some() {}
@@ -95,6 +100,7 @@ fn read(packet: Packet<'_>) -> Seen {
         vlan: datagram.ends.vlan,
         id: message.header().id(),
         is_response,
+        flags,
         rcode: message.header().rcode(),
         qname: question.qname().to_string().to_lowercase(),
         raw_qname: question.qname().to_string(),
@@ -163,6 +169,7 @@ fn every_response_has_its_query_and_the_time_runs_forward() {
         }
     }
     assert!(open.is_empty());
+    assert!(seen.iter().all(|message| message.flags == (false, true, message.is_response)));
     assert_eq!((summary.packets, summary.last), (seen.len() as u64, last));
     assert_eq!(summary.responses * 2, summary.packets);
 }
@@ -432,4 +439,142 @@ fn a_failing_sink_ends_the_run() {
     assert_eq!((ended.unwrap_err().to_string().as_str(), left), ("full", 0));
     let nothing = Scenario { until: Until::Seconds(0), ..small_bench(1000, 100) };
     assert_eq!(run(&nothing, &mut |_| Ok(())).unwrap().packets, 0);
+}
+
+/// The first hour of a scenario with one domain of each family, nothing lost.
+fn first_hour(name: &str) -> Scenario {
+    let scale = Scale { each: 1, lookalikes: 1, domains: 50, questions_per_domain: 4.0 };
+    let named = Named::find(name).unwrap();
+    let whole = scenario(named, 5, scale, &Intel::embedded()).unwrap();
+    Scenario { faults: Faults::default(), until: Until::Seconds(3_600), ..whole }
+}
+
+fn addresses(response: &Seen) -> Vec<IpAddr> {
+    let of = |rtype| response.answers(rtype).into_iter().map(|r| r.data.parse().unwrap());
+    of(Rtype::A).chain(of(Rtype::AAAA)).collect()
+}
+
+/// Answers with addresses, of one domain.
+fn answers_of<'a>(seen: &'a [Seen], apex: &str) -> Vec<&'a Seen> {
+    let is_of = |s: &&Seen| s.is_response && s.qname.ends_with(apex) && !addresses(s).is_empty();
+    let found: Vec<&Seen> = seen.iter().filter(is_of).collect();
+    assert!(found.len() >= 8, "{} answers of {apex}", found.len());
+    found
+}
+
+#[test]
+fn evasions_are_what_their_notes_say() {
+    let intel = Intel::embedded();
+    let (seen, summary) = capture(&first_hour("fast-below"));
+    let asns = |response: &Seen| -> BTreeSet<u32> {
+        addresses(response).into_iter().map(|ip| intel.owner(ip).asn).collect()
+    };
+    let grouped = answers_of(&seen, "asn-grouped-1.example");
+    assert!(grouped.iter().all(|response| asns(response).len() == 1));
+    let different: BTreeSet<_> = grouped.iter().flat_map(|response| asns(response)).collect();
+    assert!(different.len() > 5, "{different:?}");
+    for response in answers_of(&seen, "cdn-padded-1.example") {
+        let classes = addresses(response).into_iter().map(|ip| intel.owner(ip).class);
+        assert_eq!(classes.filter(|class| *class == AddressClass::Cdn).count(), 4);
+    }
+    let few: BTreeSet<_> =
+        answers_of(&seen, "few-isps-1.example").iter().flat_map(|r| asns(r)).collect();
+    assert!((8..=22).contains(&few.len()), "{few:?}");
+    let one_off = answers_of(&seen, "one-off-labels-1.example");
+    let names: BTreeSet<_> = one_off.iter().map(|response| &response.qname).collect();
+    assert_eq!(names.len(), one_off.len());
+    assert!(one_off.iter().all(|response| response.answers(Rtype::A)[0].ttl_s == 0));
+    for response in answers_of(&seen, "random-alias-1.example") {
+        assert_eq!(response.answers(Rtype::CNAME)[0].data, "random-alias-1.example.");
+    }
+    for response in answers_of(&seen, "aaaa-1.example") {
+        assert_eq!(response.answers(Rtype::AAAA).len(), 4);
+    }
+    let tenants = answers_of(&seen, "one-tenant-1.example");
+    let moving = tenants.iter().filter(|r| r.qname.starts_with("n7.")).flat_map(|r| addresses(r));
+    assert!(moving.collect::<BTreeSet<_>>().len() > 10);
+    let blocks: BTreeSet<_> = answers_of(&seen, "unlisted-edges-1.example")
+        .iter()
+        .map(|response| {
+            let networks: BTreeSet<_> = addresses(response).iter().map(slash_24).collect();
+            assert_eq!(networks.len(), 1);
+            networks
+        })
+        .collect();
+    assert!(blocks.len() > 3, "{blocks:?}");
+    // Of three forged answers one has the right id and comes behind the true one.
+    let forged: Vec<&Seen> = answers_of(&seen, "forged-answers-1.example")
+        .into_iter()
+        .filter(|response| addresses(response).len() == 5)
+        .collect();
+    assert_eq!(forged.len() as u64, summary.forged);
+    let asked = |f: &Seen| {
+        let same = |s: &&Seen| (s.client, s.id) == (f.client, f.id);
+        seen.iter().filter(same).map(|s| s.is_response).collect::<Vec<bool>>()
+    };
+    let late = forged.iter().filter(|f| asked(f) == [false, true, true]).count();
+    assert!(late * 3 == forged.len() && late > 5, "{late} of {}", forged.len());
+}
+
+fn slash_24(ip: &IpAddr) -> [u8; 3] {
+    let IpAddr::V4(ip) = ip else { panic!("{ip}") };
+    let [a, b, c, _] = ip.octets();
+    [a, b, c]
+}
+
+#[test]
+fn above_resolvers_authorities_answer_and_parents_refer() {
+    let (seen, _) = capture(&first_hour("fast-above"));
+    let (mut referrals, mut answers) = (0, 0);
+    for message in seen.iter().filter(|m| !m.qname.ends_with("forged-answers-1.example")) {
+        let has = |section: usize, rtype| {
+            message.sections[section].iter().any(|record: &Read| record.rtype == rtype)
+        };
+        match (message.is_response, message.flags) {
+            (false, flags) => assert_eq!(flags, (false, false, false)),
+            (true, (true, false, false)) => {
+                assert!(!message.sections[0].is_empty() || has(1, Rtype::SOA), "{message:?}");
+                answers += 1;
+            }
+            (true, flags) => {
+                assert_eq!(flags, (false, false, false));
+                assert!(message.sections[0].is_empty() && has(1, Rtype::NS), "{message:?}");
+                referrals += 1;
+            }
+        }
+    }
+    assert!(referrals > 50 && answers > 1_000, "{referrals} {answers}");
+    // No answer is from a cache: TTLs are whole, and each asks one domain's servers.
+    for (apex, ttl_s) in [("classic-1.example", 150), ("few-isps-1.example", 60)] {
+        let found = answers_of(&seen, apex);
+        assert!(found.iter().all(|r| r.answers(Rtype::A).iter().all(|a| a.ttl_s == ttl_s)));
+    }
+    for response in answers_of(&seen, "cname-fronted-1.example") {
+        assert!(response.answers(Rtype::CNAME).len() <= 1);
+        assert!(response.answers(Rtype::A).iter().all(|a| a.owner == "cname-fronted-1.example"));
+    }
+    let servers: BTreeSet<IpAddr> =
+        answers_of(&seen, "double-1.example").iter().map(|response| response.resolver).collect();
+    assert!(servers.len() > 5, "{servers:?}");
+    let stable: BTreeSet<IpAddr> =
+        answers_of(&seen, "classic-1.example").iter().map(|response| response.resolver).collect();
+    assert_eq!(stable.len(), 1);
+}
+
+#[test]
+fn every_scenario_has_its_families() {
+    let families = |name: &str| -> [BTreeSet<String>; 2] {
+        let rows = truth(&first_hour(name), &Summary::default());
+        ["flux", "benign"].map(|label| {
+            rows.iter().filter(|row| row[1] == label).map(|row| row[2].clone()).collect()
+        })
+    };
+    let ([fast, _], [slow, lookalikes]) = (families("fast-below"), families("slow-below"));
+    let [week, _] = families("week-below");
+    assert!(fast.is_disjoint(&slow) && fast.len() == 18, "{fast:?}");
+    assert_eq!(slow.len(), 4, "{slow:?}");
+    assert!(["ip_rotation", "ns_flux", "double"].iter().all(|name| week.contains(*name)));
+    let all: BTreeSet<_> = fast.union(&slow).cloned().collect();
+    assert_eq!(families("crowd")[0], all);
+    assert!(lookalikes.len() > 25, "{lookalikes:?}");
 }

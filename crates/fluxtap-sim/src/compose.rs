@@ -87,9 +87,35 @@ impl Reply {
     }
 }
 
+/// Who is asked, which shows in the flags of query and reply (RFC 1035 section 4.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A recursive resolver: RD, RA.
+    Resolver,
+    /// An authority about its own zone: AA.
+    Authority,
+    /// An authority about a zone it has delegated: none of them.
+    Parent,
+}
+
+impl Role {
+    const fn query_flags(self) -> u16 {
+        if matches!(self, Self::Resolver) { 0x0100 } else { 0 }
+    }
+
+    const fn reply_flags(self) -> u16 {
+        match self {
+            Self::Resolver => 0x8180,
+            Self::Authority => 0x8400,
+            Self::Parent => 0x8000,
+        }
+    }
+}
+
 /// What a query says beside its name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
+    pub(crate) role: Role,
     pub(crate) id: u16,
     pub(crate) qtype: Rtype,
     /// 0x20 mixing: bit i mod 64 says whether byte i of the name is in upper case.
@@ -111,14 +137,14 @@ pub(crate) struct Composer {
 
 impl Composer {
     pub(crate) fn query(&mut self, qname: &Name, asked: Asked) -> &[u8] {
-        self.begin(asked.id, 0x0100);
+        self.begin(asked.id, asked.role.query_flags());
         self.question(qname, asked);
         self.finish(asked, 0)
     }
 
-    /// The reply as a resolver sends it at second `now_s`: recursion available, TTLs counted down.
+    /// The reply as it is sent at second `now_s`, with TTLs counted down to then.
     pub(crate) fn reply(&mut self, asked: Asked, reply: &Reply, now_s: u64) -> &[u8] {
-        self.begin(asked.id, 0x8180 | u16::from(reply.rcode));
+        self.begin(asked.id, asked.role.reply_flags() | u16::from(reply.rcode));
         // The question's name is the first of the reply.
         self.question(&reply.names[0], asked);
         self.written[0] = 12;
@@ -297,7 +323,14 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Asked = Asked { id: 7, qtype: Rtype::A, case: 0, edns: false, dnssec_ok: false };
+    const PLAIN: Asked = Asked {
+        role: Role::Resolver,
+        id: 7,
+        qtype: Rtype::A,
+        case: 0,
+        edns: false,
+        dnssec_ok: false,
+    };
 
     fn name(text: &str) -> Name {
         Name::from_text(text).unwrap()
@@ -336,6 +369,20 @@ mod tests {
         ]
         .concat();
         assert_eq!(octets, expect);
+    }
+
+    #[test]
+    fn flags_say_who_answers() {
+        for (role, query, reply) in [
+            (Role::Resolver, [1, 0], [0x81, 0x80]),
+            (Role::Authority, [0, 0], [0x84, 0]),
+            (Role::Parent, [0, 0], [0x80, 0]),
+        ] {
+            let mut composer = Composer::default();
+            let asked = Asked { role, ..PLAIN };
+            assert_eq!(composer.query(&name("site.example"), asked)[2..4], query, "{role:?}");
+            assert_eq!(composer.reply(asked, &addresses(1), 40)[2..4], reply, "{role:?}");
+        }
     }
 
     #[test]

@@ -6,16 +6,14 @@ use fluxtap_wire::Rtype;
 
 use crate::address::{AddressBook, Family as Ip, NoSuchAddress, Wish};
 use crate::compose::rtype;
-use crate::family::{
-    Data, Delegation, Family, Kind, NsNames, Owners, Rota, Rule, Target, Truth, Ttl, Turn,
-};
+use crate::family::{Data, Family, Kind, Owners, Rota, Rule, Target, Truth, Ttl, Turn};
 use crate::fault::Faults;
 use crate::place::{
     BOTS, HOMES, Place, SERVERS, SITE_HOSTS, START, USUAL_QTYPES, addresses, bots, clients,
-    everywhere, homes_in, hosts, replaced_every, resolvers, systems,
+    everywhere, fluxing_servers, homes_in, hosts, replaced_every, resolvers, systems,
 };
 use crate::run::{Scenario, Until};
-use crate::traffic::{About, Asker, Names, Pace};
+use crate::traffic::{About, Asker, Names, Pace, View};
 use crate::world::Population;
 
 /// Length of the demonstration in seconds.
@@ -54,6 +52,8 @@ pub fn demo(seed: u64, book: &dyn AddressBook) -> Result<Scenario, NoSuchAddress
         resolvers: resolvers(),
         clients,
         askers: demo.askers,
+        view: View::Below,
+        forgeries: Vec::new(),
         faults: Faults { loss_share: 0.001, duplicate_share: 0.002, reorder_share: 0.0 },
     })
 }
@@ -81,13 +81,6 @@ impl Demo<'_> {
         let about = About::Domain(self.place.world.add_domain(apex, family));
         let (missing_share, qtypes) = (0.0, qtypes.to_vec());
         self.askers.push(Asker { about, names, missing_share, qtypes, clients, pace });
-    }
-
-    /// A provider's zone that others' aliases lead to.
-    fn zone(&mut self, apex: &str, rules: Vec<Rule>) {
-        let family = self.place.family("provider_zone", Truth::Scenery, "", rules);
-        let family = self.place.world.add_family(family);
-        self.place.world.add_domain(apex, family);
     }
 
     /// Several addresses an answer.
@@ -132,10 +125,7 @@ impl Demo<'_> {
 
     fn double_flux(&self, pool: usize) -> Family {
         let rules = everywhere(vec![bots(pool, 700, 5, replaced_every(180, 5))], Ttl::fixed(180));
-        let glue = Rota { by_owner: true, ..bots(pool, 700, 1, replaced_every(300, 1)) };
-        let names = NsNames::Own { shown: 3, of: 6, window_s: 300 };
-        let delegation =
-            Delegation { names, ttl: Ttl::fixed(300), glue, glue_ttl: Ttl::fixed(180) };
+        let delegation = fluxing_servers(pool, 300, 180);
         let notes = "A (5 of 700 bots, TTL 180), NS set and NS addresses (TTL 300 and 180) rotate";
         let family = self.place.family("double", Truth::Flux(Kind::Double), notes, rules);
         Family { delegation, ..family }
@@ -171,14 +161,8 @@ impl Demo<'_> {
     }
 
     fn add_delivery_networks(&mut self) -> Result<(), NoSuchAddress> {
-        self.add_delivery_zones()?;
+        self.place.add_delivery_zones()?;
         let www = Names::Hosts(&["www", "", "www"]);
-        let alias = |place: &Place<'_>, name, notes, targets, window_s, ttl_s| {
-            let data = Data::Alias { targets, window_s, ttl: Ttl::fixed(ttl_s) };
-            let mut rules = hosts(&[Rota::fixed(place.servers, 1)], Ttl::fixed(3600));
-            rules.insert(0, Rule { owner: Owners::Label("www"), data });
-            place.family(name, Truth::Benign, notes, rules)
-        };
         let akamai = Target::Coded { prefix: "e", zone: "dsca.akamaiedge.net" };
         let cloudfront = Target::Coded { prefix: "d", zone: "cloudfront.net" };
         let fastly = Target::Coded { prefix: "m", zone: "map.fastly.net" };
@@ -205,7 +189,7 @@ impl Demo<'_> {
                 }
                 _ => "alias that moves between three delivery networks every 60 s",
             };
-            let family = alias(&self.place, name, notes, targets, window_s, ttl_s);
+            let family = self.place.fronted(name, notes, targets, window_s, ttl_s);
             self.domain(apex, family, www.clone(), &USUAL_QTYPES, ALL, often(per_hour));
         }
         let v4 = self.place.pool(Ip::V4, 2, &[(systems(&[13_335]), 1)])?;
@@ -216,31 +200,6 @@ impl Demo<'_> {
         let family =
             Family { https: true, ..self.place.family("proxied", Truth::Benign, notes, rules) };
         self.domain("orchard-recipes.example", family, www, &USUAL_QTYPES, ALL, often(60.0));
-        Ok(())
-    }
-
-    fn add_delivery_zones(&mut self) -> Result<(), NoSuchAddress> {
-        let edges = [(Wish::class(AddressClass::Access), 4), (systems(&[20_940]), 1)];
-        let edges = self.place.pool(Ip::V4, 24, &edges)?;
-        let turn = Turn::Clock { window_s: 600, replaced: 1 };
-        let edges = Rota { members: 24, turn, by_resolver: true, ..Rota::fixed(edges, 2) };
-        self.zone("akamaiedge.net", everywhere(vec![edges], Ttl::fixed(20)));
-        let data = Data::Alias {
-            targets: vec![Target::Coded { prefix: "e", zone: "dsca.akamaiedge.net" }],
-            window_s: 0,
-            ttl: Ttl::fixed(21_600),
-        };
-        self.zone("edgekey.net", vec![Rule { owner: Owners::Below, data }]);
-
-        let amazon = self.place.pool(Ip::V4, 120, &[(systems(&[16_509]), 1)])?;
-        let turn = Turn::Clock { window_s: 1800, replaced: 1 };
-        let points = Rota { members: 40, turn, ..Rota::fixed(amazon, 4) };
-        self.zone("cloudfront.net", everywhere(vec![points], Ttl::fixed(60)));
-        let turn = Turn::Clock { window_s: 3600, replaced: 1 };
-        let balancers = Rota { members: 12, turn, ..Rota::fixed(amazon, 8) };
-        self.zone("elb.amazonaws.com", everywhere(vec![balancers], Ttl::fixed(60)));
-        let fastly = self.place.pool(Ip::V4, 8, &[(systems(&[54_113]), 1)])?;
-        self.zone("fastly.net", everywhere(vec![Rota::fixed(fastly, 4)], Ttl::fixed(30)));
         Ok(())
     }
 

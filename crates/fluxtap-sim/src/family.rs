@@ -52,6 +52,10 @@ pub enum Kind {
     Single,
     /// The addresses of its name servers rotate as well.
     Double,
+    /// The addresses of its name servers rotate, its own do not.
+    NameServers,
+    /// One rented address at a time, replaced some times a day.
+    Rotation,
 }
 
 impl Kind {
@@ -60,6 +64,8 @@ impl Kind {
         match self {
             Self::Single => "single_flux",
             Self::Double => "double_flux",
+            Self::NameServers => "ns_flux",
+            Self::Rotation => "ip_rotation",
         }
     }
 }
@@ -108,6 +114,22 @@ pub enum Data {
         /// The parts the set is made of.
         rotas: Vec<Rota>,
         /// TTL of the set.
+        ttl: Ttl,
+    },
+    /// Addresses that for a share of the time are others: a site that fails over to its spare, or
+    /// one whose name is poisoned in a cache.
+    Either {
+        /// What is there most of the time.
+        usual: Vec<Rota>,
+        /// What is there else; of the same address families.
+        other: Vec<Rota>,
+        /// Seconds for which it stays at one of them.
+        window_s: u32,
+        /// Windows in a thousand with the other.
+        other_per_mille: u32,
+        /// Whether each cache has windows of its own.
+        by_resolver: bool,
+        /// TTL of both.
         ttl: Ttl,
     },
     /// An alias (CNAME).
@@ -222,6 +244,10 @@ pub struct Rota {
     pub by_owner: bool,
     /// Whether each resolver gets a set of its own, as from a service with regions.
     pub by_resolver: bool,
+    /// Members in a group from which a whole set comes, such as those of one owner (see
+    /// [`Pool::grouped`]); 0 for no groups. Divides `members` and the pool, and is no less than
+    /// `pick`.
+    pub grouped: u32,
 }
 
 /// When a set of addresses changes.
@@ -261,6 +287,7 @@ impl Rota {
             diurnal: false,
             by_owner: true,
             by_resolver: false,
+            grouped: 0,
         }
     }
 
@@ -279,7 +306,8 @@ impl Rota {
         if self.by_owner {
             key = mix(key, owner);
         }
-        let start = scale(key, addresses.len() as u64) as usize;
+        let group = self.grouped.max(1) as usize;
+        let start = scale(key, addresses.len() as u64) as usize / group * group;
         if self.by_resolver {
             key = mix(key, u64::from(fetch.cache));
         }
@@ -307,19 +335,33 @@ impl Rota {
             _ => (mix(fetch.at_us, u64::from(fetch.cache)) ^ place, fetch.at_us),
         };
         let draw = mix(key, sequence);
+        let (first, among) = match self.grouped {
+            0 => (0, self.members),
+            group => {
+                let drawn = mix(mix(key, 3), mix(born_us, u64::from(fetch.cache) * self.cached()));
+                (scale(drawn, u64::from(self.members / group)) as u32 * group, group)
+            }
+        };
         let mut member = 0;
         for attempt in 0..DRAWS_PER_PLACE {
-            member = scale(mix(draw, attempt), u64::from(self.members)) as u32;
+            member = first + scale(mix(draw, attempt), u64::from(among)) as u32;
             if !chosen.contains(&member)
                 && (!self.diurnal || is_online(mix(key, 2), member, born_us))
             {
                 return member;
             }
         }
-        (0..self.members)
-            .map(|step| (member + step) % self.members)
+        (0..among)
+            .map(|step| first + (member - first + step) % among)
             .find(|candidate| !chosen.contains(candidate))
             .unwrap_or(member)
+    }
+}
+
+impl Rota {
+    /// 1 if each cache's fetch is a draw of its own, else 0.
+    const fn cached(&self) -> u64 {
+        matches!(self.turn, Turn::Fetch) as u64
     }
 }
 
@@ -329,6 +371,12 @@ fn is_online(key: u64, member: u32, at_us: u64) -> bool {
     let habits = mix(key, u64::from(member));
     let (from_s, for_s) = (habits % DAY_S, 4 * 3600 + (habits >> 32) % (8 * 3600));
     (at_us / 1_000_000 + from_s) % DAY_S < for_s
+}
+
+/// Whether a window of a name is one of `per_mille` in a thousand.
+pub(crate) fn is_other_window(key: u64, window_s: u32, per_mille: u32, fetch: Fetch) -> bool {
+    let window = fetch.at_us / 1_000_000 / u64::from(window_s.max(1));
+    scale(mix(mix(key, 4), window), 1000) < u64::from(per_mille)
 }
 
 #[cfg(test)]
@@ -397,6 +445,34 @@ mod tests {
         // A set as large as its members is all of them, whatever the draws.
         let all = Rota { turn: Turn::Fetch, members: 6, diurnal: true, ..Rota::fixed(0, 6) };
         assert_eq!(set(all, &pool, 77, 0).len(), 6);
+    }
+
+    #[test]
+    fn a_grouped_set_comes_from_one_group() {
+        let pool = pool(40);
+        let place = |ip: &IpAddr| pool.addresses().iter().position(|known| known == ip).unwrap();
+        for turn in [Turn::Fetch, Turn::Clock { window_s: 60, replaced: 3 }] {
+            let rota = Rota { members: 40, turn, grouped: 4, ..Rota::fixed(0, 3) };
+            let groups: BTreeSet<usize> = (0..100)
+                .map(|minute| {
+                    let set = set(rota, &pool, minute * 60, 0);
+                    let groups: BTreeSet<usize> = set.iter().map(|ip| place(ip) / 4).collect();
+                    assert_eq!((set.len(), groups.len()), (3, 1), "{set:?}");
+                    *groups.first().unwrap()
+                })
+                .collect();
+            assert!(groups.len() > 7, "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn other_windows_come_as_often_as_they_should() {
+        let others = |per_mille| {
+            let at = |window: u64| Fetch { at_us: window * 60_000_000, cache: 0 };
+            (0..10_000).filter(|&w| is_other_window(7, 60, per_mille, at(w))).count()
+        };
+        assert_eq!((others(0), others(1000)), (0, 10_000));
+        assert!((150..250).contains(&others(20)), "{}", others(20));
     }
 
     #[test]

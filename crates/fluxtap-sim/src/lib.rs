@@ -1,25 +1,30 @@
-//! Seeded DNS traffic with truth: flux families and look-alikes below a recursive resolver.
+//! Seeded DNS traffic with truth: flux families and look-alikes, below and above recursive resolvers.
 //!
-//! A [`Scenario`] is a world of domain behaviours, a model of resolvers and clients, and faults.
-//! [`run`] turns it into packets in the order of a capture file and hands them to a sink: a
-//! [`PcapWriter`], or whatever reads packets. **One seed, one capture, byte for byte, on every
-//! machine**: the generator is pinned (`Pcg64Mcg` of `rand_pcg`), and no function is used whose
-//! result depends on the platform.
+//! A [`Scenario`] is a world of domain behaviours, a model of resolvers and clients, a view, and
+//! what goes wrong or is forged. [`run`] turns it into packets in the order of a capture file and
+//! hands them to a sink: a [`PcapWriter`], or whatever reads packets. **One seed, one capture, byte
+//! for byte, on every machine**: the generator is pinned (`Pcg64Mcg` of `rand_pcg`), and no function
+//! is used whose result depends on the platform.
 //!
 //! The key decision: what a server answers is a pure function of seed, name and time. Nothing but
 //! the caches and the packets on their way is held, so memory does not grow with the length of a
-//! run, and flux and look-alikes are one mechanism with different numbers.
+//! run, flux and look-alikes are one mechanism with different numbers, and what an authority told a
+//! cache can be said again.
 //!
 //! ```text
 //! Asker ──question──► Caches ──miss──► World (families x domains, pools)
-//!   │                   │
+//!   │                   │                │
+//!   │ View::Below       │                │ View::Above
 //!   └────── Composer, frame, Outbox (time order), Faults ──Packet──► sink
 //! ```
+//!
+//! [`scenario`] makes the named scenarios that detection is measured with, [`measure`] runs one
+//! through the sensor.
 //!
 //! Addresses are drawn by seed from ordinary unicast space and kept when the address table gives
 //! them the wanted class; the traffic is synthetic and says nothing about their owners.
 //!
-//! What it does not do: TCP, fragments, tunnels, and the view above a resolver.
+//! What it does not do: TCP, fragments, tunnels.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -27,15 +32,20 @@ mod bench;
 #[cfg(test)]
 mod capture_tests;
 mod compose;
+mod crowd;
 mod demo;
 mod family;
 mod fault;
 mod frame;
+mod grid;
+mod lookalikes;
 mod pcap;
 mod place;
 mod random;
 mod resolver;
 mod run;
+mod scenarios;
+mod suspects;
 mod traffic;
 mod truth;
 mod world;
@@ -49,10 +59,12 @@ pub use family::{
     Data, Delegation, Family, Kind, NsNames, Owners, Rota, Rule, Target, Truth, Ttl, Turn,
 };
 pub use fault::Faults;
+pub use grid::{Cell, Failed, Lists, Measured, REPORTING_SEEDS, full_grid, measure, quick_cell};
 pub use pcap::PcapWriter;
 pub use random::Random;
 pub use resolver::CACHE_ENTRIES_MAX;
 pub use run::{Scenario, Sink, Summary, Until, run};
-pub use traffic::{About, Asker, Client, Names, Pace, Resolver};
+pub use scenarios::{Named, Scale, scenario};
+pub use traffic::{About, Asker, Client, Forgery, Names, Pace, Resolver, View};
 pub use truth::{COLUMNS, write_truth};
 pub use world::{Domain, DomainId, Population, World};

@@ -6,9 +6,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use fluxtap_intel::Intel;
-use fluxtap_sim::{BenchSize, PcapWriter, Scenario, Summary};
+use fluxtap_sim::{BenchSize, Cell, Measured, Named, PcapWriter, Scale, Scenario, Summary};
+use serde::Serialize;
+use serde_json::Value;
 
 /// Seeded DNS traffic with truth, as capture files.
 ///
@@ -28,6 +31,17 @@ enum Command {
         after_help = "Example:\n  fluxtap-sim demo --seed 1 --out demo.pcap --truth truth.tsv"
     )]
     Demo(DemoArgs),
+    /// A day or a week with many domains of each flux family and look-alike, for measuring
+    /// detection.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim scenario fast-below --seed 1 --out fast.pcap --truth fast.tsv"
+    )]
+    Scenario(ScenarioArgs),
+    /// The quality grid: every scenario through the sensor, as Markdown and JSON; takes minutes.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim grid --md docs/quality-grid.md --json docs/quality-grid.json"
+    )]
+    Grid(GridArgs),
     /// A large population of domains, for measuring speed and memory.
     #[command(
         after_help = "Example:\n  fluxtap-sim bench --seed 1 --responses 1000000 --domains 200000 --out bench.pcap"
@@ -52,6 +66,78 @@ struct DemoArgs {
     /// Truth file to write (tab-separated): what each domain is, and when its flux first shows
     #[arg(long, value_name = "FILE")]
     truth: PathBuf,
+}
+
+#[derive(Args)]
+struct ScenarioArgs {
+    /// Which
+    name: Name,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    scale: ScaleArgs,
+    /// Truth file to write (tab-separated): what each domain is, and when its flux first shows
+    #[arg(long, value_name = "FILE")]
+    truth: PathBuf,
+}
+
+#[derive(Args)]
+struct GridArgs {
+    /// Markdown file to write; replaced if it is there
+    #[arg(long, value_name = "FILE")]
+    md: PathBuf,
+    /// JSON file to write, likewise
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
+    /// Only the scenarios whose names begin so
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
+}
+
+#[derive(Args)]
+struct ScaleArgs {
+    /// Domains of each family of flux
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    each: u32,
+    /// Domains of each look-alike
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    lookalikes: u32,
+    /// Ordinary domains
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    domains: u32,
+    /// Questions about an ordinary domain in all, on average
+    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
+    questions: u32,
+}
+
+impl ScaleArgs {
+    fn scale(&self) -> Scale {
+        let Self { each, lookalikes, domains, questions } = *self;
+        Scale { each, lookalikes, domains, questions_per_domain: f64::from(questions) }
+    }
+}
+
+/// A scenario on the command line.
+#[derive(Clone, Copy)]
+struct Name(Named);
+
+impl ValueEnum for Name {
+    fn value_variants<'a>() -> &'a [Self] {
+        const NAMES: [Name; Named::ALL.len()] = {
+            let mut names = [Name(Named::ALL[0]); Named::ALL.len()];
+            let mut at = 1;
+            while at < names.len() {
+                names[at] = Name(Named::ALL[at]);
+                at += 1;
+            }
+            names
+        };
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()).help(self.0.about()))
+    }
 }
 
 #[derive(Args)]
@@ -102,10 +188,19 @@ fn main() -> ExitCode {
 
 /// Makes what was asked for and gives the lines that say what was written.
 fn make(command: &Command) -> Result<String, String> {
+    if let Command::Grid(args) = command {
+        return make_grid(args);
+    }
     let book = Intel::embedded();
     let (output, scenario, truth) = match command {
+        Command::Grid(_) => unreachable!("made above"),
         Command::Demo(args) => {
             let scenario = fluxtap_sim::demo(args.output.seed, &book);
+            (&args.output, scenario, Some(&args.truth))
+        }
+        Command::Scenario(args) => {
+            let scenario =
+                fluxtap_sim::scenario(args.name.0, args.output.seed, args.scale.scale(), &book);
             (&args.output, scenario, Some(&args.truth))
         }
         Command::Bench(args) => {
@@ -138,6 +233,77 @@ fn make(command: &Command) -> Result<String, String> {
         );
     }
     Ok(done)
+}
+
+/// Measures the rows, telling each when it is done, and writes both files.
+fn make_grid(args: &GridArgs) -> Result<String, String> {
+    let row = |cell: &Cell| {
+        let rows = fluxtap_sim::measure(cell).map_err(|error| error.to_string())?;
+        say(&format!("measured {}\n", cell.named.as_str()));
+        Ok::<_, String>(rows)
+    };
+    let mut quick = row(&fluxtap_sim::quick_cell())?;
+    let mut rows = Vec::new();
+    for cell in fluxtap_sim::full_grid() {
+        if cell.named.as_str().starts_with(&args.only) {
+            rows.extend(row(&cell)?);
+        }
+    }
+    let grid = Grid { model: fluxtap_flux::MODEL, quick: quick.remove(0), rows };
+    let value = serde_json::to_value(&grid).map_err(|error| error.to_string())?;
+    let text = lines(&value, JSON_DEPTH) + "\n";
+    std::fs::write(&args.json, text).map_err(|error| at(&args.json, &error))?;
+    std::fs::write(&args.md, grid.markdown()).map_err(|error| at(&args.md, &error))?;
+    Ok(format!("wrote {} and {}\n", args.md.display(), args.json.display()))
+}
+
+/// How deep the JSON of the grid is broken into lines: down to a family.
+const JSON_DEPTH: u32 = 5;
+
+/// JSON with a line for each value of the uppermost `depth` levels, so that a difference shows
+/// what changed and no more.
+fn lines(value: &Value, depth: u32) -> String {
+    let inner = |value| lines(value, depth - 1);
+    let (open, items, close): (_, Vec<String>, _) = match value {
+        Value::Array(list) if depth > 0 && !list.is_empty() => {
+            ('[', list.iter().map(inner).collect(), ']')
+        }
+        Value::Object(object) if depth > 0 && !object.is_empty() => {
+            let item =
+                |(name, value)| format!("{}: {}", Value::from(String::clone(name)), inner(value));
+            ('{', object.iter().map(item).collect(), '}')
+        }
+        other => return other.to_string(),
+    };
+    format!("{open}\n{}\n{close}", items.join(",\n"))
+}
+
+/// The checked-in grid.
+#[derive(Serialize)]
+struct Grid {
+    model: &'static str,
+    /// What a test measures again.
+    quick: Measured,
+    rows: Vec<Measured>,
+}
+
+impl Grid {
+    fn markdown(&self) -> String {
+        let mut text = format!(
+            "# The quality grid\n\nMade by `make quality`; do not edit.\n\
+             Model `{}`, all traffic synthetic, from seeds that nothing was tuned with; \
+             [detection.md](detection.md#the-quality-grid) says what the figures mean.\n",
+            self.model
+        );
+        for row in &self.rows {
+            let Measured { scenario, about, lists, seeds, responses, evicted, report } = row;
+            text += &format!(
+                "\n## {scenario}, {lists}\n\n{about}; seeds {seeds:?}, {responses} responses, \
+                 {evicted} domains evicted.\n\n{report}"
+            );
+        }
+        text
+    }
 }
 
 fn write_capture(scenario: &Scenario, path: &Path) -> io::Result<Summary> {

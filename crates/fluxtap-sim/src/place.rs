@@ -77,10 +77,38 @@ impl<'a> Place<'a> {
         size: usize,
         wishes: &[(Wish, u32)],
     ) -> Result<usize, NoSuchAddress> {
+        let pool = self.draw(family, size, wishes)?;
+        Ok(self.world.add_pool(pool))
+    }
+
+    /// Draws a pool and keeps groups of `group` addresses of one autonomous system, in the order of
+    /// the systems' numbers.
+    pub(crate) fn grouped_pool(
+        &mut self,
+        family: Ip,
+        size: usize,
+        wishes: &[(Wish, u32)],
+        group: usize,
+    ) -> Result<usize, NoSuchAddress> {
+        let pool = self.draw(family, size, wishes)?.grouped(self.book, group);
+        Ok(self.world.add_pool(pool))
+    }
+
+    /// Draws a pool of `blocks` times `size` IPv4 addresses that lie next to each other.
+    pub(crate) fn block_pool(
+        &mut self,
+        blocks: usize,
+        wishes: &[(Wish, u32)],
+        size: u32,
+    ) -> Result<usize, NoSuchAddress> {
+        let pool = self.draw(Ip::V4, blocks, wishes)?.in_blocks(size);
+        Ok(self.world.add_pool(pool))
+    }
+
+    fn draw(&self, family: Ip, size: usize, wishes: &[(Wish, u32)]) -> Result<Pool, NoSuchAddress> {
         let number = self.world.pool_count() as u64;
         let mut random = Random::new(mix(self.seed, 0x706f_6f6c), number);
-        let pool = Pool::draw(self.book, &mut random, family, size, wishes)?;
-        Ok(self.world.add_pool(pool))
+        Pool::draw(self.book, &mut random, family, size, wishes)
     }
 
     /// A family with the DNS of one of many providers, and nothing special about it.
@@ -103,6 +131,54 @@ impl<'a> Place<'a> {
     /// A family of single flux.
     pub(crate) fn flux(&self, name: &'static str, notes: &'static str, rules: Vec<Rule>) -> Family {
         self.family(name, Truth::Flux(Kind::Single), notes, rules)
+    }
+
+    /// A provider's zone that others' aliases lead to.
+    pub(crate) fn zone(&mut self, apex: &str, rules: Vec<Rule>) {
+        let family = self.family("provider_zone", Truth::Scenery, "", rules);
+        let family = self.world.add_family(family);
+        self.world.add_domain(apex, family);
+    }
+
+    /// Zones of providers of delivery and balancing, which sites' aliases lead to.
+    pub(crate) fn add_delivery_zones(&mut self) -> Result<(), NoSuchAddress> {
+        let edges = [(Wish::class(AddressClass::Access), 4), (systems(&[20_940]), 1)];
+        let edges = self.pool(Ip::V4, 24, &edges)?;
+        let turn = Turn::Clock { window_s: 600, replaced: 1 };
+        let edges = Rota { members: 24, turn, by_resolver: true, ..Rota::fixed(edges, 2) };
+        self.zone("akamaiedge.net", everywhere(vec![edges], Ttl::fixed(20)));
+        let data = Data::Alias {
+            targets: vec![Target::Coded { prefix: "e", zone: "dsca.akamaiedge.net" }],
+            window_s: 0,
+            ttl: Ttl::fixed(21_600),
+        };
+        self.zone("edgekey.net", vec![Rule { owner: Owners::Below, data }]);
+
+        let amazon = self.pool(Ip::V4, 120, &[(systems(&[16_509]), 1)])?;
+        let turn = Turn::Clock { window_s: 1800, replaced: 1 };
+        let points = Rota { members: 40, turn, ..Rota::fixed(amazon, 4) };
+        self.zone("cloudfront.net", everywhere(vec![points], Ttl::fixed(60)));
+        let turn = Turn::Clock { window_s: 3600, replaced: 1 };
+        let balancers = Rota { members: 12, turn, ..Rota::fixed(amazon, 8) };
+        self.zone("elb.amazonaws.com", everywhere(vec![balancers], Ttl::fixed(60)));
+        let fastly = self.pool(Ip::V4, 8, &[(systems(&[54_113]), 1)])?;
+        self.zone("fastly.net", everywhere(vec![Rota::fixed(fastly, 4)], Ttl::fixed(30)));
+        Ok(())
+    }
+
+    /// A family of sites whose `www` is an alias; with several targets they take turns.
+    pub(crate) fn fronted(
+        &self,
+        name: &'static str,
+        notes: &'static str,
+        targets: Vec<Target>,
+        window_s: u32,
+        ttl_s: u32,
+    ) -> Family {
+        let data = Data::Alias { targets, window_s, ttl: Ttl::fixed(ttl_s) };
+        let mut rules = hosts(&[Rota::fixed(self.servers, 1)], Ttl::fixed(3600));
+        rules.insert(0, Rule { owner: Owners::Label("www"), data });
+        self.family(name, Truth::Benign, notes, rules)
     }
 
     /// Ordinary sites with their weights: stable, several hosts each.
@@ -169,7 +245,8 @@ pub(crate) fn everywhere(rotas: Vec<Rota>, ttl: Ttl) -> Vec<Rule> {
 
 /// Bots: `pick` of those of `members` that are on.
 pub(crate) const fn bots(pool: usize, members: u32, pick: u32, turn: Turn) -> Rota {
-    Rota { pool, members, pick, turn, diurnal: true, by_owner: false, by_resolver: false }
+    let diurnal = true;
+    Rota { members, turn, diurnal, by_owner: false, ..Rota::fixed(pool, pick) }
 }
 
 /// A set that is replaced as a whole every `window_s` seconds.
@@ -177,40 +254,70 @@ pub(crate) const fn replaced_every(window_s: u32, pick: u32) -> Turn {
     Turn::Clock { window_s, replaced: pick }
 }
 
+/// Six name servers on bots, three at a time; the set turns every `window_s` seconds as do the
+/// hosts' addresses.
+pub(crate) const fn fluxing_servers(pool: usize, window_s: u32, glue_ttl_s: u32) -> Delegation {
+    let glue = Rota { by_owner: true, ..bots(pool, 700, 1, replaced_every(window_s, 1)) };
+    let names = NsNames::Own { shown: 3, of: 6, window_s };
+    let (ttl, glue_ttl) = (Ttl::fixed(window_s), Ttl::fixed(glue_ttl_s));
+    Delegation { names, ttl, glue, glue_ttl }
+}
+
 /// Two resolvers: one with IPv4 alone that adds NS and glue, one with both families that does not.
 pub(crate) fn resolvers() -> Vec<Resolver> {
     let mac = |last| [0x02, 0x53, 0, 0, 0, last];
     vec![
-        Resolver { v4: Ipv4Addr::new(10, 20, 0, 53).into(), v6: None, mac: mac(1), minimal: false },
+        Resolver {
+            v4: Ipv4Addr::new(10, 20, 0, 53).into(),
+            v6: None,
+            mac: mac(1),
+            minimal: false,
+            caches: 1,
+        },
         Resolver {
             v4: Ipv4Addr::new(10, 20, 0, 54).into(),
             v6: Some(network_v6(0, 0x54)),
             mac: mac(2),
             minimal: true,
+            caches: 1,
         },
     ]
+}
+
+/// `count` resolvers, at most 16. Every second is dual-stack and leaves out NS and glue; every
+/// third has four caches behind its address.
+pub(crate) fn many_resolvers(count: u8) -> Vec<Resolver> {
+    let resolver = |index: u8| Resolver {
+        v4: Ipv4Addr::new(10, 20, 0, 60 + index).into(),
+        v6: (index % 2 == 1).then(|| network_v6(0, 0x60 + u16::from(index))),
+        mac: [0x02, 0x53, 0, 0, 0, 0x60 + index],
+        minimal: index % 2 == 1,
+        caches: if index % 3 == 2 { 4 } else { 1 },
+    };
+    (0..count).map(resolver).collect()
 }
 
 /// `count` clients, the first half at the first resolver. `ipv6_share` is the share of all
 /// questions that go over IPv6, at most a half.
 pub(crate) fn clients(count: usize, ipv6_share: f64) -> Vec<Client> {
-    let client = |index: usize| {
-        let at_second = index >= count / 2;
-        let [high, low] = (index as u16 + 256).to_be_bytes();
-        Client {
-            v4: Ipv4Addr::new(10, 20, high, low).into(),
-            v6: at_second.then(|| network_v6(1, index as u16)),
-            ipv6_share: ipv6_share * 2.0,
-            mac: [0x02, 0x20, 0, 0, high, low],
-            vlan: (index % 4 == 1).then_some(120),
-            resolver: usize::from(at_second),
-            edns: !index.is_multiple_of(7),
-            dnssec_ok: index % 5 == 2,
-            mixes_case: index % 10 == 3,
-            dns64: false,
-        }
-    };
-    (0..count).map(client).collect()
+    (0..count).map(|index| client(index, usize::from(index >= count / 2), ipv6_share)).collect()
+}
+
+/// A client; only those of odd resolvers have IPv6, and use it for twice `ipv6_share`.
+pub(crate) fn client(index: usize, resolver: usize, ipv6_share: f64) -> Client {
+    let [high, low] = (index as u16 + 256).to_be_bytes();
+    Client {
+        v4: Ipv4Addr::new(10, 20, high, low).into(),
+        v6: (resolver % 2 == 1).then(|| network_v6(1, index as u16)),
+        ipv6_share: ipv6_share * 2.0,
+        mac: [0x02, 0x20, 0, 0, high, low],
+        vlan: (index % 4 == 1).then_some(120),
+        resolver,
+        edns: !index.is_multiple_of(7),
+        dnssec_ok: index % 5 == 2,
+        mixes_case: index % 10 == 3,
+        dns64: false,
+    }
 }
 
 /// An address of the simulated site: a unique local one (RFC 4193).

@@ -1,4 +1,5 @@
-//! Recursive resolvers: caches whose TTLs count down, chains of aliases, negative answers.
+//! Recursive resolvers: caches whose TTLs count down, chains of aliases, negative answers; and what
+//! the authorities told them.
 
 use std::net::IpAddr;
 
@@ -6,7 +7,7 @@ use fluxtap_wire::{Name, Rtype, Section};
 use hashbrown::HashTable;
 
 use crate::compose::{Data as Rdata, Record, Reply, rtype};
-use crate::family::{Data, Fetch, Rota, Ttl};
+use crate::family::{Data, Delegation, Fetch, Rota, Ttl, is_other_window};
 use crate::random::{mix, mix_bytes};
 use crate::world::{Domain, World, spelled_address};
 
@@ -51,11 +52,26 @@ pub(crate) struct Ask<'a> {
     pub(crate) rotate: u64,
 }
 
+/// A set that a cache did not have: what its resolver asked an authority for.
+#[derive(Clone, Debug)]
+pub(crate) struct Miss {
+    /// The domain whose authority knows.
+    pub(crate) domain: Domain,
+    /// The name asked for.
+    pub(crate) owner: Name,
+    /// When the cache has it.
+    pub(crate) fetched_us: u64,
+    /// Whether the cache did not know the domain's servers either, and asked the parent zone first.
+    pub(crate) is_referred: bool,
+}
+
 /// The caches of all resolvers. Of a set only the time of its fetch is kept: what was fetched is a
 /// function of that time.
 #[derive(Debug, Default)]
 pub(crate) struct Caches {
     entries: HashTable<(u64, Entry)>,
+    /// What the latest question made the resolver ask, if anybody wants to know.
+    misses: Option<Vec<Miss>>,
     /// Number of entries at which expired ones are looked for next.
     sweep_at: usize,
     sweeps: u64,
@@ -74,18 +90,30 @@ struct Chain {
 }
 
 impl Caches {
+    /// Empty caches that also say what they ask authorities for.
+    pub(crate) fn with_misses() -> Self {
+        Self { misses: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Fills `reply` and gives the time at which it leaves.
     pub(crate) fn answer(&mut self, world: &World, ask: Ask<'_>, reply: &mut Reply) -> u64 {
         reply.clear();
         reply.name(ask.qname);
-        let mut visit = Visit { caches: self, world, ask, ready_us: ask.hit_us, reply };
+        self.misses.iter_mut().for_each(Vec::clear);
+        let source = Source::Cache(self);
+        let mut visit = Visit { source, world, ask, ready_us: ask.hit_us, reply };
         let end = visit.follow();
         if visit.reply.records.last().is_some_and(|last| last.section == Section::Answer)
             && !ask.minimal
         {
-            visit.name_servers(&end.domain);
+            visit.name_servers(&end.domain, true);
         }
         visit.ready_us
+    }
+
+    /// What the latest question made the resolver ask, in the order of the chain.
+    pub(crate) fn misses(&self) -> &[Miss] {
+        self.misses.as_deref().unwrap_or_default()
     }
 
     /// Entries held, expired ones included.
@@ -125,9 +153,45 @@ impl Caches {
     }
 }
 
-/// One question on its way through a cache.
+/// Fills `reply` with what the authority of the missed set's domain told the resolver, and counts
+/// no TTL down. `ask` is the question that missed.
+pub(crate) fn authority_answer(world: &World, ask: Ask<'_>, miss: &Miss, reply: &mut Reply) {
+    let ask = Ask { domain: &miss.domain, qname: &miss.owner, ..ask };
+    reply.clear();
+    reply.name(ask.qname);
+    let source = Source::Authority { fetched_us: miss.fetched_us };
+    let mut visit = Visit { source, world, ask, ready_us: miss.fetched_us, reply };
+    visit.follow();
+    let is_answer = visit.reply.records.last().is_some_and(|r| r.section == Section::Answer);
+    // Large providers leave out what was not asked for, others do not.
+    let is_minimal = miss.domain.has_minimal_servers(&world.family(&miss.domain).delegation);
+    if is_answer && !is_minimal {
+        visit.name_servers(&miss.domain, true);
+    }
+}
+
+/// Fills `reply` with what the parent zone said about the servers of the missed set's domain:
+/// glue only for those within the domain.
+pub(crate) fn referral(world: &World, ask: Ask<'_>, miss: &Miss, reply: &mut Reply) {
+    let ask = Ask { domain: &miss.domain, qname: &miss.owner, ..ask };
+    reply.clear();
+    reply.name(ask.qname);
+    let source = Source::Authority { fetched_us: miss.fetched_us };
+    let mut visit = Visit { source, world, ask, ready_us: miss.fetched_us, reply };
+    visit.name_servers(&miss.domain, false);
+}
+
+/// Where a set is from.
+enum Source<'a> {
+    /// The caches, which fetch what they do not have.
+    Cache(&'a mut Caches),
+    /// An authority, as it answers at one time.
+    Authority { fetched_us: u64 },
+}
+
+/// One question on its way through a cache, or at an authority.
 struct Visit<'a> {
-    caches: &'a mut Caches,
+    source: Source<'a>,
     world: &'a World,
     ask: Ask<'a>,
     ready_us: u64,
@@ -145,7 +209,7 @@ impl Visit<'_> {
                 return at;
             };
             let key = self.key(&at.owner, Rtype::CNAME);
-            let entry = self.fetch(key, *ttl);
+            let entry = self.fetch(&at, key, *ttl);
             let turn = (entry.fetched_us / 1_000_000).checked_div(u64::from(*window_s));
             let target = targets[turn.unwrap_or(0) as usize % targets.len()];
             let target = target.name(&at.domain, &at.owner);
@@ -154,6 +218,10 @@ impl Visit<'_> {
             self.sign(Section::Answer, &at, Rtype::CNAME, *ttl, entry);
             at.owner = target;
             if !fluxtap_wire::name::is_at_or_below(target.as_wire(), at.domain.apex.as_wire()) {
+                if matches!(self.source, Source::Authority { .. }) {
+                    // Another authority's business.
+                    return at;
+                }
                 let zone = self.world.zone_of(&target);
                 at.domain = *zone.unwrap_or_else(|| panic!("scenario: no zone for alias {target}"));
             }
@@ -165,7 +233,16 @@ impl Visit<'_> {
     fn end(&mut self, at: &Chain, data: Option<&Data>) {
         let key = self.key(&at.owner, self.ask.qtype);
         let found = match data {
-            Some(Data::Addresses { rotas, ttl }) => self.addresses(at, key, rotas, *ttl),
+            Some(Data::Addresses { rotas, ttl }) => self.addresses(at, key, *ttl, |_| rotas),
+            Some(Data::Either { usual, other, window_s, other_per_mille, by_resolver, ttl }) => {
+                let cache = if *by_resolver { u64::from(self.ask.cache) } else { 0 };
+                let key_of_windows = mix(at.domain.salt(), cache);
+                self.addresses(at, key, *ttl, |fetch| {
+                    let key = key_of_windows;
+                    let is_other = is_other_window(key, *window_s, *other_per_mille, fetch);
+                    if is_other { other } else { usual }
+                })
+            }
             Some(Data::Spelled { ttl }) => match spelled_address(&at.owner) {
                 Some(ip) if self.ask.qtype == Rtype::A => self.one_address(at, key, ip, *ttl),
                 _ => false,
@@ -187,9 +264,18 @@ impl Visit<'_> {
         }
     }
 
-    /// The address set of the asked type, made from IPv4 for DNS64; false if there is none.
-    fn addresses(&mut self, at: &Chain, key: u64, rotas: &[Rota], ttl: Ttl) -> bool {
-        let has = |ipv6| rotas.iter().any(|rota| self.world.pool(rota.pool).is_ipv6() == ipv6);
+    /// The address set of the asked type, made from IPv4 for DNS64; false if there is none. `rotas`
+    /// says what the set is made of; the address families are always the same.
+    fn addresses<'r>(
+        &mut self,
+        at: &Chain,
+        key: u64,
+        ttl: Ttl,
+        rotas: impl Fn(Fetch) -> &'r [Rota],
+    ) -> bool {
+        let first = Fetch { at_us: self.ask.at_us, cache: self.ask.cache };
+        let has =
+            |ipv6| rotas(first).iter().any(|rota| self.world.pool(rota.pool).is_ipv6() == ipv6);
         let (ipv6, mapped) = match self.ask.qtype {
             Rtype::A if has(false) => (false, false),
             Rtype::AAAA if has(true) => (true, false),
@@ -198,12 +284,12 @@ impl Visit<'_> {
         };
         // Both views of a DNS64 resolver share the fetched A records.
         let key = if mapped { self.key(&at.owner, Rtype::A) } else { key };
-        let entry = self.fetch(key, ttl);
+        let entry = self.fetch(at, key, ttl);
         let fetch = Fetch { at_us: entry.fetched_us, cache: self.ask.cache };
         let owner = self.reply.name(&at.owner);
         let hash = mix_bytes(0, at.owner.as_wire());
         let first = self.reply.records.len();
-        for rota in rotas {
+        for rota in rotas(fetch) {
             let pool = self.world.pool(rota.pool);
             if pool.is_ipv6() != ipv6 {
                 continue;
@@ -224,7 +310,7 @@ impl Visit<'_> {
     }
 
     fn one_address(&mut self, at: &Chain, key: u64, ip: IpAddr, ttl: Ttl) -> bool {
-        let entry = self.fetch(key, ttl);
+        let entry = self.fetch(at, key, ttl);
         self.push(Section::Answer, &at.owner, Rtype::A, entry, Rdata::Address(ip));
         true
     }
@@ -240,7 +326,7 @@ impl Visit<'_> {
             rtype::DS if family.signed && is_apex => (Rdata::Ds(bits), Ttl::fixed(86_400)),
             _ => return false,
         };
-        let entry = self.fetch(key, ttl);
+        let entry = self.fetch(at, key, ttl);
         self.push(Section::Answer, &at.owner, self.ask.qtype, entry, data);
         self.sign(Section::Answer, at, self.ask.qtype, ttl, entry);
         true
@@ -249,7 +335,7 @@ impl Visit<'_> {
     /// No such name, or nothing of the asked type: SOA, and the proof where it is asked for.
     fn negative(&mut self, at: &Chain, key: u64, missing: bool) {
         let family = self.world.family(&at.domain);
-        let entry = self.fetch(key, NEGATIVE_TTL);
+        let entry = self.fetch(at, key, NEGATIVE_TTL);
         let mut server = at.domain.apex;
         at.domain.name_servers(&family.delegation, entry.fetched_us, |name| server = name);
         let mname = self.reply.name(&server);
@@ -266,8 +352,9 @@ impl Visit<'_> {
         self.reply.rcode = if missing { NXDOMAIN } else { 0 };
     }
 
-    /// NS set and glue of the zone the answer is from, as far as the cache has them.
-    fn name_servers(&mut self, domain: &Domain) {
+    /// NS set of a zone, with the addresses of its servers; those of servers elsewhere only
+    /// `with_all`.
+    fn name_servers(&mut self, domain: &Domain, with_all: bool) {
         let world = self.world;
         let delegation = &world.family(domain).delegation;
         let key = self.key(&domain.apex, Rtype::NS);
@@ -280,14 +367,14 @@ impl Visit<'_> {
         for index in first..self.reply.records.len() {
             let Rdata::Target(target) = self.reply.records[index].data else { continue };
             let host = self.reply.names[usize::from(target)];
-            let entry = self.fetch_aside(self.key(&host, Rtype::A), delegation.glue_ttl);
-            let fetch = Fetch { at_us: entry.fetched_us, cache: self.ask.cache };
-            let pool = world.pool(delegation.glue.pool);
             // Hosts of a DNS provider are the same for all of its customers.
             let inside = fluxtap_wire::name::is_at_or_below(host.as_wire(), domain.apex.as_wire());
-            let salt = if inside { domain.salt() } else { 0 };
-            let hash = mix_bytes(0, host.as_wire());
-            delegation.glue.select(pool, salt, hash, fetch, |ip| {
+            if !inside && !with_all {
+                continue;
+            }
+            let entry = self.fetch_aside(self.key(&host, Rtype::A), delegation.glue_ttl);
+            let fetch = Fetch { at_us: entry.fetched_us, cache: self.ask.cache };
+            server_addresses(world, domain, delegation, &host, fetch, |ip| {
                 let rtype = if ip.is_ipv4() { Rtype::A } else { Rtype::AAAA };
                 self.push(Section::Additional, &host, rtype, entry, Rdata::Address(ip));
             });
@@ -315,30 +402,87 @@ impl Visit<'_> {
     }
 
     /// The cached set, or one that is fetched now and delays the answer.
-    fn fetch(&mut self, key: u64, ttl: Ttl) -> Entry {
-        if let Some(entry) = self.caches.find(key, self.ask.at_us) {
-            // Another client's question may still be waiting for the same set.
-            self.ready_us = self.ready_us.max(entry.fetched_us + JOINED_US);
-            return entry;
+    fn fetch(&mut self, at: &Chain, key: u64, ttl: Ttl) -> Entry {
+        let (asked_us, miss_us) = (self.ask.at_us, self.ask.miss_us);
+        match &mut self.source {
+            Source::Authority { fetched_us } => fresh(key, ttl, *fetched_us),
+            Source::Cache(caches) => {
+                if let Some(entry) = caches.find(key, asked_us) {
+                    // Another client's question may still be waiting for the same set.
+                    self.ready_us = self.ready_us.max(entry.fetched_us + JOINED_US);
+                    return entry;
+                }
+                self.ready_us = self.ready_us.max(miss_us);
+                self.note_miss(at);
+                self.insert(key, ttl, miss_us)
+            }
         }
-        self.ready_us = self.ready_us.max(self.ask.miss_us);
-        self.insert(key, ttl, self.ask.miss_us)
+    }
+
+    /// Notes what the resolver has to ask; what one authority answers with the set before is not
+    /// asked again.
+    fn note_miss(&mut self, at: &Chain) {
+        let key = delegation_key(&at.domain, self.ask.cache);
+        let Source::Cache(caches) = &mut self.source else { return };
+        let is_referred = caches.find(key, self.ask.at_us).is_none();
+        let Some(misses) = &mut caches.misses else { return };
+        if misses.last().is_some_and(|last| last.domain.apex == at.domain.apex) {
+            return;
+        }
+        let fetched_us = self.ask.miss_us;
+        misses.push(Miss { domain: at.domain, owner: at.owner, fetched_us, is_referred });
+        if is_referred {
+            let ttl = self.world.family(&at.domain).delegation.ttl;
+            self.insert(key, ttl, fetched_us);
+        }
     }
 
     /// The cached set, or one that the resolver learned beside the answer.
     fn fetch_aside(&mut self, key: u64, ttl: Ttl) -> Entry {
-        let cached = self.caches.find(key, self.ask.at_us);
-        cached.unwrap_or_else(|| self.insert(key, ttl, self.ready_us))
+        match &mut self.source {
+            Source::Authority { fetched_us } => fresh(key, ttl, *fetched_us),
+            Source::Cache(caches) => {
+                let cached = caches.find(key, self.ask.at_us);
+                cached.unwrap_or_else(|| self.insert(key, ttl, self.ready_us))
+            }
+        }
     }
 
     fn insert(&mut self, key: u64, ttl: Ttl, fetched_us: u64) -> Entry {
-        let ttl_s = u64::from(ttl.at(key, fetched_us));
-        let entry = Entry { fetched_us, expires_s: fetched_us / 1_000_000 + ttl_s };
-        if ttl_s > 0 {
-            self.caches.store(key, entry, self.ask.at_us / 1_000_000);
+        let entry = fresh(key, ttl, fetched_us);
+        if let Source::Cache(caches) = &mut self.source
+            && entry.expires_s > fetched_us / 1_000_000
+        {
+            caches.store(key, entry, self.ask.at_us / 1_000_000);
         }
         entry
     }
+}
+
+/// A set as it is when it is fetched.
+fn fresh(key: u64, ttl: Ttl, fetched_us: u64) -> Entry {
+    let ttl_s = u64::from(ttl.at(key, fetched_us));
+    Entry { fetched_us, expires_s: fetched_us / 1_000_000 + ttl_s }
+}
+
+/// Under which a cache knows that it knows a domain's servers.
+fn delegation_key(domain: &Domain, cache: u8) -> u64 {
+    mix(mix_bytes(0x6e73, domain.apex.as_wire()), u64::from(cache))
+}
+
+/// Calls `each` with the addresses of one of a domain's name servers.
+pub(crate) fn server_addresses(
+    world: &World,
+    domain: &Domain,
+    delegation: &Delegation,
+    host: &Name,
+    fetch: Fetch,
+    each: impl FnMut(IpAddr),
+) {
+    let inside = fluxtap_wire::name::is_at_or_below(host.as_wire(), domain.apex.as_wire());
+    let salt = if inside { domain.salt() } else { 0 };
+    let hash = mix_bytes(0, host.as_wire());
+    delegation.glue.select(world.pool(delegation.glue.pool), salt, hash, fetch, each);
 }
 
 fn dns64(ip: IpAddr) -> IpAddr {

@@ -3,17 +3,23 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
+use std::net::IpAddr;
 
-use fluxtap_wire::{LinkType, Packet, Rtype, Timestamp};
+use fluxtap_wire::{LinkType, Name, Packet, Rtype, Section, Timestamp};
 
-use crate::compose::{Asked, Composer, Reply};
-use crate::family::Truth;
+use crate::compose::{Asked, Composer, Data, Record, Reply, Role};
+use crate::family::{Fetch, Truth};
 use crate::fault::{Fate, Faults};
 use crate::frame::{self, Carriage, Endpoint};
 use crate::random::Random;
-use crate::resolver::{Ask, Caches};
-use crate::traffic::{About, Asker, Client, Resolver, ends, missing_name};
-use crate::world::{DomainId, World};
+use crate::resolver::{Ask, Caches, Miss, authority_answer, referral, server_addresses};
+use crate::traffic::{
+    About, Asker, Client, Forgery, Resolver, View, ends, missing_name, upstream_ends,
+};
+use crate::world::{Domain, DomainId, World};
+
+/// Most resolvers of a scenario, each with up to 16 caches: caches are numbered in a byte.
+pub(crate) const RESOLVERS_MAX: usize = 16;
 
 /// Domain behaviours, a resolver model and faults: one seed, one capture.
 #[derive(Clone, Debug)]
@@ -32,6 +38,10 @@ pub struct Scenario {
     pub clients: Vec<Client>,
     /// The streams of questions. A new one at the end leaves the others' questions as they were.
     pub askers: Vec<Asker>,
+    /// Where the capture is taken.
+    pub view: View,
+    /// What somebody forges.
+    pub forgeries: Vec<Forgery>,
     /// What the capture misses.
     pub faults: Faults,
 }
@@ -52,6 +62,8 @@ pub struct Summary {
     pub packets: u64,
     /// Responses made, lost ones included.
     pub responses: u64,
+    /// Forged responses, lost ones included.
+    pub forged: u64,
     /// Packets lost to a fault.
     pub lost: u64,
     /// Packets that were handed over a second time.
@@ -121,6 +133,7 @@ struct Run<'a> {
     scenario: &'a Scenario,
     caches: Caches,
     composer: Composer,
+    misses: Vec<Miss>,
     reply: Reply,
     outbox: Outbox,
     summary: Summary,
@@ -138,15 +151,19 @@ impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario) -> Self {
         Self {
             scenario,
-            caches: Caches::default(),
+            caches: match scenario.view {
+                View::Below => Caches::default(),
+                View::Above => Caches::with_misses(),
+            },
             composer: Composer::default(),
+            misses: Vec::new(),
             reply: Reply::default(),
             outbox: Outbox::new(scenario.seed, scenario.faults),
             summary: Summary::default(),
         }
     }
 
-    /// One question and its answer, put into the outbox.
+    /// One question and what it sets going, put into the outbox.
     fn ask(&mut self, at_us: u64, asker: &Asker, stream: &mut Stream) {
         let Scenario { world, resolvers, clients, .. } = self.scenario;
         let random = &mut stream.random;
@@ -164,6 +181,7 @@ impl<'a> Run<'a> {
         let [from, to] = ends(client, resolver, random);
         let flight = Flight { client: from, resolver: to, vlan: client.vlan };
         let asked = Asked {
+            role: Role::Resolver,
             id: random.bits() as u16,
             qtype: *random.weighted(&asker.qtypes),
             case: if client.mixes_case { random.bits() } else { 0 },
@@ -177,23 +195,128 @@ impl<'a> Run<'a> {
             domain: &domain,
             qname: &qname,
             qtype: asked.qtype,
-            cache: client.resolver as u8,
+            cache: cache_asked(client.resolver, resolver, random),
             minimal: resolver.minimal,
             dnssec_ok: asked.dnssec_ok,
             dns64: client.dns64,
             rotate: random.below(1 << 20),
         };
         let ready_us = self.caches.answer(world, ask, &mut self.reply);
-        let query = self.composer.query(&qname, asked);
+        match self.scenario.view {
+            View::Below => {
+                let now_s = ready_us / 1_000_000;
+                let exchange =
+                    Exchange { about: id, qname: &qname, asked, flight, at_us, ready_us, now_s };
+                self.exchange(&exchange, &domain, random);
+            }
+            View::Above => self.ask_authorities(id, ask, resolver, random),
+        }
+    }
+
+    /// What the resolver asked upstream, one after the other while the client waited.
+    fn ask_authorities(
+        &mut self,
+        id: DomainId,
+        ask: Ask<'_>,
+        resolver: &Resolver,
+        random: &mut Random,
+    ) {
+        let world = &self.scenario.world;
+        self.misses.clear();
+        self.misses.extend_from_slice(self.caches.misses());
+        let misses = std::mem::take(&mut self.misses);
+        let exchanges = 2 * misses.len() as u64;
+        let step_us = (ask.miss_us - ask.at_us) / (exchanges + 1);
+        // Resolvers validate, and so ask for signatures; mapping for DNS64 is their own business.
+        let ask = Ask { dnssec_ok: true, dns64: false, ..ask };
+        for (index, miss) in (0..).zip(&misses) {
+            for (place, role) in [(0, Role::Parent), (1, Role::Authority)] {
+                if role == Role::Parent && !miss.is_referred {
+                    continue;
+                }
+                let server = match role {
+                    Role::Parent => world.parent_server(&miss.domain),
+                    _ => first_server(world, miss, ask.cache),
+                };
+                let [from, to] = upstream_ends(resolver, server, random);
+                let flight = Flight { client: from, resolver: to, vlan: None };
+                let (asked_id, qtype) = (random.bits() as u16, ask.qtype);
+                let asked =
+                    Asked { role, id: asked_id, qtype, case: 0, edns: true, dnssec_ok: true };
+                let at_us = ask.at_us + (2 * index + place) * step_us + 200;
+                match role {
+                    Role::Parent => referral(world, ask, miss, &mut self.reply),
+                    _ => authority_answer(world, ask, miss, &mut self.reply),
+                }
+                let exchange = Exchange {
+                    about: id,
+                    qname: &miss.owner,
+                    asked,
+                    flight,
+                    at_us,
+                    ready_us: at_us + step_us * 9 / 10,
+                    now_s: miss.fetched_us / 1_000_000,
+                };
+                self.exchange(&exchange, &miss.domain, random);
+            }
+        }
+        self.misses = misses;
+    }
+
+    /// Puts a query and its reply into the outbox, and what is forged beside them. `answering` is
+    /// the domain whose data the reply holds first.
+    fn exchange(&mut self, exchange: &Exchange<'_>, answering: &Domain, random: &mut Random) {
+        let Exchange { about, qname, asked, flight, at_us, ready_us, now_s } = *exchange;
+        let query = self.composer.query(qname, asked);
         self.outbox.put(at_us, flight, true, query, &mut self.summary);
-        let octets = self.composer.reply(asked, &self.reply, ready_us / 1_000_000);
+        let octets = self.composer.reply(asked, &self.reply, now_s);
         let arrived = self.outbox.put(ready_us, flight, false, octets, &mut self.summary);
         self.summary.responses += 1;
-        let is_flux = matches!(world.family(&domain).truth, Truth::Flux(_));
+        let is_flux = matches!(self.scenario.world.family(answering).truth, Truth::Flux(_));
         if is_flux && arrived && self.has_address() {
             let at = Timestamp(ready_us * 1000);
-            let first = self.summary.first_flux_answers.entry(id).or_insert(at);
+            let first = self.summary.first_flux_answers.entry(about).or_insert(at);
             *first = at.min(*first);
+        }
+        let forgeries = &self.scenario.forgeries;
+        if let Some(forgery) = forgeries.iter().find(|forgery| forgery.victims.contains(&about)) {
+            self.forge(forgery, exchange, random);
+        }
+    }
+
+    /// Puts forged replies beside a true one.
+    fn forge(&mut self, forgery: &Forgery, exchange: &Exchange<'_>, random: &mut Random) {
+        let Exchange { asked, flight, at_us, ready_us, .. } = *exchange;
+        if asked.qtype != Rtype::A {
+            return;
+        }
+        let pool = self.scenario.world.pool(forgery.pool).addresses();
+        for copy in 0..forgery.copies {
+            self.reply.clear();
+            let owner = self.reply.name(exchange.qname);
+            for _ in 0..forgery.addresses {
+                let address = pool[random.below(pool.len() as u64) as usize];
+                self.reply.records.push(Record {
+                    section: Section::Answer,
+                    owner,
+                    rtype: Rtype::A,
+                    expires_s: exchange.now_s + u64::from(forgery.ttl_s),
+                    data: Data::Address(address),
+                });
+            }
+            let strange = asked.id.wrapping_add(1 + random.below(0xfffe) as u16);
+            let (mut flight, id, sent_us) = match copy % 3 {
+                0 => (flight, strange, at_us + (ready_us - at_us) / 2),
+                1 => (flight, asked.id, ready_us + 2_000),
+                _ => (flight, strange, ready_us + 5_000),
+            };
+            if copy % 3 == 2 {
+                flight.client.port = 1024 + random.below(64_512) as u16;
+            }
+            let asked = Asked { id, ..asked };
+            let octets = self.composer.reply(asked, &self.reply, exchange.now_s);
+            self.outbox.put(sent_us, flight, false, octets, &mut self.summary);
+            self.summary.forged += 1;
         }
     }
 
@@ -201,8 +324,44 @@ impl<'a> Run<'a> {
     fn has_address(&self) -> bool {
         let address = |rtype| rtype == Rtype::A || rtype == Rtype::AAAA;
         let answers = self.reply.records.iter();
-        answers.take_while(|r| r.section == fluxtap_wire::Section::Answer).any(|r| address(r.rtype))
+        answers.take_while(|r| r.section == Section::Answer).any(|r| address(r.rtype))
     }
+}
+
+/// A query with its reply, and who exchanges them when.
+struct Exchange<'a> {
+    about: DomainId,
+    qname: &'a Name,
+    asked: Asked,
+    flight: Flight,
+    at_us: u64,
+    ready_us: u64,
+    /// The second to which the reply's TTLs are counted down.
+    now_s: u64,
+}
+
+/// One of the caches behind a resolver's address.
+fn cache_asked(index: usize, resolver: &Resolver, random: &mut Random) -> u8 {
+    let sibling = match resolver.caches {
+        0 | 1 => 0,
+        caches => random.below(u64::from(caches)),
+    };
+    (sibling * RESOLVERS_MAX as u64 + index as u64) as u8
+}
+
+/// Where the first of a domain's name servers is when a cache fetches.
+fn first_server(world: &World, miss: &Miss, cache: u8) -> IpAddr {
+    let delegation = &world.family(&miss.domain).delegation;
+    let fetch = Fetch { at_us: miss.fetched_us, cache };
+    let mut host = None;
+    miss.domain.name_servers(delegation, miss.fetched_us, |name| host = host.or(Some(name)));
+    let mut found = None;
+    if let Some(host) = host {
+        server_addresses(world, &miss.domain, delegation, &host, fetch, |ip| {
+            found = found.or(Some(ip));
+        });
+    }
+    found.unwrap_or_else(|| world.parent_server(&miss.domain))
 }
 
 /// The domain a question is about.

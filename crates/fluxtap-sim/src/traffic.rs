@@ -12,7 +12,7 @@ use crate::world::{DomainId, World, child, push_base36};
 /// A recursive resolver between the clients and the world.
 #[derive(Clone, Debug)]
 pub struct Resolver {
-    /// Its IPv4 address, from which it answers IPv4 clients.
+    /// Its IPv4 address, from which it answers IPv4 clients and asks IPv4 servers.
     pub v4: IpAddr,
     /// Its IPv6 address when it is dual-stack; the cache behind both is one.
     pub v6: Option<IpAddr>,
@@ -20,6 +20,35 @@ pub struct Resolver {
     pub mac: [u8; 6],
     /// Whether it leaves out NS and glue that were not asked for, as most do today.
     pub minimal: bool,
+    /// Caches behind its addresses, as of a farm with one address; each question gets to any.
+    pub caches: u8,
+}
+
+/// Where the traffic is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Between clients and resolvers: recursion available, TTLs that count down.
+    Below,
+    /// Between resolvers and authorities: whole TTLs, one exchange for each set that a cache
+    /// lacked, referrals from the parent zones.
+    Above,
+}
+
+/// Answers that somebody forges for whoever asks about his victims: of each three one with a wrong
+/// id that comes before the true answer, one with everything right that comes behind it, and one
+/// that nobody asked for.
+#[derive(Clone, Debug)]
+pub struct Forgery {
+    /// The domains.
+    pub victims: Range<DomainId>,
+    /// Index of the IPv4 pool that the forged addresses are from.
+    pub pool: usize,
+    /// Addresses in a forged answer.
+    pub addresses: u32,
+    /// TTL of the forged answers.
+    pub ttl_s: u32,
+    /// Forged answers for each question.
+    pub copies: u32,
 }
 
 /// A host with a stub resolver.
@@ -200,3 +229,23 @@ pub(crate) fn ends(client: &Client, resolver: &Resolver, random: &mut Random) ->
     };
     [Endpoint { mac: client.mac, ip: from, port }, Endpoint { mac: resolver.mac, ip: to, port: 53 }]
 }
+
+/// Both ends of a resolver's own question, the resolver first.
+pub(crate) fn upstream_ends(
+    resolver: &Resolver,
+    server: IpAddr,
+    random: &mut Random,
+) -> [Endpoint; 2] {
+    let port = 1024 + random.below(64_512) as u16;
+    let ip = match (server, resolver.v6) {
+        (IpAddr::V6(_), Some(v6)) => v6,
+        _ => resolver.v4,
+    };
+    [
+        Endpoint { mac: resolver.mac, ip, port },
+        Endpoint { mac: UPSTREAM_ROUTER, ip: server, port: 53 },
+    ]
+}
+
+/// Hardware address of the router behind which all authorities are.
+const UPSTREAM_ROUTER: [u8; 6] = [0x02, 0x01, 0, 0, 0, 1];

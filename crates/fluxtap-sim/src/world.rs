@@ -127,6 +127,15 @@ impl World {
         &self.pools[index]
     }
 
+    /// A server of the zone above a domain: one of the first pool.
+    ///
+    /// # Panics
+    /// When the world has no pool.
+    pub(crate) fn parent_server(&self, domain: &Domain) -> IpAddr {
+        let pool = self.pool(0).addresses();
+        pool[mix(mix(domain.salt, 5) % 4, 6) as usize % pool.len()]
+    }
+
     /// The listed domain whose zone holds `owner`.
     pub(crate) fn zone_of(&self, owner: &Name) -> Option<&Domain> {
         let mut rest = owner.as_wire();
@@ -158,6 +167,11 @@ impl Domain {
     /// What the domain's own choices are hashed with.
     pub(crate) const fn salt(&self) -> u64 {
         self.salt
+    }
+
+    /// Whether the zone's servers answer without NS and glue that nobody asked for.
+    pub(crate) const fn has_minimal_servers(&self, delegation: &Delegation) -> bool {
+        matches!(delegation.names, NsNames::Provider { .. }) && self.salt >> 40 & 1 == 1
     }
 
     /// Calls `each` with the names of the zone's name servers at a time.

@@ -2,7 +2,7 @@
 
 use crate::console::{self, Exit};
 use crate::intel_command::{self, IntelArgs};
-use crate::{config, explain_command, live, output, page, replay};
+use crate::{config, evaluate, explain_command, live, output, page, replay};
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{
@@ -48,6 +48,11 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
             "fluxtap explain example.com --at 2026-03-02T08:04:22Z captures/",
             "fluxtap explain example.com --json monday.pcap | jq .history.thresholds",
         ],
+        "evaluate" => &[
+            "fluxtap evaluate pcaps/demo/demo.pcap --truth pcaps/demo/truth.tsv",
+            "fluxtap evaluate day.pcap --truth day.tsv --json | jq .false_medium",
+            "fluxtap evaluate day.pcap --truth day.tsv --curated-zones=false --threshold-low 50",
+        ],
         "check-config" => &[
             "fluxtap check-config",
             "fluxtap check-config --config new.toml && cp new.toml /etc/fluxtap/fluxtap.toml",
@@ -76,10 +81,11 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
 }
 
 /// The commands that take settings, and the commands of the sensor whose flags they take.
-const CONFIGURED: [(&str, &[Sensor]); 5] = [
+const CONFIGURED: [(&str, &[Sensor]); 6] = [
     ("replay", &[Sensor::Replay]),
     ("run", &[Sensor::Run]),
     ("explain", &[Sensor::Replay]),
+    ("evaluate", &[Sensor::Evaluate]),
     ("check-config", &[Sensor::Replay, Sensor::Run]),
     ("print-config", &[Sensor::Replay, Sensor::Run]),
 ];
@@ -113,29 +119,39 @@ fn completed(command: Command) -> Command {
     }
 }
 
-fn commands() -> [Command; 9] {
+fn commands() -> [Command; 10] {
     [
         Command::new("replay")
             .about(
                 "Read capture files; alerts on standard output, progress and a summary on standard \
                  error",
             )
-            .arg(
-                Arg::new("files")
-                    .help(
-                        "Captures (pcap, pcapng, snoop; as they are or in gzip, zstd, xz or lz4) \
-                         and directories of them, merged by packet time; `-` is standard input",
-                    )
-                    .value_name("FILE|DIR")
-                    .value_hint(ValueHint::FilePath)
-                    .value_parser(value_parser!(PathBuf))
-                    .num_args(1..)
-                    .required(true),
-            )
+            .arg(files_arg())
             .arg(follow_arg()),
         Command::new("run")
             .about("Watch a mirror port until SIGINT or SIGTERM; needs root or CAP_NET_RAW"),
         explain_command::command(),
+        Command::new("evaluate")
+            .about(
+                "Replay captures of which the truth is known: recall, false alerts, time to \
+                 detect, and what older detectors find",
+            )
+            .arg(files_arg())
+            .arg(
+                Arg::new("truth")
+                    .long("truth")
+                    .value_name("FILE")
+                    .value_hint(ValueHint::FilePath)
+                    .value_parser(value_parser!(PathBuf))
+                    .required(true)
+                    .help("What each domain is (tab-separated), as fluxtap-sim writes it"),
+            )
+            .arg(
+                Arg::new("json")
+                    .long("json")
+                    .help("As one JSON object in place of tables")
+                    .action(ArgAction::SetTrue),
+            ),
         IntelArgs::augment_args(Command::new("intel"))
             .about("Show the tables and lists in force, look things up in them, and build a table"),
         Command::new("check-config")
@@ -158,6 +174,23 @@ fn commands() -> [Command; 9] {
         ),
         Command::new("man").about("Print the manual page, for all commands and settings"),
     ]
+}
+
+fn files_arg() -> Arg {
+    Arg::new("files")
+        .help(
+            "Captures (pcap, pcapng, snoop; as they are or in gzip, zstd, xz or lz4) and \
+             directories of them, merged by packet time; `-` is standard input",
+        )
+        .value_name("FILE|DIR")
+        .value_hint(ValueHint::FilePath)
+        .value_parser(value_parser!(PathBuf))
+        .num_args(1..)
+        .required(true)
+}
+
+fn files(matches: &ArgMatches) -> Vec<PathBuf> {
+    matches.get_many::<PathBuf>("files").into_iter().flatten().cloned().collect()
 }
 
 /// Not a setting: it makes another run of this one.
@@ -366,10 +399,13 @@ fn run_configured(name: &str, matches: &ArgMatches, sensors: &[Sensor]) -> Exit 
     };
     match name {
         "replay" => {
-            let paths = matches.get_many::<PathBuf>("files").into_iter().flatten();
-            let paths: Vec<PathBuf> = paths.cloned().collect();
             let follow_s = matches.get_one::<u64>("follow").copied();
-            replay::run(&paths, follow_s, &read.loaded.settings)
+            replay::run(&files(matches), follow_s, &read.loaded.settings)
+        }
+        "evaluate" => {
+            let truth = matches.get_one::<PathBuf>("truth").expect("clap requires it");
+            let is_json = matches.get_flag("json");
+            evaluate::run(&files(matches), truth, is_json, &read.loaded.settings)
         }
         "run" => live::run(&read.loaded.settings),
         "explain" => explain_command::run(matches, &read.loaded.settings),

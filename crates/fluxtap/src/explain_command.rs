@@ -13,11 +13,12 @@ mod text;
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{self, json_line};
-use crate::replay::{Display, Files, HASH_KEY, interrupt_flag, read_all};
+use crate::replay::{Display, Files, interrupt_flag, read_all};
 use crate::sensor::Sensor;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use fluxtap_capture::{Replay, ReplayOptions};
 use fluxtap_config::Settings;
+use fluxtap_engine::REPLAY_HASH_KEY;
 use fluxtap_intel::{Day, suffix};
 use fluxtap_wire::{Name, Timestamp};
 use follow::{Follower, Until};
@@ -175,8 +176,8 @@ pub(crate) fn run(matches: &ArgMatches, settings: &Settings) -> Exit {
     };
     let lateness_s = settings.replay_lateness_s;
     let follower = Follower::of(asked.domain.clone(), asked.name.clone());
-    let mut sensor =
-        Sensor::new(settings, lateness_s, HASH_KEY, &inputs, follower).watching(&asked.domain);
+    let mut sensor = Sensor::new(settings, lateness_s, REPLAY_HASH_KEY, &inputs, follower)
+        .watching(&asked.domain);
     let stop = interrupt_flag();
     let replay = Replay::open(paths, ReplayOptions::default());
     let mut source = Until::new(replay, until, lateness_s);

@@ -8,6 +8,7 @@ mod allow;
 mod cli;
 mod config;
 mod console;
+mod evaluate;
 mod explain_command;
 mod inputs;
 mod intel_command;

@@ -11,6 +11,7 @@ use fluxtap_capture::{
     Batch, FileClass, FileReport, FileStatus, Progress, Replay, ReplayOptions, Source,
 };
 use fluxtap_config::Settings;
+use fluxtap_engine::REPLAY_HASH_KEY;
 use fluxtap_wire::layers::LINK_TYPES_READ;
 use fluxtap_wire::{LinkType, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -18,10 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// Key of all hashes in replay: fixed, so that the same capture gives the same alerts whatever is
-/// evicted. What is followed has no end that would make it the same.
-pub(crate) const HASH_KEY: u64 = 0x666c_7578_7461_7001;
 
 /// Sensor name in replay, so that alerts do not depend on the machine.
 const OBSERVER: &str = "replay";
@@ -51,7 +48,8 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     let observer = settings.sensor_name.clone().unwrap_or_else(|| OBSERVER.to_owned());
     let output = Output::new(settings, &inputs, observer, None);
     let lateness_s = settings.replay_lateness_s;
-    let hash_key = if follow_s.is_some() { live::random_key() } else { HASH_KEY };
+    // What is followed has no end that would make its alerts the same.
+    let hash_key = if follow_s.is_some() { live::random_key() } else { REPLAY_HASH_KEY };
     let mut sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
     let stop = interrupt_flag();
     let (paths, options) = (paths.iter().cloned(), ReplayOptions::default());

@@ -1,4 +1,5 @@
-//! Decoder, shard and output in one: what `replay`, `run` and `explain` feed.
+//! Decoder, shard and output in one: what `replay`, `run`, `explain` and
+//! `evaluate` feed.
 
 use crate::allow::{Daily, Report};
 use crate::console::{self, Exit};

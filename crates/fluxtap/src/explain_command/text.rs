@@ -551,7 +551,7 @@ mod tests {
     use super::super::Asked;
     use super::super::follow::{Follower, Until};
     use super::*;
-    use crate::replay::{HASH_KEY, read_all};
+    use crate::replay::read_all;
     use crate::sensor::Sensor;
     use fluxtap_capture::{Replay, ReplayOptions};
     use fluxtap_config::Settings;
@@ -566,7 +566,8 @@ mod tests {
         let asked = Asked::parse(domain).expect("a name");
         let follower = Follower::of(asked.domain.clone(), asked.name.clone());
         let mut sensor =
-            Sensor::new(&settings, 60, HASH_KEY, &inputs, follower).watching(&asked.domain);
+            Sensor::new(&settings, 60, fluxtap_engine::REPLAY_HASH_KEY, &inputs, follower)
+                .watching(&asked.domain);
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pcaps/demo/demo.pcap");
         let mut source = Until::new(Replay::open([demo], ReplayOptions::default()), None, 60);
         let read = read_all(&mut sensor, &mut source, &AtomicBool::new(false), |_, _| {});
