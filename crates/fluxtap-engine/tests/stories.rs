@@ -364,15 +364,15 @@ fn a_flood_of_random_domains_displaces_no_flux_and_holds_the_budget() {
     let budget = 16 << 20;
     let mut story = Story::with_memory(budget);
     let mut dice = Dice(5);
-    for step in 0..60_000_usize {
-        let at = step as u64 / 20;
+    for step in 0..180_000_usize {
+        let at = step as u64 / 60;
         let name = format!("w.{:x}{:x}.test", dice.below(1 << 30), step);
         story.seen(at, &name, "9.9.9.9", 300, &["8.8.4.4"]);
-        if step % 3_000 == 0 {
-            let turn = step / 3_000;
+        if step % 9_000 == 0 {
+            let turn = step / 9_000;
             story.seen(at, "www.evil.example", "9.9.9.9", 100, &window(&pool, turn * 5, 5));
         }
-        if step % 10_000 == 9_999 {
+        if step % 30_000 == 29_999 {
             assert!(story.bytes() <= budget as u64, "{} bytes", story.bytes());
         }
     }
