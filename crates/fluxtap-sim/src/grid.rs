@@ -27,13 +27,11 @@ pub const REPORTING_SEEDS: [u64; 3] = [101, 102, 103];
 /// Packets decoded before the shard gets their facts.
 const BATCH_PACKETS: usize = 1_024;
 
-/// Which of the curated lists the sensor uses.
+/// Whether the sensor uses the curated lists, of zones and of kinds of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lists {
     /// Both.
     Curated,
-    /// The kinds of networks alone; no zone is known.
-    NoZones,
     /// Neither.
     None,
 }
@@ -41,9 +39,8 @@ pub enum Lists {
 impl Lists {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Curated => "curated",
-            Self::NoZones => "no zones",
-            Self::None => "no lists",
+            Self::Curated => "with lists",
+            Self::None => "without lists",
         }
     }
 }
@@ -114,15 +111,14 @@ pub fn full_grid() -> Vec<Cell> {
         .map(|named| Cell {
             named,
             scale: match named.as_str() {
-                "crowd" => scale(2, 0, 1_000_000, 5.0),
-                name if name.starts_with("fast") => scale(40, 20, 5_000, 4.0),
-                name if name.starts_with("slow") => scale(40, 10, 5_000, 4.0),
-                _ => scale(10, 5, 1_000, 10.0),
+                "crowd" => scale(2, 0, 1_400_000, 3.0),
+                name if name.starts_with("fast") => scale(25, 20, 5_000, 4.0),
+                name if name.starts_with("slow") => scale(16, 10, 5_000, 4.0),
+                _ => scale(6, 5, 1_000, 10.0),
             },
             seeds: &REPORTING_SEEDS,
             lists: match named.as_str() {
-                "crowd" => &[Lists::Curated, Lists::NoZones, Lists::None],
-                "slow-below" => &[Lists::Curated, Lists::NoZones],
+                "crowd" | "fast-below" => &[Lists::Curated, Lists::None],
                 _ => &[Lists::Curated],
             },
         })
@@ -211,7 +207,7 @@ impl Sensor {
     fn new(lists: Lists, truth: Truth) -> Self {
         let settings = Settings::default();
         let off: [&str; 0] = [];
-        let curated = Curated::new(lists == Lists::Curated, lists != Lists::None, &off);
+        let curated = Curated::new(lists == Lists::Curated, lists == Lists::Curated, &off);
         let curated = curated.expect("nothing is switched off by name");
         let ports = Ports::new(&settings.dns_ports).expect("the default ports are valid");
         let layers = Layers { ports, ..Layers::default() };

@@ -350,9 +350,23 @@ fn add_moves(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
 fn add_attacked(crowd: &mut Crowd<'_>) -> Result<Vec<Forgery>, NoSuchAddress> {
     let bots = crowd.place.pool(Ip::V4, 4_000, &BOTS)?;
     let site = Rota { by_owner: false, ..Rota::fixed(crowd.place.servers, 2) };
-    let notes = "two addresses that stay; three forged answers with bots' beside every true one";
-    let family = benign(crowd, "forged_answers", notes, site, 300);
-    let victims = crowd.add(family, &Asking::often(40.0).qtypes(A));
+    let mut forgeries = Vec::new();
+    for (name, notes, is_on_path) in [
+        (
+            "forged_off_path",
+            "two addresses that stay; beside every true answer two forged ones, by who guesses",
+            false,
+        ),
+        (
+            "forged_on_path",
+            "two addresses that stay; beside every true answer three forged ones, by who listens",
+            true,
+        ),
+    ] {
+        let family = benign(crowd, name, notes, site, 300);
+        let victims = crowd.add(family, &Asking::often(40.0).qtypes(A));
+        forgeries.push(Forgery { victims, pool: bots, addresses: 5, ttl_s: 300, is_on_path });
+    }
     let forged = Rota { by_owner: false, ..Rota::fixed(bots, 2) };
     let data = Data::Either {
         usual: vec![site],
@@ -366,5 +380,5 @@ fn add_attacked(crowd: &mut Crowd<'_>) -> Result<Vec<Forgery>, NoSuchAddress> {
     let rules = vec![Rule { owner: Owners::Any, data }];
     let family = crowd.place.family("poisoned_cache", Truth::Benign, notes, rules);
     crowd.add(family, &Asking::often(40.0).qtypes(A));
-    Ok(vec![Forgery { victims, pool: bots, addresses: 5, ttl_s: 300, copies: 3 }])
+    Ok(forgeries)
 }

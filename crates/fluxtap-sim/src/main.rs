@@ -235,25 +235,22 @@ fn make(command: &Command) -> Result<String, String> {
     Ok(done)
 }
 
-/// Measures the rows, telling each when it is done, and writes both files.
+/// Measures the rows and writes both files anew behind each, so that nothing measured is lost.
 fn make_grid(args: &GridArgs) -> Result<String, String> {
     let row = |cell: &Cell| {
         let rows = fluxtap_sim::measure(cell).map_err(|error| error.to_string())?;
         say(&format!("measured {}\n", cell.named.as_str()));
         Ok::<_, String>(rows)
     };
-    let mut quick = row(&fluxtap_sim::quick_cell())?;
-    let mut rows = Vec::new();
+    let quick = row(&fluxtap_sim::quick_cell())?.remove(0);
+    let mut grid = Grid { model: fluxtap_flux::MODEL, quick, rows: Vec::new() };
+    grid.write(args)?;
     for cell in fluxtap_sim::full_grid() {
         if cell.named.as_str().starts_with(&args.only) {
-            rows.extend(row(&cell)?);
+            grid.rows.extend(row(&cell)?);
+            grid.write(args)?;
         }
     }
-    let grid = Grid { model: fluxtap_flux::MODEL, quick: quick.remove(0), rows };
-    let value = serde_json::to_value(&grid).map_err(|error| error.to_string())?;
-    let text = lines(&value, JSON_DEPTH) + "\n";
-    std::fs::write(&args.json, text).map_err(|error| at(&args.json, &error))?;
-    std::fs::write(&args.md, grid.markdown()).map_err(|error| at(&args.md, &error))?;
     Ok(format!("wrote {} and {}\n", args.md.display(), args.json.display()))
 }
 
@@ -288,6 +285,13 @@ struct Grid {
 }
 
 impl Grid {
+    fn write(&self, args: &GridArgs) -> Result<(), String> {
+        let value = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        let text = lines(&value, JSON_DEPTH) + "\n";
+        std::fs::write(&args.json, text).map_err(|error| at(&args.json, &error))?;
+        std::fs::write(&args.md, self.markdown()).map_err(|error| at(&args.md, &error))
+    }
+
     fn markdown(&self) -> String {
         let mut text = format!(
             "# The quality grid\n\nMade by `make quality`; do not edit.\n\

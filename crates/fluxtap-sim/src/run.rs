@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
             return;
         }
         let pool = self.scenario.world.pool(forgery.pool).addresses();
-        for copy in 0..forgery.copies {
+        for copy in 0..if forgery.is_on_path { 3 } else { 2 } {
             self.reply.clear();
             let owner = self.reply.name(exchange.qname);
             for _ in 0..forgery.addresses {
@@ -305,12 +305,12 @@ impl<'a> Run<'a> {
                 });
             }
             let strange = asked.id.wrapping_add(1 + random.below(0xfffe) as u16);
-            let (mut flight, id, sent_us) = match copy % 3 {
+            let (mut flight, id, sent_us) = match copy {
                 0 => (flight, strange, at_us + (ready_us - at_us) / 2),
-                1 => (flight, asked.id, ready_us + 2_000),
-                _ => (flight, strange, ready_us + 5_000),
+                1 => (flight, strange, ready_us + 5_000),
+                _ => (flight, asked.id, ready_us + 2_000),
             };
-            if copy % 3 == 2 {
+            if copy == 1 {
                 flight.client.port = 1024 + random.below(64_512) as u16;
             }
             let asked = Asked { id, ..asked };

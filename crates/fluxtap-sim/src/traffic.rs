@@ -34,9 +34,9 @@ pub enum View {
     Above,
 }
 
-/// Answers that somebody forges for whoever asks about his victims: of each three one with a wrong
-/// id that comes before the true answer, one with everything right that comes behind it, and one
-/// that nobody asked for.
+/// Answers that somebody forges for whoever asks about his victims. For each question there is one
+/// with a wrong id that comes before the true answer, and one that nobody asked for; from who can
+/// read the questions there is a third, with everything right, that comes behind the true answer.
 #[derive(Clone, Debug)]
 pub struct Forgery {
     /// The domains.
@@ -47,8 +47,8 @@ pub struct Forgery {
     pub addresses: u32,
     /// TTL of the forged answers.
     pub ttl_s: u32,
-    /// Forged answers for each question.
-    pub copies: u32,
+    /// Whether the forger reads the questions.
+    pub is_on_path: bool,
 }
 
 /// A host with a stub resolver.
