@@ -122,7 +122,7 @@ sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim
 		--out 'target/sim/$(SCENARIO)-$(SEED).pcap' --truth 'target/sim/$(SCENARIO)-$(SEED).tsv'
 
 .PHONY: quality
-quality: toolchain ## measure detection anew and write docs/quality-grid.md and .json (about ten minutes)
+quality: toolchain ## measure detection anew and write docs/quality-grid.md and .json (a quarter of an hour)
 	cargo run --release -p fluxtap-sim -- grid --md docs/quality-grid.md --json docs/quality-grid.json
 
 .PHONY: golden-update
