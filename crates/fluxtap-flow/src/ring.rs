@@ -8,7 +8,7 @@
 const WAYS: usize = 8;
 
 /// Buckets at the start.
-const BUCKETS_AT_START: usize = 1 << 7;
+const BUCKETS_AT_START: usize = 1 << 9;
 
 /// Entries from the newest to the oldest: the upper half of the key, never 0, and the value; 0 where
 /// there is none.
@@ -71,17 +71,20 @@ impl Ring {
                     return Before::Known(std::mem::replace(known, new) as u32);
                 }
             }
-            let needed = |at: usize| {
-                let Bucket(entries) = &self.buckets[at];
-                entries.iter().filter(|entry| **entry != 0 && is_needed(**entry as u32)).count()
+            // Entries lie in order of time, so one that is not needed has none needed behind it.
+            let has_room = |&(at, depth): &(usize, usize)| {
+                let entry = self.buckets[at].0[depth];
+                entry == 0 || !is_needed(entry as u32)
             };
-            let (of_first, of_second) = (needed(first), needed(second));
-            let at = if of_second < of_first { second } else { first };
-            if of_first.min(of_second) == WAYS && self.buckets.len() < self.buckets_max {
+            let (half, whole) = (WAYS / 2 - 1, WAYS - 1);
+            let order = [(first, half), (second, half), (first, whole), (second, whole)];
+            let place = order.iter().find(|place| has_room(place));
+            if place.is_none() && self.buckets.len() < self.buckets_max {
                 // The copies of what lies in the other half now age like everything.
                 self.buckets.extend_from_within(..);
                 continue;
             }
+            let at = place.map_or(first, |&(at, _)| at);
             let Bucket(entries) = &mut self.buckets[at];
             let oldest = entries[WAYS - 1];
             entries.copy_within(..WAYS - 1, 1);
@@ -168,9 +171,9 @@ mod tests {
         .take(130_000)
         .collect();
         let key = |step: u32| keys[step as usize];
-        // Whatever is older than 500 steps is not needed: the ring stays as it began.
+        // Whatever is older than 1,000 steps is not needed: the ring stays as it began.
         for step in 0..100_000 {
-            ring.insert(key(step), step, |value| value + 500 > step);
+            ring.insert(key(step), step, |value| value + 1_000 > step);
         }
         let small = ring.buckets.len();
         assert_eq!(small, BUCKETS_AT_START);
