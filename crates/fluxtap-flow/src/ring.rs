@@ -5,19 +5,31 @@
 //! waited for every time.
 
 /// Places in a bucket, so that it fills a cache line.
-const WAYS: usize = 8;
+const WAYS: usize = 5;
 
 /// Buckets at the start.
 const BUCKETS_AT_START: usize = 1 << 9;
 
-/// Entries from the newest to the oldest: the upper half of the key, never 0, and the value; 0 where
-/// there is none.
-///
-/// The lower half of the key picks the buckets, so two keys pass for one with a probability of 2^-32
-/// if they share a bucket, which at most sixteen do.
+/// Keys with their values from the newest to the oldest; the key 0 where there is none.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-struct Bucket([u64; WAYS]);
+struct Bucket {
+    keys: [u64; WAYS],
+    values: [u32; WAYS],
+}
+
+impl Bucket {
+    fn position(&self, key: u64) -> Option<usize> {
+        self.keys.iter().position(|&known| known == key)
+    }
+
+    /// Puts a key in front; what stood at `from` goes, and what stood before that moves back.
+    fn renew(&mut self, from: usize, key: u64, value: u32) {
+        self.keys.copy_within(..from, 1);
+        self.values.copy_within(..from, 1);
+        (self.keys[0], self.values[0]) = (key, value);
+    }
+}
 
 /// What a key had before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +58,15 @@ impl Ring {
 
     /// Takes a key out; its value.
     pub(crate) fn remove(&mut self, key: u64) -> Option<u32> {
-        self.places(key).into_iter().find_map(|at| {
-            let Bucket(entries) = &mut self.buckets[at];
-            let entry = entries.iter_mut().find(|entry| tag(**entry) == tag_of(key))?;
-            Some(std::mem::take(entry) as u32)
+        let key = key.max(1);
+        places(key, self.buckets.len()).into_iter().find_map(|at| {
+            let bucket = &mut self.buckets[at];
+            let place = bucket.position(key)?;
+            let value = bucket.values[place];
+            bucket.keys.copy_within(place + 1.., place);
+            bucket.values.copy_within(place + 1.., place);
+            bucket.keys[WAYS - 1] = 0;
+            Some(value)
         })
     }
 
@@ -62,50 +79,57 @@ impl Ring {
         value: u32,
         is_needed: impl Fn(u32) -> bool,
     ) -> Before {
-        let new = tag_of(key) << 32 | u64::from(value);
+        let key = key.max(1);
         loop {
-            let [first, second] = self.places(key);
+            let [first, second] = places(key, self.buckets.len());
             for at in [first, second] {
-                let Bucket(entries) = &mut self.buckets[at];
-                if let Some(known) = entries.iter_mut().find(|entry| tag(**entry) == tag(new)) {
-                    return Before::Known(std::mem::replace(known, new) as u32);
+                let bucket = &mut self.buckets[at];
+                if let Some(place) = bucket.position(key) {
+                    let before = bucket.values[place];
+                    bucket.renew(place, key, value);
+                    return Before::Known(before);
                 }
             }
-            // Entries lie in order of time, so one that is not needed has none needed behind it.
+            // They lie in order of time, so half of a bucket is free if its middle is.
             let has_room = |&(at, depth): &(usize, usize)| {
-                let entry = self.buckets[at].0[depth];
-                entry == 0 || !is_needed(entry as u32)
+                let bucket = &self.buckets[at];
+                bucket.keys[depth] == 0 || !is_needed(bucket.values[depth])
             };
-            let (half, whole) = (WAYS / 2 - 1, WAYS - 1);
-            let order = [(first, half), (second, half), (first, whole), (second, whole)];
+            let (half, last) = (WAYS / 2, WAYS - 1);
+            let order = [(first, half), (second, half), (first, last), (second, last)];
             let place = order.iter().find(|place| has_room(place));
             if place.is_none() && self.buckets.len() < self.buckets_max {
-                // The copies of what lies in the other half now age like everything.
-                self.buckets.extend_from_within(..);
+                self.grow();
                 continue;
             }
-            let at = place.map_or(first, |&(at, _)| at);
-            let Bucket(entries) = &mut self.buckets[at];
-            let oldest = entries[WAYS - 1];
-            entries.copy_within(..WAYS - 1, 1);
-            entries[0] = new;
-            return if oldest == 0 { Before::Nothing } else { Before::Replaced(oldest as u32) };
+            let bucket = &mut self.buckets[place.map_or(first, |&(at, _)| at)];
+            let (other, before) = (bucket.keys[last], bucket.values[last]);
+            bucket.renew(last, key, value);
+            return if other == 0 { Before::Nothing } else { Before::Replaced(before) };
         }
     }
 
-    /// The buckets in which a key may lie.
-    fn places(&self, key: u64) -> [usize; 2] {
-        let mask = self.buckets.len() - 1;
-        [key as usize & mask, (key >> 16) as usize & mask]
+    /// Doubles the buckets: what lies in one goes to it and to the one that is new, in its order.
+    #[cold]
+    fn grow(&mut self) {
+        let half = self.buckets.len();
+        let before = std::mem::take(&mut self.buckets);
+        self.buckets = vec![Bucket::default(); 2 * half];
+        for (from, bucket) in before.iter().enumerate() {
+            for way in (0..WAYS).rev().filter(|&way| bucket.keys[way] != 0) {
+                let key = bucket.keys[way];
+                let [first, second] = places(key, 2 * half);
+                let at = if first % half == from { first } else { second };
+                self.buckets[at].renew(WAYS - 1, key, bucket.values[way]);
+            }
+        }
     }
 }
 
-const fn tag(entry: u64) -> u64 {
-    entry >> 32
-}
-
-fn tag_of(key: u64) -> u64 {
-    tag(key).max(1)
+/// The two of so many buckets in which a key may lie.
+const fn places(key: u64, buckets: usize) -> [usize; 2] {
+    let mask = buckets - 1;
+    [key as usize & mask, (key >> 32) as usize & mask]
 }
 
 #[cfg(test)]
@@ -115,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_ring_is_that_of_naive_queues() {
-        let mut ring = Ring::new(64);
+        let mut ring = Ring::new(40);
         assert_eq!(ring.buckets.len(), 8);
         // Both buckets of a key are one.
         let mut naive = BTreeMap::<u64, Vec<(u64, u32)>>::new();
@@ -123,22 +147,19 @@ mod tests {
         let mut seen = [0; 3];
         for step in 0..50_000_u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
-            let key = (state >> 40 & 0x7f | 0x80) * 0x1_0001_0001;
+            let key = (state >> 40 & 0x7f | 0x80) * 0x1_0000_0001;
             let queue = naive.entry(key & 7).or_default();
-            let known = queue.iter_mut().find(|(k, _)| *k == key);
+            let known =
+                queue.iter().position(|(k, _)| *k == key).map(|place| queue.remove(place).1);
             if step % 16 == 0 {
-                let value = known.map(|place| std::mem::take(place).1);
-                assert_eq!(ring.remove(key), value, "{step}");
+                assert_eq!(ring.remove(key), known, "{step}");
                 continue;
             }
+            queue.push((key, step));
             let expected = match known {
-                Some((_, value)) => Before::Known(std::mem::replace(value, step)),
-                None => {
-                    queue.push((key, step));
-                    // A removed key leaves its place in the order.
-                    let first = if queue.len() > WAYS { queue.remove(0) } else { (0, 0) };
-                    if first.0 == 0 { Before::Nothing } else { Before::Replaced(first.1) }
-                }
+                Some(value) => Before::Known(value),
+                None if queue.len() > WAYS => Before::Replaced(queue.remove(0).1),
+                None => Before::Nothing,
             };
             assert_eq!(ring.insert(key, step, |_| true), expected, "{step}");
             seen[match expected {
@@ -162,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_ring_grows_for_what_is_needed_and_forgets_nothing_then() {
-        let mut ring = Ring::new(1 << 16);
+        let mut ring = Ring::new(1 << 17);
         let mut state = 1_u64;
         let keys: Vec<u64> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
@@ -171,17 +192,17 @@ mod tests {
         .take(130_000)
         .collect();
         let key = |step: u32| keys[step as usize];
-        // Whatever is older than 1,000 steps is not needed: the ring stays as it began.
+        // Whatever is older than 500 steps is not needed: the ring stays as it began.
         for step in 0..100_000 {
-            ring.insert(key(step), step, |value| value + 1_000 > step);
+            ring.insert(key(step), step, |value| value + 500 > step);
         }
         let small = ring.buckets.len();
         assert_eq!(small, BUCKETS_AT_START);
         for step in 100_000..130_000 {
-            ring.insert(key(step), step, |value| value + 10_000 > step);
+            ring.insert(key(step), step, |_| true);
         }
-        assert!(ring.buckets.len() > small && ring.buckets.len() <= ring.buckets_max);
-        for step in 120_000..130_000 {
+        assert!(ring.buckets.len() > small && ring.buckets.len() < ring.buckets_max);
+        for step in 100_000..130_000 {
             assert_eq!(ring.remove(key(step)), Some(step));
         }
         assert_eq!(ring.remove(key(129_000)), None);

@@ -25,7 +25,7 @@ pub struct FlowSettings {
     /// How long after a datagram its copy is still known as one, in milliseconds of event time; 0
     /// lets copies count.
     pub duplicate_window_ms: u32,
-    /// Datagrams remembered to know their copies, 8 bytes each.
+    /// Datagrams remembered to know their copies, 13 bytes each.
     pub duplicates_max: usize,
     /// Limits of the packets that arrive in fragments; the time is counted from the first one.
     pub fragments: TableLimits,
@@ -46,7 +46,7 @@ pub struct TableLimits {
 
 impl Default for FlowSettings {
     /// Three times what a mirror of 100,000 queries a second with a tenth of a second to the
-    /// response needs; at most 37 MiB in all.
+    /// response needs; at most 38 MiB in all.
     fn default() -> Self {
         Self {
             pairing: Pairing::Auto,

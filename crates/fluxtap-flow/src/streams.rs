@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 /// (RFC 6298 section 2).
 const GAP_S: u32 = 1;
 
-/// Connections whose SYN is remembered until data comes, 8 bytes each.
+/// Connections whose SYN is remembered until data comes, 13 bytes each.
 const OPENINGS_MAX: usize = 1 << 14;
 
 /// Bytes that may be missing between a SYN and the first segment seen.

@@ -642,6 +642,13 @@ mod tests {
         }
         let counts = table.counts();
         assert!(counts.evicted > 1_000 && counts.expired > 20, "{counts:?}");
+        let is_there = |name: &String| {
+            let batch = observed(name, [5, 1, 1, 1], 1_000);
+            let observation = &batch.observations()[0];
+            table.window(observation.domain_hash, batch.domain(observation)).is_some()
+        };
+        let alive = model.keys().filter(|name| is_there(name)).count();
+        assert_eq!(alive as u64, counts.tracked);
     }
 
     /// Whatever is seen of a domain, its window is that of one that was never in the slab.
@@ -734,10 +741,10 @@ mod tests {
             table.get_mut(domain).unwrap().set_judged(0, rank, false);
             dear.push(domain);
         }
-        for i in 0..10_000 {
+        for i in 0..20_000 {
             changed(&mut table, &format!("w.flood{i}.test"), 2_000);
         }
-        assert!(table.counts().evicted > 5_000);
+        assert!(table.counts().evicted > 10_000);
         assert!(dear.iter().all(|&domain| table.get(domain).is_some()));
         assert!(table.take_evicted().is_empty());
     }
@@ -781,5 +788,8 @@ mod tests {
         table.apply(&answer.observations()[0], &answer);
         table.apply(&referral.observations()[0], &referral);
         assert_eq!((table.counts().server_facts_unused, table.counts().tracked), (1, 1));
+        let observation = &answer.observations()[0];
+        let window = table.window(observation.domain_hash, answer.domain(observation));
+        assert_eq!(window.map(|window| window.responses()), Some(2), "the second referral counts");
     }
 }
