@@ -272,15 +272,7 @@ impl Observer {
             let domain = batch.name(asked).get(domain_at..)?;
             is_at_or_below(batch.name(terminal), domain)
         };
-        // Who claims authority for an alias has none for where it leads: a provider's zone there is
-        // what he wrote, even if he says that he is a cache as well.
-        let is_hearsay = header.is_authoritative() && !is_inside;
-        let of_end = if is_hearsay { None } else { zone_number(intel, batch.name(terminal)) };
-        let zone = of_end.or_else(|| {
-            // Above a resolver the chain is not followed out of the asked domain.
-            let is_above = vantage != Vantage::Cache && terminal != asked;
-            is_above.then(|| zone_number(intel, batch.name(asked))).flatten()
-        });
+        let zone = zone_of(header, vantage, [asked, terminal], is_inside, intel, batch);
         batch.items.push(Observation {
             at,
             domain_hash,
@@ -305,6 +297,26 @@ impl Observer {
         });
         Some(())
     }
+}
+
+/// The curated zone that explains where the chain from the asked name ends.
+fn zone_of(
+    header: Header,
+    vantage: Vantage,
+    [asked, terminal]: [NameSpan; 2],
+    is_inside: bool,
+    intel: &Intel,
+    batch: &Batch,
+) -> Option<u16> {
+    // Who claims authority for an alias has none for where it leads: a provider's zone there is
+    // what he wrote, even if he says that he is a cache as well.
+    let is_hearsay = header.is_authoritative() && !is_inside;
+    let of_end = if is_hearsay { None } else { zone_number(intel, batch.name(terminal)) };
+    of_end.or_else(|| {
+        // Above a resolver the chain is not followed out of the asked domain.
+        let is_above = vantage != Vantage::Cache && terminal != asked;
+        is_above.then(|| zone_number(intel, batch.name(asked))).flatten()
+    })
 }
 
 /// Drops special-use addresses and those that the asked name or the chain's end spells.

@@ -176,7 +176,7 @@ fn commands() -> [Command; 10] {
     ]
 }
 
-fn files_arg() -> Arg {
+pub(crate) fn files_arg() -> Arg {
     Arg::new("files")
         .help(
             "Captures (pcap, pcapng, snoop; as they are or in gzip, zstd, xz or lz4) and \

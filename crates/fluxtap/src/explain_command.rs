@@ -10,12 +10,13 @@ mod phrases;
 mod story;
 mod text;
 
+use crate::cli;
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{self, json_line};
 use crate::replay::{Display, Files, interrupt_flag, read_all};
 use crate::sensor::Sensor;
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use fluxtap_capture::{Replay, ReplayOptions};
 use fluxtap_config::Settings;
 use fluxtap_engine::REPLAY_HASH_KEY;
@@ -50,13 +51,8 @@ pub(crate) fn command() -> Command {
                 .required(true),
         )
         .arg(
-            Arg::new("files")
-                .value_name("FILE|DIR")
-                .help("Captures and directories of them, as for replay; `-` is standard input")
-                .value_hint(ValueHint::FilePath)
-                .value_parser(value_parser!(PathBuf))
-                .num_args(1..)
-                .required(true),
+            cli::files_arg()
+                .help("Captures and directories of them, as for replay; `-` is standard input"),
         )
         .arg(Arg::new("at").long("at").value_name("TIME").help(
             "As of this time of the packets: RFC 3339, as alerts have it, or seconds since the \

@@ -150,23 +150,7 @@ impl Counters {
     fn to_json(&self, files: &[FileReport], unlisted: Unlisted) -> Value {
         let decode = &self.decode;
         let time = |at: Option<Timestamp>| at.map(|at| at.millis() as f64 / 1_000.0);
-        let files: Vec<Value> = files
-            .iter()
-            .map(|file| {
-                json!({
-                    "path": file.path.display().to_string(),
-                    "status": file.to_string(),
-                    "packets": file.packets,
-                    "packets_untimed": file.packets_untimed,
-                    "packets_skipped": file.packets_skipped,
-                    "bytes_read": file.bytes_read,
-                    "compression": file.compression.map(Compression::name),
-                    "bytes_unpacked": file.bytes_unpacked,
-                    "gaps": file.gaps.count,
-                    "gap_bytes": file.gaps.bytes,
-                })
-            })
-            .collect();
+        let files: Vec<Value> = files.iter().map(file_json).collect();
         json!({
             "packets": decode.packets,
             "dns_messages": decode.messages,
@@ -227,21 +211,7 @@ impl Counters {
                 "jumps_forward": self.clock.jumps_forward,
                 "jumps_back": self.clock.jumps_back,
             },
-            "responses": {
-                "cut_used": self.observe.responses_cut_used,
-                "truncated_used": self.observe.responses_truncated_used,
-                "with_trailing_bytes": self.observe.responses_with_trailing_bytes,
-                "addresses_special_use": self.observe.addresses_special_use,
-                "addresses_spelled_by_name": self.observe.addresses_spelled_by_name,
-                "addresses_out_of_bailiwick": self.observe.addresses_out_of_bailiwick,
-                "records_over_limit": self.observe.records_over_limit,
-                "ttl_capped": self.observe.ttl_capped,
-                "by_client_subnet": self.observe.responses_by_client_subnet,
-                "edns_options_malformed": self.observe.edns_options_malformed,
-                "address_hints": self.observe.address_hints,
-                "services_malformed": self.observe.services_malformed,
-                "addresses_from_dns64": self.observe.addresses_from_dns64,
-            },
+            "responses": responses_json(&self.observe),
             "dns64_prefixes": {
                 "learnt": self.observe.dns64_prefixes_learnt,
                 "refused": self.observe.dns64_prefixes_refused,
@@ -560,4 +530,39 @@ fn nonzero(counters: impl Iterator<Item = (String, u64)>) -> String {
         .map(|(name, number)| format!("{} {name}", grouped(number)))
         .collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// What became of a file.
+fn file_json(file: &FileReport) -> Value {
+    json!({
+        "path": file.path.display().to_string(),
+        "status": file.to_string(),
+        "packets": file.packets,
+        "packets_untimed": file.packets_untimed,
+        "packets_skipped": file.packets_skipped,
+        "bytes_read": file.bytes_read,
+        "compression": file.compression.map(Compression::name),
+        "bytes_unpacked": file.bytes_unpacked,
+        "gaps": file.gaps.count,
+        "gap_bytes": file.gaps.bytes,
+    })
+}
+
+/// What was dropped from responses, and what was odd about them.
+fn responses_json(observe: &ObserveCounts) -> Value {
+    json!({
+        "cut_used": observe.responses_cut_used,
+        "truncated_used": observe.responses_truncated_used,
+        "with_trailing_bytes": observe.responses_with_trailing_bytes,
+        "addresses_special_use": observe.addresses_special_use,
+        "addresses_spelled_by_name": observe.addresses_spelled_by_name,
+        "addresses_out_of_bailiwick": observe.addresses_out_of_bailiwick,
+        "records_over_limit": observe.records_over_limit,
+        "ttl_capped": observe.ttl_capped,
+        "by_client_subnet": observe.responses_by_client_subnet,
+        "edns_options_malformed": observe.edns_options_malformed,
+        "address_hints": observe.address_hints,
+        "services_malformed": observe.services_malformed,
+        "addresses_from_dns64": observe.addresses_from_dns64,
+    })
 }
