@@ -45,7 +45,7 @@ impl Decoder {
         let now = self.note_span();
         if now.secs() != self.reached_s {
             self.reached_s = now.secs();
-            batch.reach(now);
+            batch.reach(now, self.messages.gate.queries_visible());
         }
         match timing {
             Timing::AheadConfirmed => self.messages.use_ahead(batch),

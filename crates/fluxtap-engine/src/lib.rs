@@ -13,15 +13,17 @@ mod clock;
 mod counts;
 mod decoder;
 mod messages;
+mod order;
 mod relief;
 mod shard;
 
 pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;
+pub use order::{Told, in_order};
 pub use relief::{AllowUse, Relief, relieve};
 pub use shard::{
-    ALERTS_TRACKED_MAX, AlertState, Explained, OpenAlert, Shard, ShardCounts, Watched,
+    ALERTS_PER_PARTITION_MAX, AlertState, Explained, OpenAlert, Shard, ShardCounts, Watched,
 };
 
 /// Key of all hashes where captures are replayed: fixed, so that the same capture gives the same

@@ -83,7 +83,6 @@ impl Messages {
                 return;
             }
         }
-        self.observer.set_queries_visible(self.gate.queries_visible());
         self.observer.set_learning(!matches!(arrival.timing, Timing::Late | Timing::Ahead));
         let end = match arrival.timing {
             Timing::Late | Timing::Ahead => {

@@ -77,6 +77,13 @@ pub struct AllowUse {
 }
 
 impl AllowUse {
+    /// Adds what it was used for in another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.suppressed += other.suppressed;
+        self.reduced += other.reduced;
+        self.last = self.last.max(other.last);
+    }
+
     /// Whether it never mattered.
     #[must_use]
     pub const fn is_unused(&self) -> bool {

@@ -1,21 +1,22 @@
 //! Windows, judgement and the life of alerts, in event time.
 
+use crate::order::{Told, in_order};
 use crate::relief::{AllowUse, Noted, Relief, relieve};
 use fluxtap_alert::{Action, Alert, CloseReason, Lifecycle, Step};
 use fluxtap_flux::{FluxKind, Policy, Score, Severity, Verdict, judge};
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
 use fluxtap_window::{
-    DomainRef, DomainWindow, Evidence, Features, LookUps, Rank, ServerEvidence, Subject, Table,
-    TableCounts, WINDOWS_S, limits,
+    DomainRef, DomainWindow, Evidence, Features, LookUps, Part, Rank, ServerEvidence, Subject,
+    Table, TableCounts, WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Most domains whose alert life is remembered at a time, open, pending or lately closed. Beyond
-/// it no further domain can alert, which is counted.
-pub const ALERTS_TRACKED_MAX: usize = 65_536;
+/// Most domains of a partition whose alert life is remembered at a time, open, pending or lately
+/// closed: 65,536 of all. Beyond it no further domain can alert, which is counted.
+pub const ALERTS_PER_PARTITION_MAX: usize = 65_536 / limits::PARTITIONS;
 
 /// Least time between two judgements of a domain with an open alert, in seconds.
 const JUDGE_ALERTED_S: u32 = 60;
@@ -52,12 +53,29 @@ pub struct ShardCounts {
     /// Domains whose diversity would have alerted, but whose owners say a pool of volunteers or of
     /// one operator.
     pub pools: u64,
-    /// Findings that could not be followed because of [`ALERTS_TRACKED_MAX`].
+    /// Findings that could not be followed because of [`ALERTS_PER_PARTITION_MAX`].
     pub alerts_refused: u64,
     /// Alerts that opened and were not written, because the policy says so, by severity.
     pub unwritten: [u64; 3],
     /// Domains whose alert the operator's allow list kept back or ended, each once a day, UTC.
     pub suppressed: u64,
+}
+
+impl ShardCounts {
+    /// Adds the counters of another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.observations += other.observations;
+        self.judgements += other.judgements;
+        self.alerts += other.alerts;
+        self.ended += other.ended;
+        self.pools += other.pools;
+        self.alerts_refused += other.alerts_refused;
+        self.suppressed += other.suppressed;
+        for severity in 0..self.opened.len() {
+            self.opened[severity] += other.opened[severity];
+            self.unwritten[severity] += other.unwritten[severity];
+        }
+    }
 }
 
 /// What the curated lists explained away.
@@ -68,6 +86,17 @@ pub struct Explained {
     /// Addresses of domains that were judged, in the address table: how many it knows, and those of
     /// content networks.
     pub look_ups: LookUps,
+}
+
+impl Explained {
+    /// Adds what they explained to another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.zones.resize(self.zones.len().max(other.zones.len()), 0);
+        for (sum, zone) in self.zones.iter_mut().zip(&other.zones) {
+            *sum += zone;
+        }
+        self.look_ups.add(&other.look_ups);
+    }
 }
 
 /// A domain whose alert is open at the end.
@@ -122,6 +151,7 @@ pub struct AlertState {
 #[derive(Debug, Default)]
 struct Record {
     lifecycle: Lifecycle,
+    partition: u8,
     domain: Option<DomainRef>,
     basis: Option<Basis>,
     noted: Noted,
@@ -152,6 +182,7 @@ pub struct Shard {
     table: Table,
     policy: Policy,
     records: BTreeMap<Box<[u8]>, Record>,
+    records_of: [usize; limits::PARTITIONS],
     /// Domains to be judged, by the second in which they may.
     due: BTreeMap<u32, Vec<DomainRef>>,
     /// No open alert ends before this.
@@ -159,7 +190,7 @@ pub struct Shard {
     now: Timestamp,
     swept: Timestamp,
     sweep_partition: u8,
-    /// What the latest observation said about queries.
+    /// What was known about queries when event time last moved.
     queries_visible: Option<bool>,
     counts: ShardCounts,
     explained: Explained,
@@ -176,6 +207,7 @@ impl Shard {
             table: Table::new(bytes_max, hash_key),
             policy,
             records: BTreeMap::new(),
+            records_of: [0; limits::PARTITIONS],
             due: BTreeMap::new(),
             next_end: None,
             now: Timestamp::default(),
@@ -206,15 +238,29 @@ impl Shard {
 
     /// Takes a batch in; alerts that fall due are appended to `out` in order of (time, domain).
     pub fn apply(&mut self, batch: &Batch, intel: &Intel, out: &mut Vec<Alert>) {
-        std::hint::black_box(self.table.touch(batch));
+        let mut told = Vec::new();
+        self.apply_part(Part::WHOLE, batch, intel, &mut told);
+        in_order(&mut told, out);
+    }
+
+    /// The same for a part of the domains: as one of several shards that share them out. All of them
+    /// take every batch and tick, and [`in_order`] makes one list of what they tell.
+    pub fn apply_part(&mut self, part: Part, batch: &Batch, intel: &Intel, told: &mut Vec<Told>) {
+        std::hint::black_box(self.table.touch(part, batch));
+        let mut alerts = Vec::new();
+        let mut step = 0;
         for (reached, observation) in batch.steps() {
-            for &(_, at) in reached {
-                self.tick(at, intel, out);
+            for reached in reached {
+                step += 1;
+                self.queries_visible = reached.queries_visible;
+                self.tick(reached.at, intel, &mut alerts);
+                told.extend(alerts.drain(..).map(|alert| Told { step, alert }));
             }
             let Some(observation) = observation else { break };
-            self.tick(observation.at, intel, out);
+            if !part.holds(observation.domain_hash) {
+                continue;
+            }
             self.counts.observations += 1;
-            self.queries_visible = observation.queries_visible;
             if let Some(zone) = observation.zone
                 && !batch.addresses(observation).is_empty()
             {
@@ -249,16 +295,17 @@ impl Shard {
             return;
         }
         self.now = now;
+        self.collect_evicted(intel, out);
         self.run_until(now, intel, out);
-        self.sweep(now, intel, out);
+        self.sweep(now);
     }
 
     /// The end of input: judges everything that waits, at the time it would have been.
     pub fn finish(&mut self, intel: &Intel, out: &mut Vec<Alert>) {
+        self.collect_evicted(intel, out);
         while let Some((&last_s, _)) = self.due.last_key_value() {
             self.run_until(Timestamp::from_secs(u64::from(last_s)), intel, out);
         }
-        self.collect_evicted(intel, out);
     }
 
     /// The counters.
@@ -357,7 +404,6 @@ impl Shard {
         intel: &Intel,
         out: &mut Vec<Alert>,
     ) {
-        self.collect_evicted(intel, out);
         let mut named: Vec<(Box<[u8]>, DomainRef)> = domains
             .into_iter()
             .filter_map(|d| self.table.get(d).map(|window| (window.name().into(), d)))
@@ -448,12 +494,11 @@ impl Shard {
         intel: &Intel,
         out: &mut Vec<Alert>,
     ) -> bool {
-        if !self.has_record(name) {
-            return false;
-        }
         let is_suppressed = relief.is_suppressed(&self.policy);
-        let record = self.records.entry(name.into()).or_default();
-        record.domain = Some(domain);
+        let Some(record) = record(&mut self.records, &mut self.records_of, name, domain) else {
+            self.counts.alerts_refused += 1;
+            return false;
+        };
         let is_open = record.lifecycle.is_open();
         // An alert that rests on what entries leave is followed by that, and goes quiet like any
         // other; it does not end whenever that falls below the threshold.
@@ -479,13 +524,6 @@ impl Shard {
         }
     }
 
-    /// Whether there is a record of the domain, or room for one; if not, that is counted.
-    fn has_record(&mut self, name: &[u8]) -> bool {
-        let has = self.records.contains_key(name) || self.records.len() < ALERTS_TRACKED_MAX;
-        self.counts.alerts_refused += u64::from(!has);
-        has
-    }
-
     /// Lets the domain's alert follow a judgement; whether an alert is open then.
     fn follow(
         &mut self,
@@ -497,13 +535,14 @@ impl Shard {
         out: &mut Vec<Alert>,
     ) -> bool {
         let is_finding = basis.verdict.severity(&self.policy).is_some();
-        let is_known = self.records.contains_key(name);
-        if !is_known && (!is_finding || !self.has_record(name)) {
+        if !is_finding && !self.records.contains_key(name) {
             return false;
         }
-        let record = self.records.entry(name.into()).or_default();
+        let Some(record) = record(&mut self.records, &mut self.records_of, name, domain) else {
+            self.counts.alerts_refused += 1;
+            return false;
+        };
         let step = record.lifecycle.judged(at, name, &basis.verdict, &self.policy);
-        record.domain = Some(domain);
         if is_finding || record.basis.is_none() {
             record.basis = Some(basis);
         }
@@ -525,7 +564,10 @@ impl Shard {
         let mut next: Option<Timestamp> = None;
         let mut ended = Vec::new();
         for (name, record) in &mut self.records {
-            if let Some(step) = record.lifecycle.ticked(at, &self.policy) {
+            // Each ends at its own minute, not with whichever happens to end before.
+            let is_due = record.lifecycle.quiet_at().is_some_and(|quiet| whole_minute(quiet) <= at);
+            let step = if is_due { record.lifecycle.ticked(at, &self.policy) } else { None };
+            if let Some(step) = step {
                 let window = record.domain.and_then(|d| self.table.get(d));
                 let alert = alert_of(step, record, window, name, at, &self.policy, intel);
                 ended.push((step, alert));
@@ -561,7 +603,7 @@ impl Shard {
 
     /// Once a minute drops what was not seen for the longest window, a partition at a time; after
     /// a longer gap all of them.
-    fn sweep(&mut self, now: Timestamp, intel: &Intel, out: &mut Vec<Alert>) {
+    fn sweep(&mut self, now: Timestamp) {
         if self.swept == Timestamp::default() {
             self.swept = now;
         }
@@ -570,7 +612,6 @@ impl Shard {
             return;
         }
         self.swept = now;
-        self.collect_evicted(intel, out);
         let longest_ms = u64::from(WINDOWS_S[3]) * 1_000;
         let before_ms = now.millis().saturating_sub(longest_ms);
         for _ in 0..minutes.min(limits::PARTITIONS as u64) {
@@ -578,8 +619,12 @@ impl Shard {
             self.sweep_partition = (self.sweep_partition + 1) % limits::PARTITIONS as u8;
         }
         if self.sweep_partition == 0 || minutes > limits::PARTITIONS as u64 {
+            let records_of = &mut self.records_of;
             self.records.retain(|_, record| {
-                !record.lifecycle.is_forgettable(now) || !record.noted.is_forgettable(now)
+                let stays =
+                    !record.lifecycle.is_forgettable(now) || !record.noted.is_forgettable(now);
+                records_of[usize::from(record.partition)] -= usize::from(!stays);
+                stays
             });
         }
     }
@@ -597,6 +642,25 @@ impl Shard {
         self.counts.alerts += u64::from(alert.is_some());
         out.extend(alert);
     }
+}
+
+/// The record of a domain, or a new one if there is room for it.
+fn record<'a>(
+    records: &'a mut BTreeMap<Box<[u8]>, Record>,
+    records_of: &mut [usize; limits::PARTITIONS],
+    name: &[u8],
+    domain: DomainRef,
+) -> Option<&'a mut Record> {
+    let of_partition = &mut records_of[usize::from(domain.partition)];
+    if !records.contains_key(name) {
+        if *of_partition >= ALERTS_PER_PARTITION_MAX {
+            return None;
+        }
+        *of_partition += 1;
+    }
+    let record = records.entry(name.into()).or_default();
+    (record.partition, record.domain) = (domain.partition, Some(domain));
+    Some(record)
 }
 
 /// The next whole minute: alerts end together then, so that looking through them all to find those

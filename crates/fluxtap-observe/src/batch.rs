@@ -94,8 +94,6 @@ pub struct Observation {
     pub qtype: Rtype,
     /// From an authority or from a cache.
     pub vantage: Vantage,
-    /// Whether queries were visible beside the responses then; `None` if nobody looked.
-    pub queries_visible: Option<bool>,
     /// TC=1: the address set is only a part.
     pub is_truncated: bool,
     /// Special-use addresses that were left out.
@@ -118,6 +116,17 @@ impl Observation {
     }
 }
 
+/// Event time that was reached, and what held then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// How many observations lie in front of it.
+    observations: u32,
+    /// The time.
+    pub at: Timestamp,
+    /// Whether queries were visible beside the responses; `None` if nobody looked.
+    pub queries_visible: Option<bool>,
+}
+
 /// Observations of a run of packets, in packet order.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -128,8 +137,7 @@ pub struct Batch {
     pub(crate) hints: Vec<IpAddr>,
     contexts: Vec<Context>,
     names: Vec<u8>,
-    /// Event time reached in front of the observation at a position.
-    times: Vec<(u32, Timestamp)>,
+    times: Vec<Reached>,
 }
 
 /// Lengths of all lists, to undo a response that turned out to be malformed.
@@ -151,17 +159,18 @@ impl Batch {
 
     /// Notes that event time reached `at`, whatever the packet held: what waits for a time must not
     /// wait for the next observation.
-    pub fn reach(&mut self, at: Timestamp) {
-        self.times.push((self.items.len() as u32, at));
+    pub fn reach(&mut self, at: Timestamp, queries_visible: Option<bool>) {
+        let observations = self.items.len() as u32;
+        self.times.push(Reached { observations, at, queries_visible });
     }
 
     /// The observations, each behind the event times that were reached before it; at the end those
     /// that were reached behind the last.
-    pub fn steps(&self) -> impl Iterator<Item = (&[(u32, Timestamp)], Option<&Observation>)> {
+    pub fn steps(&self) -> impl Iterator<Item = (&[Reached], Option<&Observation>)> {
         let mut times = self.times.as_slice();
         let ends = self.items.iter().map(Some).chain(std::iter::once(None));
         ends.enumerate().map(move |(i, observation)| {
-            let before = times.partition_point(|&(at, _)| at as usize <= i);
+            let before = times.partition_point(|reached| reached.observations as usize <= i);
             let (reached, later) = times.split_at(before);
             times = later;
             (reached, observation)

@@ -14,7 +14,7 @@ mod dns64;
 mod message;
 mod spelled;
 
-pub use batch::{Address, Batch, Context, Glue, NameSpan, Observation, Range, Server};
+pub use batch::{Address, Batch, Context, Glue, NameSpan, Observation, Range, Reached, Server};
 pub use dns64::{PREFIX_LIFETIME_S, PREFIXES_MAX, PREFIXES_PER_RESPONDER_MAX};
 
 use dns64::Dns64;
@@ -126,7 +126,6 @@ pub struct ObserveCounts {
 pub struct Observer {
     hasher: FixedState,
     facts: Facts,
-    queries_visible: Option<bool>,
     dns64: Dns64,
     is_learning: bool,
     counts: ObserveCounts,
@@ -139,7 +138,6 @@ impl Observer {
         Self {
             hasher: FixedState::with_seed(hash_key),
             facts: Facts::default(),
-            queries_visible: None,
             dns64: Dns64::default(),
             is_learning: true,
             counts: ObserveCounts::default(),
@@ -150,13 +148,6 @@ impl Observer {
     #[must_use]
     pub const fn counts(&self) -> ObserveCounts {
         self.counts
-    }
-
-    /// Says what the observations that follow have to tell about queries: whether they are visible
-    /// beside the responses, or `None` if nobody looks.
-    #[inline]
-    pub const fn set_queries_visible(&mut self, queries_visible: Option<bool>) {
-        self.queries_visible = queries_visible;
     }
 
     /// Says whether the messages that follow come in time, so that something may be learnt from them
@@ -288,7 +279,6 @@ impl Observer {
             tunnel: datagram.ends.tunnel,
             qtype: question.qtype,
             vantage,
-            queries_visible: self.queries_visible,
             is_truncated: header.is_truncated(),
             special_use,
             addresses,

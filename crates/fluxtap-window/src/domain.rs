@@ -89,6 +89,17 @@ pub struct LookUps {
     pub edges: BTreeMap<u32, u64>,
 }
 
+impl LookUps {
+    /// Adds what other look-ups came to.
+    pub fn add(&mut self, other: &Self) {
+        self.addresses += other.addresses;
+        self.with_owner += other.with_owner;
+        for (&asn, edges) in &other.edges {
+            *self.edges.entry(asn).or_default() += edges;
+        }
+    }
+}
+
 impl DomainWindow {
     pub(crate) fn new(name: &[u8], at_ms: u64) -> Self {
         Self {

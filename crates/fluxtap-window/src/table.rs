@@ -6,6 +6,7 @@
 
 use crate::domain::{DomainWindow, Rank};
 use crate::limits::PARTITIONS;
+use crate::part::{Part, partition_of};
 use crate::quiet::{Plain, Quiet, Slab, resume};
 use crate::track::Outcome;
 use fluxtap_observe::{Batch, Observation};
@@ -63,6 +64,21 @@ pub struct TableCounts {
     pub server_facts_unused: u64,
     /// Responses with address hints alone about such domains.
     pub hint_facts_unused: u64,
+}
+
+impl TableCounts {
+    /// Adds the counters of another table.
+    pub const fn add(&mut self, other: &Self) {
+        self.tracked += other.tracked;
+        self.bytes += other.bytes;
+        self.admitted += other.admitted;
+        self.expired += other.expired;
+        self.evicted += other.evicted;
+        self.evicted_suspect += other.evicted_suspect;
+        self.evicted_alerted += other.evicted_alerted;
+        self.server_facts_unused += other.server_facts_unused;
+        self.hint_facts_unused += other.hint_facts_unused;
+    }
 }
 
 /// All domains. One owner, no locks; everything in it happens in event time.
@@ -193,12 +209,14 @@ impl Table {
     /// Touches the domains of a batch, so that they are in the caches when [`Table::apply`] comes.
     ///
     /// The loads of one pass do not wait for each other, where those of a look-up do: index, slot,
-    /// domain. Returns a sum of what was touched, for the compiler to keep the loads.
+    /// domain. Those of other parts are left alone. Returns a sum of what was touched, for the
+    /// compiler to keep the loads.
     #[must_use]
-    pub fn touch(&mut self, batch: &Batch) -> u64 {
+    pub fn touch(&mut self, part: Part, batch: &Batch) -> u64 {
         let mut touched = std::mem::take(&mut self.touched);
         touched.clear();
-        touched.extend(batch.observations().iter().map(|o| {
+        let mine = batch.observations().iter().filter(|o| part.holds(o.domain_hash));
+        touched.extend(mine.map(|o| {
             let number = partition_of(o.domain_hash);
             let Partition { index, slab, slots, .. } = &self.partitions[number];
             let found = index.find(o.domain_hash, |p| p.hash(slots, slab) == o.domain_hash);
@@ -288,11 +306,6 @@ impl Table {
     pub fn take_evicted(&mut self) -> Vec<DomainWindow> {
         std::mem::take(&mut self.evicted)
     }
-}
-
-/// The partition of a domain, from bits of its hash that the index does not use.
-const fn partition_of(hash: u64) -> usize {
-    (hash >> 32) as usize % PARTITIONS
 }
 
 /// Where a domain lies.

@@ -1,0 +1,65 @@
+//! Which of the partitions somebody owns.
+
+use crate::limits::PARTITIONS;
+
+/// A part of the partitions. Parts with the same `of` share them out without overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// A bit for each partition.
+    mask: u64,
+}
+
+const _: () = assert!(PARTITIONS == u64::BITS as usize, "a bit for each");
+
+impl Part {
+    /// All of them.
+    pub const WHOLE: Self = Self { mask: u64::MAX };
+
+    /// Part `number` of `of`, counted from 0.
+    ///
+    /// # Panics
+    /// If `number` is not below `of`, or `of` is more than there are partitions.
+    #[must_use]
+    pub const fn new(number: usize, of: usize) -> Self {
+        assert!(number < of && of <= PARTITIONS, "a part among so many");
+        let mut mask = 0;
+        let mut partition = number;
+        while partition < PARTITIONS {
+            mask |= 1 << partition;
+            partition += of;
+        }
+        Self { mask }
+    }
+
+    /// Whether the domain with this hash, as observations have it, belongs to it.
+    #[must_use]
+    #[inline]
+    pub const fn holds(self, domain_hash: u64) -> bool {
+        self.mask >> partition_of(domain_hash) & 1 != 0
+    }
+}
+
+/// The partition of a domain, from bits of its hash that the index does not use.
+pub(crate) const fn partition_of(hash: u64) -> usize {
+    (hash >> 32) as usize % PARTITIONS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_share_all_partitions_out() {
+        for of in 1..=PARTITIONS {
+            let parts: Vec<Part> = (0..of).map(|number| Part::new(number, of)).collect();
+            for partition in 0..PARTITIONS as u64 {
+                let owners = parts.iter().filter(|part| part.holds(partition << 32)).count();
+                assert_eq!(owners, 1, "partition {partition} of {of}");
+            }
+            let sizes = parts.iter().map(|part| part.mask.count_ones());
+            let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
+            assert!(most - least <= 1, "{of} parts have {least} to {most} partitions");
+        }
+        assert_eq!(Part::new(0, 1), Part::WHOLE);
+    }
+}
