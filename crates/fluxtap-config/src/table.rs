@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::setting::{Command, Flag, Setting, settings};
 use crate::value::{AddressTable, FromValue, Tenths, Value, words};
 use fluxtap_window::WINDOWS_S;
-use fluxtap_window::limits::MEMORY_MIN;
+use fluxtap_window::limits::{MEMORY_MIN, PARTITIONS};
 use fluxtap_wire::layers::{PORTS_MAX, TUNNEL_PORTS_MAX};
 use std::path::PathBuf;
 
@@ -112,6 +112,18 @@ settings! {
         kind: Kind::Size { min: MEMORY_MIN as u64, max: MEMORY_MAX },
         default: Some("512MiB"),
         flag: flag("memory", "SIZE", JUDGES),
+    }
+
+    /// Threads that keep the windows and judge; one more reads and decodes.
+    ///
+    /// Without it there is one for each processor.
+    /// With 1 all is done in one thread.
+    /// The alerts are the same for any number.
+    "sensor.workers" => workers: Option<usize> {
+        kind: Kind::Count { min: 1, max: PARTITIONS as u64 },
+        default: None,
+        example: "2",
+        flag: flag("workers", "N", SENSOR),
     }
 
     /// UDP ports that carry DNS.

@@ -236,6 +236,16 @@ impl Shard {
         self
     }
 
+    /// Goes on with another policy, and with other lists from the next call on: what was counted by
+    /// position in a list begins anew. Owners of addresses that were looked up stay what they are.
+    pub fn reload(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.allow_uses.clear();
+        for record in self.records.values_mut() {
+            record.noted = Noted::default();
+        }
+    }
+
     /// Takes a batch in; alerts that fall due are appended to `out` in order of (time, domain).
     pub fn apply(&mut self, batch: &Batch, intel: &Intel, out: &mut Vec<Alert>) {
         let mut told = Vec::new();
@@ -247,14 +257,12 @@ impl Shard {
     /// take every batch and tick, and [`in_order`] makes one list of what they tell.
     pub fn apply_part(&mut self, part: Part, batch: &Batch, intel: &Intel, told: &mut Vec<Told>) {
         std::hint::black_box(self.table.touch(part, batch));
-        let mut alerts = Vec::new();
         let mut step = 0;
         for (reached, observation) in batch.steps() {
             for reached in reached {
                 step += 1;
                 self.queries_visible = reached.queries_visible;
-                self.tick(reached.at, intel, &mut alerts);
-                told.extend(alerts.drain(..).map(|alert| Told { step, alert }));
+                self.step(step, reached.at, intel, told);
             }
             let Some(observation) = observation else { break };
             if !part.holds(observation.domain_hash) {
@@ -287,6 +295,18 @@ impl Shard {
 
     /// Moves event time to `now`: judges what is due and ends what went quiet, in order of time.
     pub fn tick(&mut self, now: Timestamp, intel: &Intel, out: &mut Vec<Alert>) {
+        let mut told = Vec::new();
+        self.tick_part(now, intel, &mut told);
+        in_order(&mut told, out);
+    }
+
+    /// The same, as one of several shards: see [`Shard::apply_part`].
+    pub fn tick_part(&mut self, now: Timestamp, intel: &Intel, told: &mut Vec<Told>) {
+        self.step(0, now, intel, told);
+    }
+
+    /// Step `step` of event time within a batch.
+    fn step(&mut self, step: u32, now: Timestamp, intel: &Intel, told: &mut Vec<Told>) {
         if now.plus_secs(JUMP_BACK_S) < self.now {
             // Time was set back: what waits for a time that will not come soon is due now.
             let waiting = std::mem::take(&mut self.due).into_values().flatten().collect();
@@ -295,17 +315,29 @@ impl Shard {
             return;
         }
         self.now = now;
-        self.collect_evicted(intel, out);
-        self.run_until(now, intel, out);
+        let mut alerts = Vec::new();
+        self.collect_evicted(intel, &mut alerts);
+        self.run_until(now, intel, &mut alerts);
         self.sweep(now);
+        told.extend(alerts.into_iter().map(|alert| Told { step, alert }));
     }
 
     /// The end of input: judges everything that waits, at the time it would have been.
     pub fn finish(&mut self, intel: &Intel, out: &mut Vec<Alert>) {
-        self.collect_evicted(intel, out);
+        let mut told = Vec::new();
+        self.finish_part(intel, &mut told);
+        in_order(&mut told, out);
+    }
+
+    /// The same, as one of several shards: see [`Shard::apply_part`].
+    pub fn finish_part(&mut self, intel: &Intel, told: &mut Vec<Told>) {
+        let mut alerts = Vec::new();
+        self.collect_evicted(intel, &mut alerts);
         while let Some((&last_s, _)) = self.due.last_key_value() {
-            self.run_until(Timestamp::from_secs(u64::from(last_s)), intel, out);
+            let last = Timestamp::from_secs(u64::from(last_s));
+            self.run_until(last, intel, &mut alerts);
         }
+        told.extend(alerts.into_iter().map(|alert| Told { step: 0, alert }));
     }
 
     /// The counters.

@@ -3,7 +3,7 @@
 
 mod teller;
 
-use fluxtap_alert::Action;
+use fluxtap_alert::{Action, CloseReason};
 use fluxtap_flow::Pairing;
 use fluxtap_wire::{Tunnel, TunnelKind};
 use teller::{Carrier, Story, Told, access, education, hosting, in_block, unknown};
@@ -379,6 +379,38 @@ fn a_flood_of_random_domains_displaces_no_flux_and_holds_the_budget() {
     assert!(story.evicted() > 10_000, "{}", story.evicted());
     let alerts = story.end();
     assert!(alerts.iter().any(|a| a.domain == "evil.example" && a.severity >= 2), "{alerts:?}");
+}
+
+/// Forty domains in flux, some of them over for days, in a flood that makes alerted ones give way.
+#[test]
+fn any_number_of_shards_tells_the_same_in_the_same_order() {
+    let pool = access(300);
+    let tell = |parts| {
+        let mut story = Story::in_parts(parts, 2 << 20);
+        let mut dice = Dice(5);
+        for step in 0..60_000_usize {
+            // Every fourth hour is quiet, and two days are.
+            let at = (step / 1_000 * 1_200 + step % 1_000 + step / 30_000 * 200_000) as u64;
+            let name = format!("w{}.{:x}{:x}.test", step % 9, dice.below(1 << 30), step % 7_000);
+            story.seen(at, &name, "9.9.9.9", 300, &[&pool[step % 300]]);
+            if step % 10 == 0 {
+                let (turn, number) = (step / 400, step / 10 % 40);
+                let name = format!("www.evil{number}.example");
+                story.seen(at, &name, "9.9.9.9", 100, &window(&pool, (turn + number) * 5, 5));
+            }
+        }
+        let evicted = story.evicted();
+        (story.end(), evicted)
+    };
+    let (one, evicted) = tell(1);
+    assert!(evicted > 10_000, "{evicted}");
+    for action in [Action::Ended(CloseReason::Evicted), Action::Ended(CloseReason::Quiet)] {
+        assert!(one.iter().any(|told| told.action == action), "nothing was {action:?}");
+    }
+    for parts in [3, 64] {
+        let (many, evicted_of_many) = tell(parts);
+        assert_eq!((many == one, evicted_of_many), (true, evicted), "{parts} shards");
+    }
 }
 
 #[test]

@@ -225,6 +225,11 @@ pub(crate) struct Daily {
 }
 
 impl Daily {
+    /// Whether it is another day than when the last note was asked for.
+    pub(crate) fn is_due(&self, day: Day) -> bool {
+        self.day != Some(day)
+    }
+
     /// The note about the day that is over, when it newly is.
     pub(crate) fn turn(&mut self, day: Day, list: &AllowList, uses: &[AllowUse]) -> Option<String> {
         let over = self.day.replace(day).filter(|over| *over < day && !list.is_empty())?;

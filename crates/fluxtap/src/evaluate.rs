@@ -16,6 +16,7 @@ use fluxtap_observe::Batch;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Takes facts and alerts in place of an output.
@@ -48,6 +49,7 @@ pub(crate) fn run(paths: &[PathBuf], truth: &Path, is_json: bool, settings: &Set
     // What is only not written was found all the same.
     let Policy { severity_min, kinds, .. } = Policy::default();
     inputs.policy = Policy { severity_min, kinds, ..inputs.policy };
+    let inputs = Arc::new(inputs);
     let scored = Scored { evaluation: Evaluation::new(truth), intel: &inputs.intel };
     let lateness_s = settings.replay_lateness_s;
     let mut sensor = Sensor::new(settings, lateness_s, REPLAY_HASH_KEY, &inputs, scored);
@@ -68,7 +70,7 @@ pub(crate) fn run(paths: &[PathBuf], truth: &Path, is_json: bool, settings: &Set
     if stop.load(Ordering::Relaxed) {
         return Exit::Interrupted;
     }
-    let evicted = sensor.shard.table_counts().evicted;
+    let evicted = sensor.shard().table_counts().evicted;
     if evicted > 0 && !settings.is_quiet {
         let domains = console::count(evicted, "domain");
         console::warning(&format!(

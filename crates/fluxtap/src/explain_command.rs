@@ -24,6 +24,7 @@ use fluxtap_intel::{Day, suffix};
 use fluxtap_wire::{Name, Timestamp};
 use follow::{Follower, Until};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use story::Story;
 
@@ -167,7 +168,7 @@ pub(crate) fn run(matches: &ArgMatches, settings: &Settings) -> Exit {
     };
     let paths = matches.get_many::<PathBuf>("files").into_iter().flatten().cloned();
     let inputs = match Inputs::open(settings) {
-        Ok(inputs) => inputs,
+        Ok(inputs) => Arc::new(inputs),
         Err(exit) => return exit,
     };
     let lateness_s = settings.replay_lateness_s;

@@ -45,8 +45,8 @@ impl Inputs {
     }
 
     /// What alerts say about clients.
-    pub(crate) fn clients(&self, settings: &Settings) -> ClientsShown<'_> {
-        match (settings.clients, &self.client_key) {
+    pub(crate) const fn clients(&self, clients: Clients) -> ClientsShown<'_> {
+        match (clients, &self.client_key) {
             (Clients::List, _) => ClientsShown::List,
             (Clients::Hmac, Some(key)) => ClientsShown::Hmac(key),
             (Clients::Hmac, None) | (Clients::Count, _) => ClientsShown::Count,

@@ -13,6 +13,7 @@ use fluxtap_intel::Day;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
 
 /// Watches one interface and says how it ended.
 pub(crate) fn run(settings: &Settings) -> Exit {
@@ -27,7 +28,7 @@ pub(crate) fn run(settings: &Settings) -> Exit {
         return exit;
     }
     let inputs = match Inputs::open(settings) {
-        Ok(inputs) => inputs,
+        Ok(inputs) => Arc::new(inputs),
         Err(exit) => return exit,
     };
     allow::warn_of_expired(inputs.intel.allow(), Day::of(output::now().secs()));
@@ -45,7 +46,12 @@ pub(crate) fn run(settings: &Settings) -> Exit {
     let observer = settings.sensor_name.clone().unwrap_or_else(host_name);
     let output = Output::new(settings, &inputs, observer, Some(interface.clone()));
     let lateness_s = settings.run_lateness_s;
-    let mut sensor = Sensor::new(settings, lateness_s, random_key(), &inputs, output);
+    let hash_key = random_key();
+    let sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
+    let mut sensor = match sensor.with_workers(settings, hash_key) {
+        Ok(sensor) => sensor,
+        Err(exit) => return exit,
+    };
     if let Err(error) = stop_on_signal(&mut source) {
         console::error(&format!("cannot watch for signals: {error}"));
         return Exit::Failed;
@@ -55,11 +61,14 @@ pub(crate) fn run(settings: &Settings) -> Exit {
     }
     let started = instant();
     let stopped = watch(&mut sensor, &mut source, lateness_s, settings.is_quiet);
-    let mut exit = match stopped {
+    let mut exit = match &stopped {
         Ok(()) => Exit::Done,
         Err(stopped) => stopped.exit(),
     };
     let stats = source.stats().ok();
+    if let (Ok(()), Err(stopped)) = (&stopped, sensor.count()) {
+        exit = exit.max(stopped.exit());
+    }
     let counters = summary::Counters::of(&sensor, &inputs.intel, stats);
     exit = exit.max(summary::write_stats(
         settings.stats.as_deref(),
@@ -74,13 +83,13 @@ pub(crate) fn run(settings: &Settings) -> Exit {
 }
 
 fn watch(
-    sensor: &mut Sensor<'_>,
+    sensor: &mut Sensor,
     source: &mut Live,
     lateness_s: u64,
     is_quiet: bool,
 ) -> Result<(), Stopped> {
     loop {
-        if let Some(note) = sensor.daily_note()
+        if let Some(note) = sensor.daily_note()?
             && !is_quiet
         {
             console::say(&format!("fluxtap: {note}"));

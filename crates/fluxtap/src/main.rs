@@ -20,6 +20,7 @@ mod sensor;
 mod summary;
 mod tables;
 mod terminal;
+mod workers;
 
 use mimalloc::MiMalloc;
 use std::process::ExitCode;

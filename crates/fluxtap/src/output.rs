@@ -4,11 +4,11 @@ use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::summary::ascii;
 use crate::terminal;
-use fluxtap_alert::{Alert, Clients, Context, SourceKind, Style, write_line, write_text};
-use fluxtap_config::{Format, Settings};
-use fluxtap_intel::Intel;
+use fluxtap_alert::{Alert, Context, SourceKind, Style, write_line, write_text};
+use fluxtap_config::{Clients, Format, Settings};
 use fluxtap_wire::Timestamp;
 use std::io::{self, ErrorKind, StdoutLock, Write};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Why nothing more can be written.
@@ -43,23 +43,23 @@ impl From<io::Error> for Closed {
 }
 
 /// Writes alerts to standard output, numbered.
-pub(crate) struct Output<'a> {
+pub(crate) struct Output {
     stdout: StdoutLock<'static>,
     lines: Vec<u8>,
     sequence: u64,
     format: Format,
     style: Style,
-    intel: &'a Intel,
+    inputs: Arc<Inputs>,
     observer: String,
     interface: Option<String>,
     model: String,
-    clients: Clients<'a>,
+    clients: Clients,
 }
 
-impl<'a> Output<'a> {
+impl Output {
     pub(crate) fn new(
         settings: &Settings,
-        inputs: &'a Inputs,
+        inputs: &Arc<Inputs>,
         observer: String,
         interface: Option<String>,
     ) -> Self {
@@ -68,18 +68,17 @@ impl<'a> Output<'a> {
             columns: terminal::columns(&stdout).unwrap_or(Style::default().columns),
             is_colored: terminal::is_colored(settings.color, &stdout),
         };
-        let intel = &inputs.intel;
         Self {
             stdout,
             lines: Vec::new(),
             sequence: 0,
             format: settings.format,
             style,
-            intel,
+            inputs: Arc::clone(inputs),
             observer,
             interface,
             model: inputs.model(),
-            clients: inputs.clients(settings),
+            clients: settings.clients,
         }
     }
 
@@ -93,14 +92,14 @@ impl<'a> Output<'a> {
             self.sequence += 1;
             let is_live = self.interface.is_some();
             let context = Context {
-                intel: self.intel,
+                intel: &self.inputs.intel,
                 observer: &self.observer,
                 interface: self.interface.as_deref(),
                 source: if is_live { SourceKind::Live } else { SourceKind::Replay },
                 sequence: self.sequence,
                 version: env!("CARGO_PKG_VERSION"),
                 model: &self.model,
-                clients: self.clients,
+                clients: self.inputs.clients(self.clients),
                 created: if is_live { now() } else { alert.at },
             };
             match self.format {

@@ -42,7 +42,7 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
         return exit;
     }
     let inputs = match Inputs::open(settings) {
-        Ok(inputs) => inputs,
+        Ok(inputs) => Arc::new(inputs),
         Err(exit) => return exit,
     };
     let observer = settings.sensor_name.clone().unwrap_or_else(|| OBSERVER.to_owned());
@@ -50,7 +50,11 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     let lateness_s = settings.replay_lateness_s;
     // What is followed has no end that would make its alerts the same.
     let hash_key = if follow_s.is_some() { live::random_key() } else { REPLAY_HASH_KEY };
-    let mut sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
+    let sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
+    let mut sensor = match sensor.with_workers(settings, hash_key) {
+        Ok(sensor) => sensor,
+        Err(exit) => return exit,
+    };
     let stop = interrupt_flag();
     let (paths, options) = (paths.iter().cloned(), ReplayOptions::default());
     let mut source = match follow_s {
@@ -83,6 +87,11 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     source.report().into_iter().for_each(|file| files.add(file, usize::MAX));
     files.tell_rest(source.unread());
     exit = exit.max(files.exit);
+    // Where nothing more can be written that was said already.
+    let counted = sensor.count();
+    if let (Ok(()), Err(stopped)) = (&stopped, counted) {
+        exit = exit.max(stopped.exit());
+    }
     let counters = summary::Counters::of(&sensor, &inputs.intel, None);
     let stats = settings.stats.as_deref();
     exit = exit.max(summary::write_stats(stats, &counters, &files.listed, files.unlisted));
@@ -106,10 +115,10 @@ fn check_follow(paths: &[PathBuf], follow_s: Option<u64>) -> Result<(), Exit> {
 
 /// Takes a source through the sensor, to its end or until the signal.
 pub(crate) fn read_all<F: Follow, S: Source>(
-    sensor: &mut Sensor<'_, F>,
+    sensor: &mut Sensor<F>,
     source: &mut S,
     stop: &AtomicBool,
-    mut show: impl FnMut(&Sensor<'_, F>, &S),
+    mut show: impl FnMut(&Sensor<F>, &S),
 ) -> Result<(), Stopped> {
     while !stop.load(Ordering::Relaxed) {
         if sensor.step(source)? == Batch::End {
@@ -123,7 +132,7 @@ pub(crate) fn read_all<F: Follow, S: Source>(
 /// Reads what comes into directories, until the signal. While nothing comes, event time goes on as
 /// far as no file can come any more that is older.
 fn follow(
-    sensor: &mut Sensor<'_>,
+    sensor: &mut Sensor,
     source: &mut Replay,
     stop: &AtomicBool,
     display: &mut Display,
@@ -281,7 +290,7 @@ impl Display {
         }
     }
 
-    pub(crate) fn show<F>(&mut self, progress: &Progress, sensor: &Sensor<'_, F>) {
+    pub(crate) fn show<F>(&mut self, progress: &Progress, sensor: &Sensor<F>) {
         if !self.is_shown {
             return;
         }
@@ -293,7 +302,7 @@ impl Display {
         self.is_dirty = true;
         let elapsed = now.duration_since(self.started).as_secs_f64();
         let counts = sensor.decoder.counts();
-        let alerts = sensor.shard.counts().alerts;
+        let alerts = sensor.alerts_told;
         let line = line(progress, elapsed, counts.packets, counts.responses, alerts);
         // A line that wraps could not be taken back; one column stays free for the cursor.
         let columns = terminal::columns(&std::io::stderr()).map_or(usize::MAX, |n| n - 1);

@@ -5,14 +5,19 @@ use crate::allow::{Daily, Report};
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{Closed, Output};
+use crate::workers::{Shards, Tally};
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_config::{Clients, Settings};
 use fluxtap_engine::{Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
-use fluxtap_intel::{Day, Intel};
+use fluxtap_intel::Day;
 use fluxtap_observe::Batch;
+use fluxtap_window::limits::PARTITIONS;
 use fluxtap_wire::{Layers, Ports, Timestamp, TunnelKind, TunnelPorts};
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
 
 /// What follows a run.
 pub(crate) trait Follow {
@@ -23,20 +28,24 @@ pub(crate) trait Follow {
     fn alerted(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed>;
 }
 
-impl Follow for Output<'_> {
+impl Follow for Output {
     fn alerted(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
         self.write(alerts)
     }
 }
 
 /// See the module's head.
-pub(crate) struct Sensor<'a, F = Output<'a>> {
+pub(crate) struct Sensor<F = Output> {
     pub(crate) decoder: Decoder,
-    pub(crate) shard: Shard,
-    intel: &'a Intel,
+    pub(crate) shards: Shards,
+    inputs: Arc<Inputs>,
     pub(crate) follower: F,
     batch: Batch,
     alerts: Vec<Alert>,
+    /// Alerts that came of it so far.
+    pub(crate) alerts_told: u64,
+    /// What the shards have counted, as of [`Sensor::count`].
+    pub(crate) tally: Tally,
     daily: Daily,
 }
 
@@ -46,7 +55,9 @@ pub(crate) enum Stopped {
     /// Nothing more can be written.
     Output(Closed),
     /// The source failed.
-    Source(std::io::Error),
+    Source(io::Error),
+    /// A worker is gone.
+    Worker(io::Error),
 }
 
 impl Stopped {
@@ -54,7 +65,7 @@ impl Stopped {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Output(closed) => closed.exit(),
-            Self::Source(error) => {
+            Self::Source(error) | Self::Worker(error) => {
                 console::error(&error.to_string());
                 Exit::Failed
             }
@@ -62,49 +73,78 @@ impl Stopped {
     }
 }
 
-impl<'a, F: Follow> Sensor<'a, F> {
+impl<F: Follow> Sensor<F> {
     pub(crate) fn new(
         settings: &Settings,
         lateness_s: u64,
         hash_key: u64,
-        inputs: &'a Inputs,
+        inputs: &Arc<Inputs>,
         follower: F,
     ) -> Self {
-        let shard = Shard::new(inputs.policy, settings.memory_bytes, hash_key);
-        let shard =
-            if settings.clients == Clients::Count { shard } else { shard.with_client_lists() };
         Self {
             decoder: Decoder::new(layers(settings), &flow(settings), lateness_s, hash_key),
-            shard,
-            intel: &inputs.intel,
+            shards: Shards::Here(vec![shard(settings, inputs, hash_key)]),
+            inputs: Arc::clone(inputs),
             follower,
             batch: Batch::default(),
             alerts: Vec::new(),
+            alerts_told: 0,
+            tally: Tally::default(),
             daily: Daily::default(),
         }
     }
 
+    /// The same, with the domains shared out among as many workers as are set.
+    pub(crate) fn with_workers(self, settings: &Settings, hash_key: u64) -> Result<Self, Exit> {
+        let workers = workers(settings);
+        let make = || shard(settings, &self.inputs, hash_key);
+        let shards = Shards::new(workers, &self.inputs, make).map_err(|error| {
+            console::error(&format!(
+                "cannot start {workers} workers: {error}; --workers sets how many there are"
+            ));
+            Exit::Failed
+        })?;
+        Ok(Self { shards, ..self })
+    }
+
     /// The same, which notes the judgements of one domain: see [`Shard::with_watch`].
     pub(crate) fn watching(self, domain: &[u8]) -> Self {
-        Self { shard: self.shard.with_watch(domain), ..self }
+        let Shards::Here(shards) = self.shards else { unreachable!("what watches has no workers") };
+        let watching = shards.into_iter().map(|shard| shard.with_watch(domain)).collect();
+        Self { shards: Shards::Here(watching), ..self }
+    }
+
+    /// The only shard of a sensor without workers.
+    pub(crate) fn shard(&self) -> &Shard {
+        self.shards.single().expect("who asks for it has no workers")
+    }
+
+    /// Counts together what the shards have counted.
+    pub(crate) fn count(&mut self) -> Result<(), Stopped> {
+        self.tally = self.shards.tally(&mut self.alerts).map_err(Stopped::Worker)?;
+        self.tell()
     }
 
     /// What is to be said about the allow list now that a day of event time is over.
-    pub(crate) fn daily_note(&mut self) -> Option<String> {
-        let day = Day::of(self.decoder.watermark()?.secs());
-        self.daily.turn(day, self.intel.allow(), self.shard.allow_uses())
+    pub(crate) fn daily_note(&mut self) -> Result<Option<String>, Stopped> {
+        let Some(now) = self.decoder.watermark() else { return Ok(None) };
+        let day = Day::of(now.secs());
+        if !self.daily.is_due(day) {
+            return Ok(None);
+        }
+        self.count()?;
+        Ok(self.daily.turn(day, self.inputs.intel.allow(), &self.tally.allow_uses))
     }
 
-    /// What the entries of the allow list did up to now.
+    /// What the entries of the allow list did, as of [`Sensor::count`].
     pub(crate) fn allow_report(&self) -> Report<'_> {
         let day = Day::of(self.decoder.watermark().unwrap_or_default().secs());
-        Report::new(self.intel.allow(), self.shard.allow_uses(), day)
+        Report::new(self.inputs.intel.allow(), &self.tally.allow_uses, day)
     }
 
     /// Takes the source's next batch through to the alerts.
     pub(crate) fn step(&mut self, source: &mut impl Source) -> Result<Fetched, Stopped> {
-        self.batch.clear();
-        let (decoder, batch, intel) = (&mut self.decoder, &mut self.batch, self.intel);
+        let (decoder, batch, intel) = (&mut self.decoder, &mut self.batch, &self.inputs.intel);
         let fetched = source
             .next_batch(&mut |packet| decoder.decode(&packet, intel, batch))
             .map_err(Stopped::Source)?;
@@ -114,15 +154,15 @@ impl<'a, F: Follow> Sensor<'a, F> {
 
     /// Moves event time on while nothing arrives.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Result<(), Stopped> {
-        self.shard.tick(now, self.intel, &mut self.alerts);
-        self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
+        self.shards.tick(now, &self.inputs, &mut self.alerts).map_err(Stopped::Worker)?;
+        self.tell()
     }
 
     /// The end of input: what still waits is judged.
     pub(crate) fn finish(&mut self) -> Result<(), Stopped> {
         self.drain()?;
-        self.shard.finish(self.intel, &mut self.alerts);
-        self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
+        self.shards.finish(&self.inputs, &mut self.alerts).map_err(Stopped::Worker)?;
+        self.tell()
     }
 
     /// The end of input at a time: what waits for a later one waits on.
@@ -132,16 +172,33 @@ impl<'a, F: Follow> Sensor<'a, F> {
     }
 
     fn drain(&mut self) -> Result<(), Stopped> {
-        self.batch.clear();
-        self.decoder.finish(&mut self.batch, self.intel);
+        self.decoder.finish(&mut self.batch, &self.inputs.intel);
         self.apply()
     }
 
     fn apply(&mut self) -> Result<(), Stopped> {
         self.follower.observed(&self.batch);
-        self.shard.apply(&self.batch, self.intel, &mut self.alerts);
+        let Self { shards, batch, inputs, alerts, .. } = self;
+        shards.apply(batch, inputs, alerts).map_err(Stopped::Worker)?;
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<(), Stopped> {
+        self.alerts_told += self.alerts.len() as u64;
         self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
     }
+}
+
+fn shard(settings: &Settings, inputs: &Inputs, hash_key: u64) -> Shard {
+    let shard = Shard::new(inputs.policy, settings.memory_bytes, hash_key);
+    if settings.clients == Clients::Count { shard } else { shard.with_client_lists() }
+}
+
+/// How many workers there are to be: one for each processor unless it is set, and never more than
+/// there are partitions to share out.
+fn workers(settings: &Settings) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    settings.workers.unwrap_or_else(processors).min(PARTITIONS)
 }
 
 /// What of the layers is set.

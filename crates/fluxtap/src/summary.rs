@@ -74,22 +74,23 @@ impl ResponseTimes {
 }
 
 impl Counters {
-    pub(crate) fn of(sensor: &Sensor<'_>, intel: &Intel, live: Option<LiveStats>) -> Self {
+    pub(crate) fn of(sensor: &Sensor, intel: &Intel, live: Option<LiveStats>) -> Self {
+        let tally = &sensor.tally;
         Self {
             decode: sensor.decoder.counts(),
             clock: sensor.decoder.clock_counts(),
             observe: sensor.decoder.observe_counts(),
-            shard: sensor.shard.counts(),
-            table: sensor.shard.table_counts(),
+            shard: tally.shard,
+            table: tally.table,
             table_date: intel.table_info().and_then(|t| t.date).map(str::to_owned),
             look_ups: {
-                let look_ups = &sensor.shard.explained().look_ups;
+                let look_ups = &tally.explained.look_ups;
                 (look_ups.addresses, look_ups.with_owner)
             },
             live,
-            open: sensor.shard.open_alerts().len(),
-            allow: sensor.allow_report().to_json(sensor.shard.counts().suppressed),
-            curated: Curated::of(sensor.shard.explained(), intel),
+            open: tally.open.len(),
+            allow: sensor.allow_report().to_json(tally.shard.suppressed),
+            curated: Curated::of(&tally.explained, intel),
             queries_visible: sensor.decoder.queries_visible(),
             response_times: ResponseTimes::of(sensor.decoder.response_times()),
         }
@@ -373,7 +374,7 @@ pub(crate) fn print(
     progress: &Progress,
     elapsed: Duration,
     is_interrupted: bool,
-    sensor: &Sensor<'_>,
+    sensor: &Sensor,
 ) {
     let verb = if is_interrupted { "interrupted after" } else { "read" };
     let seconds = elapsed.as_secs_f64();
@@ -388,7 +389,7 @@ pub(crate) fn print(
 }
 
 /// The summary of a live run.
-pub(crate) fn print_live(counters: &Counters, elapsed: Duration, sensor: &Sensor<'_>) {
+pub(crate) fn print_live(counters: &Counters, elapsed: Duration, sensor: &Sensor) {
     console::say(&format!(
         "fluxtap: stopped after {:.0} s, {}",
         elapsed.as_secs_f64(),
@@ -405,7 +406,7 @@ pub(crate) fn print_live(counters: &Counters, elapsed: Duration, sensor: &Sensor
     print_counters(counters, sensor);
 }
 
-fn print_counters(counters: &Counters, sensor: &Sensor<'_>) {
+fn print_counters(counters: &Counters, sensor: &Sensor) {
     let decode = &counters.decode;
     if let Some((first, last)) = decode.span {
         console::say(&format!(
@@ -461,7 +462,7 @@ fn print_counters(counters: &Counters, sensor: &Sensor<'_>) {
     for line in sensor.allow_report().lines(counters.shard.suppressed) {
         console::say(&line);
     }
-    print_alerts(counters, &sensor.shard.open_alerts());
+    print_alerts(counters, &sensor.tally.open);
     if !decode.is_conserved() {
         console::error(
             "the counters do not add up: this is a mistake in fluxtap, please report it with the \

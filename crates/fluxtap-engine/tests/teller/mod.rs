@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use fluxtap_alert::{Action, Alert};
-use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, Shard};
+use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, Shard, in_order};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
 use fluxtap_observe::{Batch, ObserveCounts};
-use fluxtap_window::ContextSeen;
+use fluxtap_window::{ContextSeen, Part};
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp, Tunnel};
 use std::collections::BTreeSet;
@@ -42,7 +42,8 @@ pub(crate) struct Told {
 /// Packets through the engine.
 pub(crate) struct Story {
     decoder: Decoder,
-    shard: Shard,
+    /// They share the domains out.
+    shards: Vec<Shard>,
     intel: Intel,
     batch: Batch,
     batch_max: usize,
@@ -84,11 +85,17 @@ impl Story {
     /// Told by other rules, and with the clients listed.
     pub(crate) fn by(policy: Policy) -> Self {
         let shard = Shard::new(policy, 256 << 20, KEY).with_client_lists();
-        Self { shard, ..Self::new() }
+        Self { shards: vec![shard], ..Self::new() }
     }
 
     pub(crate) fn with_pairing(bytes: usize, pairing: Pairing) -> Self {
         Self::made(64, bytes, pairing)
+    }
+
+    /// Told to so many shards that share the domains out, each with that much memory.
+    pub(crate) fn in_parts(parts: usize, bytes: usize) -> Self {
+        let shards = (0..parts).map(|_| Shard::new(Policy::default(), bytes, KEY)).collect();
+        Self { shards, ..Self::made(64, bytes, Pairing::Auto) }
     }
 
     pub(crate) fn carried_by(carrier: Carrier) -> Self {
@@ -99,7 +106,7 @@ impl Story {
         let flow = FlowSettings { pairing, ..FlowSettings::default() };
         Self {
             decoder: Decoder::new(Layers::default(), &flow, LATENESS_S, KEY),
-            shard: Shard::new(Policy::default(), bytes, KEY),
+            shards: vec![Shard::new(Policy::default(), bytes, KEY)],
             intel: Intel::embedded(),
             batch: Batch::default(),
             batch_max,
@@ -125,15 +132,15 @@ impl Story {
     /// How often the entries mattered so far: suppressed and reduced, by entry.
     pub(crate) fn uses(&mut self) -> Vec<(u64, u64)> {
         self.apply();
-        let mut uses = self.shard.allow_uses().to_vec();
+        let mut uses = self.shards[0].allow_uses().to_vec();
         uses.resize(self.intel.allow().entries().len(), AllowUse::default());
         uses.iter().map(|entry| (entry.suppressed, entry.reduced)).collect()
     }
 
-    /// The shard, for its counters.
+    /// The only shard, for its counters.
     pub(crate) fn shard(&mut self) -> &Shard {
         self.apply();
-        &self.shard
+        &self.shards[0]
     }
 
     /// A client asks `resolver`, which answers 20 ms later.
@@ -210,11 +217,11 @@ impl Story {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.shard.table_counts().bytes
+        self.shards.iter().map(|shard| shard.table_counts().bytes).sum()
     }
 
     pub(crate) fn evicted(&self) -> u64 {
-        self.shard.table_counts().evicted
+        self.shards.iter().map(|shard| shard.table_counts().evicted).sum()
     }
 
     /// Ends the story; what was alerted, in order.
@@ -226,7 +233,9 @@ impl Story {
     pub(crate) fn end_with_counts(mut self) -> (Vec<Told>, DecodeCounts) {
         self.decoder.finish(&mut self.batch, &self.intel);
         self.apply();
-        self.shard.finish(&self.intel, &mut self.alerts);
+        let mut all = Vec::new();
+        self.shards.iter_mut().for_each(|shard| shard.finish_part(&self.intel, &mut all));
+        in_order(&mut all, &mut self.alerts);
         let counts = self.decoder.counts();
         assert!(counts.is_conserved(), "{counts:?}");
         assert_eq!(counts.malformed_total(), 0);
@@ -270,7 +279,12 @@ impl Story {
     }
 
     fn apply(&mut self) {
-        self.shard.apply(&self.batch, &self.intel, &mut self.alerts);
+        let mut all = Vec::new();
+        let of = self.shards.len();
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            shard.apply_part(Part::new(number, of), &self.batch, &self.intel, &mut all);
+        }
+        in_order(&mut all, &mut self.alerts);
         self.batch.clear();
     }
 }

@@ -110,12 +110,12 @@ impl<'a> Story<'a> {
     pub(super) fn of(
         asked: &'a Asked,
         until: Option<Timestamp>,
-        sensor: &'a Sensor<'_, Follower>,
+        sensor: &'a Sensor<Follower>,
         inputs: &Inputs,
     ) -> Self {
         let follower = &sensor.follower;
         let domain = &asked.domain;
-        let found = match follower.hash.map(|hash| sensor.shard.window(hash, domain)) {
+        let found = match follower.hash.map(|hash| sensor.shard().window(hash, domain)) {
             Some(Some(window)) => {
                 Found::Tracked(Box::new(Tracked::of(window.into_owned(), until, sensor, inputs)))
             }
@@ -137,7 +137,7 @@ impl<'a> Tracked<'a> {
     fn of(
         mut window: DomainWindow,
         until: Option<Timestamp>,
-        sensor: &'a Sensor<'_, Follower>,
+        sensor: &'a Sensor<Follower>,
         inputs: &Inputs,
     ) -> Self {
         let (intel, policy) = (&inputs.intel, &inputs.policy);
@@ -160,8 +160,8 @@ impl<'a> Tracked<'a> {
         let (subject, window_s) = best.map_or((u16::MAX, 0), |index| {
             (features.subjects[index].index, features.subjects[index].window_s)
         });
-        let watched = sensor.shard.watched().expect("the command watches the domain");
-        let alert = sensor.shard.alert_state(window.name());
+        let watched = sensor.shard().watched().expect("the command watches the domain");
+        let alert = sensor.shard().alert_state(window.name());
         let first = sensor.follower.first_address;
         let mut tracked = Self {
             at,

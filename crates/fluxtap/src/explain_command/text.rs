@@ -557,12 +557,13 @@ mod tests {
     use fluxtap_config::Settings;
     use fluxtap_wire::shown::{columns, escaped};
     use std::path::Path;
+    use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
     /// What is told about a name of the demonstration in a terminal of these widths.
     fn told(domain: &str, widths: &[usize]) -> Vec<String> {
         let settings = Settings::default();
-        let inputs = Inputs::open(&settings).expect("the defaults");
+        let inputs = Arc::new(Inputs::open(&settings).expect("the defaults"));
         let asked = Asked::parse(domain).expect("a name");
         let follower = Follower::of(asked.domain.clone(), asked.name.clone());
         let mut sensor =

@@ -1,0 +1,348 @@
+//! The shards of a sensor: one beside the decoder, or several in threads of their own.
+//!
+//! ```text
+//! decoder --batch (shared)--> worker 0: partitions 0, n, 2n, …  --told--> in order --> output
+//!                        \--> worker 1: partitions 1, n+1, …    --told--/
+//! ```
+//!
+//! Every worker takes every batch and picks the domains of its partitions out of it, so nothing is
+//! copied and all of them pass the same steps of event time. What they tell of a batch is put in
+//! order when the last of them has answered; so the lines are the same for any number of workers.
+//! Batches and the channels are bounded: when workers fall behind, the decoder waits, and on a
+//! mirror port the kernel counts what its ring cannot hold meanwhile.
+
+use crate::inputs::Inputs;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use fluxtap_alert::Alert;
+use fluxtap_engine::{AllowUse, Explained, OpenAlert, Shard, ShardCounts, Told, in_order};
+use fluxtap_observe::Batch;
+use fluxtap_window::{Part, TableCounts};
+use fluxtap_wire::Timestamp;
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Batches, and other jobs, that workers may be behind.
+const JOBS_MAX: usize = 8;
+
+/// See the module's head.
+pub(crate) enum Shards {
+    /// Shards in this thread: the only one, or those that workers gave back at the end.
+    Here(Vec<Shard>),
+    /// Shards in threads of their own.
+    Away(Box<Workers>),
+}
+
+/// What shards have counted, all of them together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) shard: ShardCounts,
+    pub(crate) table: TableCounts,
+    pub(crate) explained: Explained,
+    pub(crate) allow_uses: Vec<AllowUse>,
+    /// In order of the domains.
+    pub(crate) open: Vec<OpenAlert>,
+}
+
+impl Tally {
+    fn of(shard: &Shard) -> Self {
+        Self {
+            shard: shard.counts(),
+            table: shard.table_counts(),
+            explained: shard.explained().clone(),
+            allow_uses: shard.allow_uses().to_vec(),
+            open: shard.open_alerts(),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.shard.add(&other.shard);
+        self.table.add(&other.table);
+        self.explained.add(&other.explained);
+        let len = self.allow_uses.len().max(other.allow_uses.len());
+        self.allow_uses.resize(len, AllowUse::default());
+        for (sum, uses) in self.allow_uses.iter_mut().zip(&other.allow_uses) {
+            sum.add(uses);
+        }
+        self.open.extend(other.open);
+        self.open.sort_by(|a, b| a.domain.cmp(&b.domain));
+    }
+}
+
+impl Shards {
+    /// As many shards as there are workers to be, made by `make`; one stays in this thread.
+    ///
+    /// # Errors
+    /// That of the system if it gives no thread.
+    pub(crate) fn new(
+        workers: usize,
+        inputs: &Arc<Inputs>,
+        make: impl Fn() -> Shard,
+    ) -> io::Result<Self> {
+        if workers <= 1 {
+            return Ok(Self::Here(vec![make()]));
+        }
+        Workers::start(workers, inputs, make).map(|workers| Self::Away(Box::new(workers)))
+    }
+
+    /// The shard, where there is only one.
+    pub(crate) fn single(&self) -> Option<&Shard> {
+        match self {
+            Self::Here(shards) if shards.len() == 1 => shards.first(),
+            _ => None,
+        }
+    }
+
+    /// Takes what is in the batch, which is another, empty one then; appends alerts that are
+    /// complete to `out`, in order.
+    pub(crate) fn apply(
+        &mut self,
+        batch: &mut Batch,
+        inputs: &Inputs,
+        out: &mut Vec<Alert>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Here(shards) => {
+                shards.iter_mut().for_each(|shard| shard.apply(batch, &inputs.intel, out));
+                batch.clear();
+                Ok(())
+            }
+            Self::Away(workers) => workers.apply(batch, out),
+        }
+    }
+
+    /// Moves event time on, and waits for what all of it up to there told.
+    pub(crate) fn tick(
+        &mut self,
+        now: Timestamp,
+        inputs: &Inputs,
+        out: &mut Vec<Alert>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Here(shards) => {
+                shards.iter_mut().for_each(|shard| shard.tick(now, &inputs.intel, out));
+                Ok(())
+            }
+            Self::Away(workers) => {
+                workers.send(Job::Tick(now), out)?;
+                workers.settle(out)
+            }
+        }
+    }
+
+    /// The end of input: what waits is judged, and the shards come back into this thread.
+    pub(crate) fn finish(&mut self, inputs: &Inputs, out: &mut Vec<Alert>) -> io::Result<()> {
+        match self {
+            Self::Here(shards) => {
+                shards.iter_mut().for_each(|shard| shard.finish(&inputs.intel, out));
+                Ok(())
+            }
+            Self::Away(workers) => {
+                workers.send(Job::Finish, out)?;
+                workers.settle(out)?;
+                self.come_back()
+            }
+        }
+    }
+
+    /// What was counted. Where there are workers, the alerts of all that was sent to them are
+    /// waited for and appended to `out`.
+    pub(crate) fn tally(&mut self, out: &mut Vec<Alert>) -> io::Result<Tally> {
+        match self {
+            Self::Here(_) => Ok(self.last_tally()),
+            Self::Away(workers) => {
+                workers.send(Job::Tally, out)?;
+                workers.settle(out)?;
+                Ok(workers.tally.clone())
+            }
+        }
+    }
+
+    /// What was counted when that was asked last; where there are no workers, up to now.
+    pub(crate) fn last_tally(&self) -> Tally {
+        match self {
+            Self::Here(shards) => {
+                let mut tallies = shards.iter().map(Tally::of);
+                let mut sum = tallies.next().unwrap_or_default();
+                tallies.for_each(|tally| sum.add(tally));
+                sum
+            }
+            Self::Away(workers) => workers.tally.clone(),
+        }
+    }
+
+    /// Takes the shards of the workers back into this thread.
+    fn come_back(&mut self) -> io::Result<()> {
+        if let Self::Away(workers) = mem::replace(self, Self::Here(Vec::new())) {
+            *self = Self::Here(workers.end()?);
+        }
+        Ok(())
+    }
+}
+
+/// What a worker is to do.
+#[derive(Clone)]
+enum Job {
+    Batch(Arc<Batch>),
+    Tick(Timestamp),
+    Finish,
+    Tally,
+}
+
+/// What a worker says when it has done the job with a number.
+struct Answer {
+    job: u64,
+    told: Vec<Told>,
+    tally: Option<Box<Tally>>,
+}
+
+/// A job that not all workers have done.
+struct Pending {
+    answers_due: usize,
+    told: Vec<Told>,
+    tally: Option<Tally>,
+    batch: Option<Arc<Batch>>,
+}
+
+/// Threads with a shard each.
+pub(crate) struct Workers {
+    jobs: Vec<Sender<(u64, Job)>>,
+    answers: Receiver<Answer>,
+    threads: Vec<JoinHandle<Shard>>,
+    /// Number of the first job that is not done by all.
+    done: u64,
+    pending: VecDeque<Pending>,
+    spare: Vec<Arc<Batch>>,
+    tally: Tally,
+}
+
+impl Workers {
+    fn start(workers: usize, inputs: &Arc<Inputs>, make: impl Fn() -> Shard) -> io::Result<Self> {
+        let (said, answers) = bounded(workers * JOBS_MAX);
+        let mut jobs = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..workers {
+            let (sender, receiver) = bounded(JOBS_MAX);
+            let worker = Worker {
+                shard: make(),
+                part: Part::new(number, workers),
+                inputs: Arc::clone(inputs),
+                jobs: receiver,
+                answers: said.clone(),
+            };
+            let name = format!("worker {number}");
+            threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
+            jobs.push(sender);
+        }
+        let (pending, spare) = (VecDeque::new(), Vec::new());
+        Ok(Self { jobs, answers, threads, done: 0, pending, spare, tally: Tally::default() })
+    }
+
+    fn apply(&mut self, batch: &mut Batch, out: &mut Vec<Alert>) -> io::Result<()> {
+        let mut shared = self.spare.pop().unwrap_or_default();
+        match Arc::get_mut(&mut shared) {
+            Some(empty) => mem::swap(empty, batch),
+            None => shared = Arc::new(mem::take(batch)),
+        }
+        self.send(Job::Batch(shared), out)
+    }
+
+    /// Gives a job to all workers, once there is room, and takes the answers that are there.
+    fn send(&mut self, job: Job, out: &mut Vec<Alert>) -> io::Result<()> {
+        while self.pending.len() >= JOBS_MAX {
+            let answer = self.answers.recv().map_err(|_| gone())?;
+            self.take(answer, out);
+        }
+        let number = self.done + self.pending.len() as u64;
+        for sender in &self.jobs {
+            sender.try_send((number, job.clone())).map_err(|error| match error {
+                TrySendError::Full(_) => unreachable!("as many jobs fit as may be pending"),
+                TrySendError::Disconnected(_) => gone(),
+            })?;
+        }
+        let batch = if let Job::Batch(batch) = job { Some(batch) } else { None };
+        let answers_due = self.jobs.len();
+        self.pending.push_back(Pending { answers_due, told: Vec::new(), tally: None, batch });
+        while let Ok(answer) = self.answers.try_recv() {
+            self.take(answer, out);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is done.
+    fn settle(&mut self, out: &mut Vec<Alert>) -> io::Result<()> {
+        while !self.pending.is_empty() {
+            let answer = self.answers.recv().map_err(|_| gone())?;
+            self.take(answer, out);
+        }
+        Ok(())
+    }
+
+    /// Takes an answer, and hands out what the jobs told that are done by then.
+    fn take(&mut self, answer: Answer, out: &mut Vec<Alert>) {
+        let Some(pending) = self.pending.get_mut((answer.job - self.done) as usize) else { return };
+        pending.told.extend(answer.told);
+        pending.answers_due -= 1;
+        if let Some(tally) = answer.tally {
+            pending.tally.get_or_insert_default().add(*tally);
+        }
+        while let Some(mut first) = self.pending.pop_front_if(|first| first.answers_due == 0) {
+            self.done += 1;
+            in_order(&mut first.told, out);
+            if let Some(tally) = first.tally {
+                self.tally = tally;
+            }
+            if let Some(mut batch) = first.batch
+                && let Some(used) = Arc::get_mut(&mut batch)
+            {
+                used.clear();
+                self.spare.push(batch);
+            }
+        }
+    }
+
+    /// Ends the threads, which have nothing to do any more; their shards.
+    fn end(self) -> io::Result<Vec<Shard>> {
+        drop(self.jobs);
+        self.threads.into_iter().map(|thread| thread.join().map_err(|_| gone())).collect()
+    }
+}
+
+/// A thread's own.
+struct Worker {
+    shard: Shard,
+    part: Part,
+    inputs: Arc<Inputs>,
+    jobs: Receiver<(u64, Job)>,
+    answers: Sender<Answer>,
+}
+
+impl Worker {
+    /// Works until there are no jobs to come, or nobody who waits for answers.
+    fn run(mut self) -> Shard {
+        while let Ok((job, what)) = self.jobs.recv() {
+            let mut told = Vec::new();
+            let mut tally = None;
+            match what {
+                Job::Batch(batch) => {
+                    self.shard.apply_part(self.part, &batch, &self.inputs.intel, &mut told);
+                }
+                Job::Tick(now) => self.shard.tick_part(now, &self.inputs.intel, &mut told),
+                Job::Finish => self.shard.finish_part(&self.inputs.intel, &mut told),
+                Job::Tally => tally = Some(Box::new(Tally::of(&self.shard))),
+            }
+            // The batch is let go of by now, so that whoever takes the last answer can use it again.
+            if self.answers.send(Answer { job, told, tally }).is_err() {
+                break;
+            }
+        }
+        self.shard
+    }
+}
+
+/// A worker ended before its time: what it said last stands on standard error.
+fn gone() -> io::Error {
+    io::Error::other("a worker thread ended; this is a fault of fluxtap, please report it")
+}
