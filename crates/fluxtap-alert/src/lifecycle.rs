@@ -2,6 +2,7 @@
 
 use fluxtap_flux::{Policy, Score, Severity, Verdict};
 use fluxtap_wire::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// An alert whose domain was not seen in flux for this long has ended, in seconds.
@@ -11,7 +12,7 @@ pub(crate) const QUIET_S: u64 = 86_400;
 const REOPEN_S: u64 = 86_400;
 
 /// What a line says happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// The alert opened.
     New,
@@ -48,7 +49,7 @@ impl Action {
 }
 
 /// Why an alert ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CloseReason {
     /// No flux for a day.
     Quiet,
@@ -71,7 +72,7 @@ impl CloseReason {
 }
 
 /// The stage a domain's alert is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     /// Never alerted, or forgotten.
     Quiet,
@@ -102,7 +103,7 @@ pub struct Step {
 /// Its id is `fx-` and 20 hexadecimal digits of the SHA-256 of schema major, domain and opening
 /// time in milliseconds, joined by `|`; so neither the sensor nor the kind, which settles late,
 /// changes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lifecycle {
     stage: Stage,
     id: String,
@@ -116,7 +117,7 @@ pub struct Lifecycle {
 }
 
 /// What the lines said so far, to know what is material.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Told {
     at: Timestamp,
     severity: Severity,

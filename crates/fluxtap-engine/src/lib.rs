@@ -9,6 +9,7 @@
 //! the same order, whatever the speed.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 mod clock;
 mod counts;
 mod decoder;
@@ -23,7 +24,8 @@ pub use decoder::Decoder;
 pub use order::{Told, in_order};
 pub use relief::{AllowUse, Relief, relieve};
 pub use shard::{
-    ALERTS_PER_PARTITION_MAX, AlertState, Explained, OpenAlert, Shard, ShardCounts, Watched,
+    ALERTS_PER_PARTITION_MAX, AlertState, Explained, Moment, OpenAlert, Shard, ShardCounts,
+    Unsound, Watched,
 };
 
 /// Key of all hashes where captures are replayed: fixed, so that the same capture gives the same

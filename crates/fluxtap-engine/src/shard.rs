@@ -7,10 +7,11 @@ use fluxtap_flux::{FluxKind, Policy, Score, Severity, Verdict, judge};
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
 use fluxtap_window::{
-    DomainRef, DomainWindow, Evidence, Features, LookUps, Part, Rank, ServerEvidence, Subject,
-    Table, TableCounts, WINDOWS_S, limits,
+    DomainRef, DomainWindow, Evidence, Features, LookUps, Part, Rank, Renumber, ServerEvidence,
+    Subject, Table, TableCounts, WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -147,18 +148,54 @@ pub struct AlertState {
     pub severity: Severity,
 }
 
+/// Where event time stands, and what goes round with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    now: Timestamp,
+    swept: Timestamp,
+    sweep_partition: u8,
+    queries_visible: Option<bool>,
+}
+
+/// Why a partition that was written down cannot be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsound {
+    /// The bytes are none.
+    Form,
+    /// They say what cannot be.
+    Content,
+}
+
+/// A partition as it is written down.
+#[derive(Serialize)]
+struct Saving<'a> {
+    windows: fluxtap_window::Saving<'a>,
+    due: Vec<(u32, Vec<DomainRef>)>,
+    records: Vec<(&'a [u8], &'a Record)>,
+}
+
+/// The same as it is read.
+#[derive(Deserialize)]
+struct Saved {
+    windows: fluxtap_window::Saved,
+    due: Vec<(u32, Vec<DomainRef>)>,
+    records: Vec<(Box<[u8]>, Record)>,
+}
+
 /// A domain's alert and what its last line rested on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
     lifecycle: Lifecycle,
     partition: u8,
     domain: Option<DomainRef>,
     basis: Option<Basis>,
+    /// By position in the allow list, which may be another one when the record is read again.
+    #[serde(skip)]
     noted: Noted,
 }
 
 /// What a judgement rested on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Basis {
     verdict: Verdict,
     subject: Subject,
@@ -244,6 +281,83 @@ impl Shard {
         for record in self.records.values_mut() {
             record.noted = Noted::default();
         }
+    }
+
+    /// Where it stands in event time, which is the same for all shards that share the domains out.
+    #[must_use]
+    pub const fn moment(&self) -> Moment {
+        let Self { now, swept, sweep_partition, queries_visible, .. } = *self;
+        Moment { now, swept, sweep_partition, queries_visible }
+    }
+
+    /// Begins where others, whose partitions it takes over, had come to.
+    pub fn resume(&mut self, moment: Moment) {
+        let Moment { now, swept, sweep_partition, queries_visible } = moment;
+        self.now = now;
+        self.swept = swept;
+        self.sweep_partition = sweep_partition % limits::PARTITIONS as u8;
+        self.queries_visible = queries_visible;
+    }
+
+    /// A partition written down: its windows, what waits to be judged, and its alerts.
+    #[must_use]
+    pub fn save(&self, partition: u8) -> Vec<u8> {
+        let of_it = |domains: &[DomainRef]| -> Vec<DomainRef> {
+            domains.iter().filter(|domain| domain.partition == partition).copied().collect()
+        };
+        let due = self.due.iter().map(|(&at_s, domains)| (at_s, of_it(domains)));
+        let records = self.records.iter().filter(|(_, record)| record.partition == partition);
+        let saving = Saving {
+            windows: self.table.save(partition),
+            due: due.filter(|(_, domains)| !domains.is_empty()).collect(),
+            records: records.map(|(name, record)| (&**name, record)).collect(),
+        };
+        postcard::to_stdvec(&saving).unwrap_or_else(|error| {
+            unreachable!("the lengths of all parts are known, and memory has no end: {error}")
+        })
+    }
+
+    /// Takes a partition over that was written down.
+    ///
+    /// # Errors
+    /// What is wrong with it; the partition is as it was then.
+    pub fn load(&mut self, partition: u8, saved: &[u8], intel: &Intel) -> Result<(), Unsound> {
+        let Ok((saved, [])) = postcard::take_from_bytes::<Saved>(saved) else {
+            return Err(Unsound::Form);
+        };
+        let is_of_it = |domain: &DomainRef| domain.partition == partition;
+        let mut due = saved.due.iter().flat_map(|(_, domains)| domains);
+        let mut records = saved.records.iter().map(|(_, record)| record);
+        if usize::from(partition) >= limits::PARTITIONS
+            || saved.records.len() > ALERTS_PER_PARTITION_MAX
+            || !due.all(is_of_it)
+            || !records.all(|r| r.partition == partition && r.domain.as_ref().is_none_or(is_of_it))
+            || !self.table.load(partition, saved.windows)
+        {
+            return Err(Unsound::Content);
+        }
+        for (at_s, domains) in saved.due {
+            self.due.entry(at_s).or_default().extend(domains);
+        }
+        self.records_of[usize::from(partition)] = saved.records.len();
+        for (name, record) in saved.records {
+            if let Some(quiet_at) = record.lifecycle.quiet_at() {
+                let end = whole_minute(quiet_at);
+                self.next_end = Some(self.next_end.map_or(end, |next| next.min(end)));
+                // A line that says it ended may come before it is judged again.
+                if let Some(window) = record.domain.and_then(|domain| self.table.get_mut(domain)) {
+                    window.look_up_owners(intel, &mut self.explained.look_ups);
+                }
+            }
+            self.records.insert(name, record);
+        }
+        Ok(())
+    }
+
+    /// Gives what refers to curated zones and to the allow list the numbers these have in other
+    /// lists, which come into force with the next call.
+    pub fn renumber(&mut self, numbers: &Renumber) {
+        self.table.renumber(numbers);
     }
 
     /// Takes a batch in; alerts that fall due are appended to `out` in order of (time, domain).

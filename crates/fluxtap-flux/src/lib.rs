@@ -21,9 +21,10 @@ pub use distance::{Distance, Lever, Step, distances};
 pub use policy::{FluxKind, MODEL, Policy, Score, Severity, model_id};
 
 use fluxtap_window::{Features, ServerEvidence, Subject};
+use serde::{Deserialize, Serialize};
 
 /// A term of the score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TermId {
     /// Networks: `2 log2(n / 4)`, 0 to 6.
     Networks,
@@ -97,7 +98,7 @@ impl TermId {
 }
 
 /// One printed term.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Term {
     /// Which.
     pub id: TermId,
@@ -110,7 +111,7 @@ pub struct Term {
 }
 
 /// The judgement of one domain at one time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Sum of the terms' points.
     pub score: Score,

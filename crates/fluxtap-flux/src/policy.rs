@@ -1,5 +1,6 @@
 //! What an operator may change: thresholds, hysteresis, floors, and what is written.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
@@ -157,7 +158,7 @@ pub fn model_id(changes: &[(&str, String)]) -> String {
 }
 
 /// Points in tenths: sums are exact, so what is printed adds up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Score(pub i32);
 
 impl Score {
@@ -196,7 +197,7 @@ impl Score {
 }
 
 /// How sure the finding is meant to make an operator; not how bad it would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// Worth a look.
     Low,
@@ -228,7 +229,7 @@ impl Severity {
 }
 
 /// What fluxes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FluxKind {
     /// The addresses of the domain.
     Single,

@@ -229,9 +229,7 @@ impl Observer {
         let domain_at = suffix::registrable(batch.name(asked))?;
         let domain = batch.name(asked).get(domain_at..)?;
         let domain_len = domain.len();
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(domain);
-        let domain_hash = hasher.finish();
+        let domain_hash = hashed(&self.hasher, domain);
         let end = facts.terminal(message, question.name, vantage, domain);
         let terminal =
             if end == question.name { asked } else { batch.push_name_of(&message.name_at(end)) };
@@ -287,6 +285,20 @@ impl Observer {
         });
         Some(())
     }
+}
+
+/// The hash of a registrable domain, in lower-case wire form, as observations of an [`Observer`] with
+/// this key have it.
+#[must_use]
+pub fn domain_hash(hash_key: u64, domain: &[u8]) -> u64 {
+    hashed(&FixedState::with_seed(hash_key), domain)
+}
+
+#[inline]
+fn hashed(hasher: &FixedState, domain: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(domain);
+    hasher.finish()
 }
 
 /// The curated zone that explains where the chain from the asked name ends.

@@ -1,11 +1,12 @@
 //! The clients that asked for a domain last: kept only where a setting asks for it.
 
 use crate::limits::CLIENTS_LISTED_MAX;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The clients that asked last, each once, at most [`CLIENTS_LISTED_MAX`]. Of a fixed size, so that
 /// what a domain takes does not change with every answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Clients {
     ips: [IpAddr; CLIENTS_LISTED_MAX],
     len: u8,
@@ -27,6 +28,10 @@ impl Clients {
         });
         self.ips[place] = client;
         self.ips[..=place].rotate_right(1);
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        usize::from(self.len) <= CLIENTS_LISTED_MAX
     }
 
     /// The one that asked last first.

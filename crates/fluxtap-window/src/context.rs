@@ -3,6 +3,7 @@
 use crate::domain::{hash_ip, linear_count};
 use crate::track::mix;
 use fluxtap_observe::{Batch, Context};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Something counted by response and by what differs.
@@ -26,7 +27,7 @@ pub struct ContextSeen {
 }
 
 /// The same as it is kept, for the few domains that have any of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ContextWindow {
     subnet_responses: u32,
     hint_responses: u32,

@@ -6,12 +6,13 @@ use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
 use fluxtap_wire::Tunnel;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The state of one registrable domain: the history of its addresses, and of its name servers'.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DomainWindow {
     pub(crate) name: SmallVec<[u8; 32]>,
     pub(crate) first_ms: u64,
@@ -47,7 +48,7 @@ pub struct DomainWindow {
 }
 
 /// What is known of a domain's name servers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Servers {
     pub(crate) track: Track,
     /// Hashes of the name sets, in order of first sight.
@@ -64,7 +65,7 @@ const HOSTS_WORTH_JUDGING: usize = 4;
 const SERVER_SETS_MAX: usize = 16;
 
 /// What a domain is worth when room is needed; the least goes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Rank {
     /// Nothing speaks for it.
     #[default]
@@ -205,6 +206,15 @@ impl DomainWindow {
     #[must_use]
     pub fn names(&self) -> u32 {
         linear_count(self.names)
+    }
+
+    /// Whether it could have come about; see [`crate::Table::load`].
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_name = fluxtap_wire::Name::from_wire(&self.name).is_some();
+        let clients = self.listed.as_deref().is_none_or(Clients::is_sound);
+        let servers = self.servers.as_deref();
+        let servers = servers.is_none_or(|s| s.track.is_sound() && s.sets.len() <= SERVER_SETS_MAX);
+        is_name && clients && servers && self.answers.is_sound()
     }
 
     /// Reads one word of each part that taking in an ordinary answer needs.

@@ -10,6 +10,7 @@ use crate::subjects::{self, Member};
 use crate::track::{Entry, Run, Track, mix};
 use fluxtap_intel::{AddressClass, Country, InForce, Owner};
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 
 /// The windows in seconds: 15 min, 1 h, 24 h, 7 d.
 pub const WINDOWS_S: [u32; 4] = [900, 3_600, 86_400, 604_800];
@@ -35,7 +36,7 @@ pub struct Features {
 }
 
 /// One subject of a domain in one window.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Subject {
     /// Which subject: its position among the domain's, most addresses first.
     pub index: u16,
@@ -92,7 +93,7 @@ pub struct Subject {
 }
 
 /// How networks are spread over owners and places.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Distinct networks (/24, /48).
     pub networks: u32,
@@ -117,7 +118,7 @@ pub struct Spread {
 }
 
 /// Scores of earlier detectors on the same answers, as comparators.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparators {
     /// Holz et al. 2008, `1.32 nA + 18.54 nASN`, over the last two different answers.
     pub holz_two_lookups: f64,
@@ -128,7 +129,7 @@ pub struct Comparators {
 }
 
 /// The name servers of a domain.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ServerEvidence {
     /// The servers' own addresses, measured as if they were the domain's.
     pub subjects: Vec<Subject>,

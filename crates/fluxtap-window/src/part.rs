@@ -31,6 +31,12 @@ impl Part {
         Self { mask }
     }
 
+    /// The number of the part, of so many, that has a partition.
+    #[must_use]
+    pub const fn owner(partition: usize, of: usize) -> usize {
+        partition % of
+    }
+
     /// Whether the domain with this hash, as observations have it, belongs to it.
     #[must_use]
     #[inline]
@@ -54,6 +60,8 @@ mod tests {
             let parts: Vec<Part> = (0..of).map(|number| Part::new(number, of)).collect();
             for partition in 0..PARTITIONS as u64 {
                 let owners = parts.iter().filter(|part| part.holds(partition << 32)).count();
+                let owner = Part::owner(partition as usize, of);
+                assert!(parts[owner].holds(partition << 32));
                 assert_eq!(owners, 1, "partition {partition} of {of}");
             }
             let sizes = parts.iter().map(|part| part.mask.count_ones());

@@ -9,6 +9,7 @@
 use crate::domain::{DomainWindow, hash_bytes, hash_ip, servers_hash};
 use crate::track::{EXPIRY_SLACK_S, Fill, MARK_NONE, Stretch, ZONE_NONE, expiry_s};
 use fluxtap_observe::{Address, Batch, Observation, Vantage};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Most IPv4 addresses in the set; of IPv6 it is one.
@@ -30,7 +31,7 @@ const CLIENTS_MAX: usize = 4;
 const CLIENT_NONE: u8 = u8::MAX;
 
 /// See the module's head. Lists are filled from the front; 0 is no address, expiry or observer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Quiet {
     pub(crate) hash: u64,
     set: Set,
@@ -60,7 +61,7 @@ const IS_V6: u8 = 1;
 const IS_AUTHORITATIVE: u8 = 2;
 
 /// Addresses of one family: IPv4 in order, or one of IPv6.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Set([u8; 16]);
 
 impl Set {
@@ -304,7 +305,7 @@ pub(crate) fn resume(name: &[u8], mut quiets: Vec<Quiet>, key: u64) -> Option<Do
 }
 
 /// Quiet domains in blocks, so that growing moves none of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Slab {
     blocks: Vec<Box<[Quiet]>>,
     free: Vec<u32>,
@@ -342,6 +343,20 @@ impl Slab {
     /// Whether a further one would take more memory.
     pub(crate) const fn is_full(&self) -> bool {
         self.free.is_empty()
+    }
+
+    /// Whether it could have come about; see [`crate::Table::load`].
+    pub(crate) fn is_sound(&self) -> bool {
+        let places = self.blocks.len() * BLOCK;
+        let used = |quiet: &&Quiet| quiet.is_used();
+        let is_free = |at: &u32| self.get(*at).is_some_and(|quiet| !quiet.is_used());
+        let is_whole = |quiet: &Quiet| usize::from(quiet.host_len) <= HOST_OCTETS_MAX;
+        let quiets = || self.blocks.iter().flat_map(|block| block.iter());
+        self.blocks.iter().all(|block| block.len() == BLOCK)
+            && places <= 1 << 30
+            && quiets().filter(used).all(is_whole)
+            && self.free.len() + quiets().filter(used).count() == places
+            && self.free.iter().all(is_free)
     }
 
     pub(crate) fn insert(&mut self, quiet: Quiet) -> u32 {

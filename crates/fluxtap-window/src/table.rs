@@ -8,9 +8,11 @@ use crate::domain::{DomainWindow, Rank};
 use crate::limits::PARTITIONS;
 use crate::part::{Part, partition_of};
 use crate::quiet::{Plain, Quiet, Slab, resume};
+use crate::saved::{Renumber, Saved, Saving};
 use crate::track::Outcome;
 use fluxtap_observe::{Batch, Observation};
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -24,7 +26,7 @@ const CHANGING_RUNS_MIN: usize = 4;
 const SLAB_ONE_IN: usize = 2;
 
 /// A domain in the table; valid until the domain is evicted or expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DomainRef {
     /// The partition.
     pub partition: u8,
@@ -95,24 +97,28 @@ pub struct Table {
     counts: TableCounts,
 }
 
-#[derive(Debug, Default)]
-struct Partition {
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Partition {
+    #[serde(skip)]
     index: HashTable<Packed>,
     slab: Slab,
     /// Domains of which both families are in the slab.
+    #[serde(skip)]
     doubled: u64,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    #[serde(skip)]
     bytes: usize,
     hand: usize,
     slab_hand: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Slot {
     /// The domain's hash, so that a look-up touches no domain but the right one.
     hash: u64,
     generation: u32,
+    #[serde(skip)]
     bytes: u32,
     domain: Option<Box<DomainWindow>>,
 }
@@ -302,6 +308,41 @@ impl Table {
         }
     }
 
+    /// A partition as it is to be written down.
+    #[must_use]
+    pub fn save(&self, partition: u8) -> Saving<'_> {
+        Saving(&self.partitions[usize::from(partition)])
+    }
+
+    /// Puts what was written down in the place of a partition: from then on its references are
+    /// valid again. False, and nothing happened, if there is something in it that cannot be.
+    ///
+    /// The owners of addresses are looked up again when a domain is judged next, for the table may
+    /// be another one.
+    #[must_use]
+    pub fn load(&mut self, partition: u8, saved: Saved) -> bool {
+        let of_partition = |hash| partition_of(hash) == usize::from(partition);
+        let Some(revived) = saved.0.revived(of_partition) else { return false };
+        self.partitions[usize::from(partition)] = revived;
+        let gone = self.partitions[usize::from(partition)].keep_budget(
+            self.bytes_per_partition,
+            None,
+            &mut self.counts,
+        );
+        self.evicted.extend(gone);
+        true
+    }
+
+    /// Gives what refers to curated zones and to the allow list the numbers these have in other
+    /// lists, which come into force.
+    pub fn renumber(&mut self, numbers: &Renumber) {
+        for slot in self.partitions.iter_mut().flat_map(|partition| &mut partition.slots) {
+            if let Some(domain) = &mut slot.domain {
+                domain.answers.renumber(numbers);
+            }
+        }
+    }
+
     /// Domains with an open alert that were evicted since the last call.
     pub fn take_evicted(&mut self) -> Vec<DomainWindow> {
         std::mem::take(&mut self.evicted)
@@ -444,6 +485,43 @@ impl Partition {
         }
         self.free.push(slot);
         Some(domain)
+    }
+
+    /// The partition as it works, if all in it holds together.
+    fn revived(mut self, is_mine: impl Fn(u64) -> bool) -> Option<Self> {
+        let slots = self.slots.len();
+        let is_free =
+            |slot: &u32| self.slots.get(*slot as usize).is_some_and(|s| s.domain.is_none());
+        if slots > Packed::IN_SLAB as usize
+            || !self.slab.is_sound()
+            || !self.free.iter().all(is_free)
+            || self.hand > slots
+        {
+            return None;
+        }
+        for slot in 0..slots as u32 {
+            let entry = &mut self.slots[slot as usize];
+            let Some(domain) = &entry.domain else { continue };
+            if !is_mine(entry.hash) || !domain.is_sound() {
+                return None;
+            }
+            let bytes = domain.bytes();
+            entry.bytes = bytes as u32;
+            self.bytes += bytes;
+            self.note_place(self.slots[slot as usize].hash, Packed(slot));
+        }
+        for at in 0..self.slab.places() {
+            let Some(hash) = self.slab.get(at).filter(|quiet| quiet.is_used()).map(|q| q.hash)
+            else {
+                continue;
+            };
+            if !is_mine(hash) {
+                return None;
+            }
+            self.doubled += u64::from(self.find_quiet(hash).is_some());
+            self.note_place(hash, Packed(at | Packed::IN_SLAB));
+        }
+        Some(self)
     }
 
     fn total_bytes(&self) -> usize {

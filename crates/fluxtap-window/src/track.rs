@@ -15,8 +15,10 @@
 //! and few cache lines; a domain that changes moves to the heap.
 
 use crate::domain::LookUps;
+use crate::saved::Renumber;
 use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
+use serde::{Deserialize, Serialize};
 use smallvec::{Array, SmallVec};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -43,7 +45,7 @@ pub(crate) const ZONE_NONE: u16 = u16::MAX;
 pub(crate) const MARK_NONE: u16 = u16::MAX;
 
 /// A host name inside the domain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Host {
     pub(crate) hash: u32,
     pub(crate) name_at: u32,
@@ -58,12 +60,19 @@ pub(crate) struct Host {
 
 /// An address that was offered. Its owner is looked up once, when the domain is first judged: most
 /// never are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     ip: [u8; 16],
     pub(crate) first_s: u32,
+    // The table that says so may be another one when the history is read again.
+    #[serde(skip, default = "unknown")]
     pub(crate) owner: Owner,
+    #[serde(skip)]
     is_owner_known: bool,
+}
+
+const fn unknown() -> Owner {
+    Owner::UNKNOWN
 }
 
 impl Entry {
@@ -134,7 +143,7 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 }
 
 /// A stretch of refreshes of one host with one address set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) host: u16,
     pub(crate) zone: u16,
@@ -229,7 +238,7 @@ pub(crate) enum Outcome {
 }
 
 /// See the module's head.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Track {
     names: SmallVec<[u8; 24]>,
     pub(crate) hosts: SmallVec<[Host; 2]>,
@@ -375,6 +384,41 @@ impl Track {
         let observer = self.observers.last().copied().unwrap_or(0);
         let name = self.names.first().copied().unwrap_or(0);
         u64::from(run ^ host ^ observer) ^ u64::from(name)
+    }
+
+    /// Whether all that refers to something refers to what is there. What was read from outside must
+    /// be asked, for the rest relies on it.
+    pub(crate) fn is_sound(&self) -> bool {
+        let has_name = |host: &Host| {
+            let end = host.name_at as usize + usize::from(host.name_len);
+            end <= self.names.len()
+        };
+        let is_run = |at: u16| at == RUN_NONE || usize::from(at) < self.runs.len();
+        let has_host =
+            |run: &Run| run.host == HOST_FORGOTTEN || usize::from(run.host) < self.hosts.len();
+        let has_set = |run: &Run| {
+            let end = run.set_at as usize + usize::from(run.set_len);
+            end <= self.sets.len() && run.refreshes > 0
+        };
+        self.hosts.len() <= limits::HOSTS_PER_TRACK_MAX
+            && self.entries.len() <= limits::ADDRESSES_PER_TRACK_MAX
+            && self.runs.len() <= limits::RUNS_PER_TRACK_MAX
+            && self.observers.len() <= limits::OBSERVERS_PER_TRACK_MAX
+            && self
+                .hosts
+                .iter()
+                .all(|host| has_name(host) && host.latest.iter().all(|&at| is_run(at)))
+            && self.runs.iter().all(|run| has_host(run) && has_set(run))
+            && self.sets.iter().all(|&entry| usize::from(entry) < self.entries.len())
+    }
+
+    /// Gives the numbers of zones and marks of other lists to the runs; see
+    /// [`crate::Table::renumber`].
+    pub(crate) fn renumber(&mut self, numbers: &Renumber) {
+        for run in &mut self.runs {
+            run.zone = Renumber::of(&numbers.zones, run.zone);
+            run.mark = Renumber::of(&numbers.marks, run.mark);
+        }
     }
 
     /// Heap bytes held.

@@ -1,5 +1,6 @@
 //! What a packet carries towards the DNS ports, once the layers around it are off.
 
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// The two ends of an IP packet and the way on which the tap saw it.
@@ -18,7 +19,7 @@ pub struct Ends {
 }
 
 /// A tunnel that packets travel in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tunnel {
     /// What wraps the packets.
     pub kind: TunnelKind,
@@ -27,7 +28,7 @@ pub struct Tunnel {
 }
 
 /// What wraps packets, and what tells one such tunnel from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TunnelKind {
     /// IPv4, IPv6 or Ethernet straight in IP (RFC 2003, 2473, 4213, 3378); without an id.
     Ip,

@@ -1,9 +1,13 @@
 //! The packet as a capture source hands it over.
 
+use serde::{Deserialize, Serialize};
+
 /// A point of event time: nanoseconds since the Unix epoch, UTC, from the capture header.
 ///
 /// The core never reads a clock; every duration in it is a difference of two of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {

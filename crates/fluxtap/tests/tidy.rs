@@ -27,7 +27,7 @@ const PERMISSIONS: [(&str, &[&str]); 9] = [
         ],
     ),
     ("chance", &["RandomState", "OsRng", "getrandom"]),
-    ("json", &["serde", "serde_json"]),
+    ("json", &["serde_json"]),
     ("unsafe", &["unsafe"]),
 ];
 

@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use fluxtap_alert::{Action, Alert};
+use fluxtap_engine::checkpoint::{self, Checkpoint, Fault, Standing};
 use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, Shard, in_order};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
 use fluxtap_observe::{Batch, ObserveCounts};
+use fluxtap_window::limits::PARTITIONS;
 use fluxtap_window::{ContextSeen, Part};
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp, Tunnel};
@@ -135,6 +137,40 @@ impl Story {
         let mut uses = self.shards[0].allow_uses().to_vec();
         uses.resize(self.intel.allow().entries().len(), AllowUse::default());
         uses.iter().map(|entry| (entry.suppressed, entry.reduced)).collect()
+    }
+
+    /// What is known, written down.
+    pub(crate) fn written(&mut self) -> Vec<u8> {
+        self.apply();
+        let of = self.shards.len();
+        let mut bytes = checkpoint::begin(KEY, &self.intel);
+        for number in 0..PARTITIONS {
+            let saved = self.shards[Part::owner(number, of)].save(number as u8);
+            bytes.extend(checkpoint::partition(number as u8, &saved));
+        }
+        let standing = Standing { moment: self.shards[0].moment(), sequence: 0 };
+        bytes.extend(checkpoint::end(&standing));
+        bytes
+    }
+
+    /// Goes on with what was written down, in so many shards.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn resume(
+        &mut self,
+        written: &[u8],
+        parts: usize,
+        bytes: usize,
+    ) -> Result<(), Fault> {
+        self.apply();
+        let opened = Checkpoint::open(written, written.len() as u64)?;
+        assert_eq!(opened.hash_key(), KEY);
+        let mut shards: Vec<Shard> =
+            (0..parts).map(|_| Shard::new(Policy::default(), bytes, KEY)).collect();
+        opened.load(&mut shards, &self.intel)?;
+        self.shards = shards;
+        Ok(())
     }
 
     /// The only shard, for its counters.
