@@ -329,6 +329,8 @@ impl Spool {
     /// up to `lent_to` are on their way and stay.
     fn make_room(&mut self, octets: u64, lent_to: u64) -> Result<u64, (u64, Refused)> {
         let mut dropped = 0;
+        // A new segment may be begun for it.
+        let octets = octets + MAGIC.len() as u64;
         while self.octets() + octets > self.octets_max {
             let goes = |slot: &Slot| slot.is_update && slot.seq > lent_to;
             let oldest = self.segments.iter().position(|segment| segment.slots.iter().any(goes));
