@@ -79,9 +79,10 @@ impl Lane {
     /// memory before goes to disk first, if that can be written again.
     pub(crate) fn fill(&self, items: Vec<Item>, is_synced: bool) {
         let mut state = self.lock();
-        add(&self.counters.accepted, items.len() as u64);
+        let count = items.len() as u64;
         if state.is_closed {
-            add(&self.counters.closed, items.len() as u64);
+            add(&self.counters.closed, count);
+            add(&self.counters.accepted, count);
             return;
         }
         self.settle(&mut state);
@@ -93,6 +94,8 @@ impl Lane {
             self.spool_did(synced);
         }
         self.publish(&state);
+        // Only now: who sees it there knows that it is in the queue.
+        add(&self.counters.accepted, count);
         drop(state);
         self.changed.notify_all();
     }
