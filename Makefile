@@ -44,7 +44,7 @@ build: toolchain system-libraries ## build the program: target/release/fluxtap
 	cargo build --release -p fluxtap
 
 .PHONY: test
-test: toolchain system-libraries tshark ## everything that guards the project
+test: toolchain system-libraries tshark rsyslog ## everything that guards the project
 	@echo '== format'
 	cargo fmt --all --check
 	echo '== lints'
@@ -228,6 +228,18 @@ tshark:
 	if [ -z "$$install" ] || { [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; } ||
 		! install_missing "$$tshark"; then
 		echo 'make: no tshark, so its recorded counts alone are compared with'
+	fi
+
+# rsyslog, which alerts are delivered to; its tests are skipped without, and say so.
+.PHONY: rsyslog
+rsyslog:
+	@has_tls() { [ -n "$$(find /usr/lib /usr/lib64 /lib64 -name 'lmnsd_*' 2>/dev/null)" ]; }
+	if command -v rsyslogd >/dev/null && has_tls; then exit 0; fi
+	$(package_manager)
+	# Nobody is asked for a password for what can be missing.
+	if [ -z "$$install" ] || { [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; } ||
+		! install_missing 'rsyslog rsyslog-gnutls'; then
+		echo 'make: no rsyslog with TLS, so the tests that deliver to it are skipped'
 	fi
 
 # cargo-fuzz, and the C++ compiler that libFuzzer is built with.

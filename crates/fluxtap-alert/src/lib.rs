@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod label;
 mod lifecycle;
 mod line;
 mod page;
@@ -17,6 +18,7 @@ mod text;
 pub mod words;
 
 pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
+pub use label::Label;
 pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
 pub use page::{Page, Style};

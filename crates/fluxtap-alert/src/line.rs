@@ -706,7 +706,7 @@ pub(crate) fn degraded(alert: &Alert, context: &Context<'_>) -> Vec<&'static str
 
 /// The id of a line, the same whenever and wherever it is written: what a receiver drops
 /// duplicates by.
-fn event_id(alert_id: &str, revision: u32, action: Action) -> String {
+pub(crate) fn event_id(alert_id: &str, revision: u32, action: Action) -> String {
     let digest = Sha256::digest(format!("{alert_id}|{revision}|{}", action.state()));
     digest.iter().take(16).fold(String::new(), |mut id, byte| {
         let _ = write!(id, "{byte:02x}");

@@ -2,7 +2,7 @@
 
 use crate::kind::shortened;
 use crate::mistake::{MISTAKES_MAX, Mistakes, Origin};
-use crate::{SETTINGS, Setting, Value};
+use crate::{SETTINGS, SINK_SETTINGS, Setting, Value};
 use fluxtap_intel::nearest::nearest;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -18,13 +18,30 @@ pub(crate) struct Entry {
     pub(crate) value: Value,
 }
 
+/// A sink of a file: the values of its table.
+pub(crate) struct SinkEntry {
+    pub(crate) line: usize,
+    /// By their place in [`SINK_SETTINGS`].
+    pub(crate) entries: Vec<Entry>,
+    /// The settings whose values were refused.
+    pub(crate) refused: Vec<&'static str>,
+}
+
+/// The key of the list of sinks.
+const SINKS: &str = "sinks";
+
 /// Reads the settings in `text`, the file `path`; what is wrong goes to `mistakes`, in the order
 /// of its lines.
-pub(crate) fn read(path: &str, text: &str, mistakes: &mut Mistakes) -> Vec<Entry> {
+pub(crate) fn read(
+    path: &str,
+    text: &str,
+    mistakes: &mut Mistakes,
+) -> (Vec<Entry>, Vec<SinkEntry>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
     let line_ends = line_ends.map(|(at, _)| at).collect();
-    let mut reader = Reader { text, line_ends, entries: Vec::new(), mistakes: Vec::new() };
+    let mut reader =
+        Reader { text, line_ends, entries: Vec::new(), sinks: Vec::new(), mistakes: Vec::new() };
     let syntax: Vec<_> =
         errors.iter().map(|error| reader.syntax(error.message(), error.span())).collect();
     reader.walk("", table.get_ref());
@@ -41,7 +58,7 @@ pub(crate) fn read(path: &str, text: &str, mistakes: &mut Mistakes) -> Vec<Entry
     for (line, name, said) in reader.mistakes {
         mistakes.push(Origin::Line { path: path.to_owned(), line }, name, said);
     }
-    reader.entries
+    (reader.entries, reader.sinks)
 }
 
 /// Line, setting, what is said.
@@ -51,6 +68,7 @@ struct Reader<'a> {
     text: &'a str,
     line_ends: Vec<usize>,
     entries: Vec<Entry>,
+    sinks: Vec<SinkEntry>,
     mistakes: Vec<Said>,
 }
 
@@ -64,7 +82,11 @@ impl Reader<'_> {
             let line = self.line(key.span());
             let position = SETTINGS.iter().position(|setting| setting.name == name);
             match (position, value.get_ref()) {
-                (Some(index), value) => self.take(index, line, value),
+                (Some(index), value) => {
+                    let entry = self.take(SETTINGS, index, line, value);
+                    self.entries.extend(entry);
+                }
+                (None, value) if name == SINKS => self.sinks(line, value),
                 (None, DeValue::Table(inner)) if is_section(&name) || !inner.is_empty() => {
                     self.walk(&name, inner);
                 }
@@ -75,28 +97,70 @@ impl Reader<'_> {
                     );
                     self.mistakes.push((line, None, said));
                 }
-                // Beyond the limit nobody sees the suggestion, which takes time to find.
-                (None, _) if self.mistakes.len() >= MISTAKES_MAX => {
-                    self.mistakes.push((line, None, String::new()));
-                }
-                (None, _) => {
-                    let way = way_on(&name, SETTINGS.iter().map(|setting| setting.name));
-                    let got = shortened(&name);
-                    let said =
-                        format!("got the unknown setting '{got}', expected a known one; {way}");
-                    self.mistakes.push((line, None, said));
-                }
+                (None, _) => self.unknown(line, &name, SETTINGS),
             }
         }
     }
 
-    fn take(&mut self, index: usize, line: usize, value: &DeValue<'_>) {
-        let setting = &SETTINGS[index];
+    /// `[[sinks]]`: a list of tables.
+    fn sinks(&mut self, line: usize, value: &DeValue<'_>) {
+        let tables: Option<Vec<_>> = match value {
+            DeValue::Array(values) if !values.is_empty() => values
+                .iter()
+                .map(|value| Some((value.get_ref().as_table()?, value.span())))
+                .collect(),
+            _ => None,
+        };
+        let Some(tables) = tables else {
+            let said = "got a value for 'sinks', expected tables; write [[sinks]] above the \
+                        settings of each sink";
+            self.mistakes.push((line, None, said.to_owned()));
+            return;
+        };
+        for (table, span) in tables {
+            let line = self.line(span);
+            let (mut entries, mut refused) = (Vec::new(), Vec::new());
+            for (key, value) in table {
+                let name = format!("{SINKS}.{}", key.get_ref());
+                let line = self.line(key.span());
+                match SINK_SETTINGS.iter().position(|setting| setting.name == name) {
+                    Some(index) => match self.take(SINK_SETTINGS, index, line, value.get_ref()) {
+                        Some(entry) => entries.push(entry),
+                        None => refused.push(SINK_SETTINGS[index].name),
+                    },
+                    None => self.unknown(line, &name, SINK_SETTINGS),
+                }
+            }
+            self.sinks.push(SinkEntry { line, entries, refused });
+        }
+    }
+
+    fn unknown(&mut self, line: usize, name: &str, known: &'static [Setting]) {
+        // Beyond the limit nobody sees the suggestion, which takes time to find.
+        if self.mistakes.len() >= MISTAKES_MAX {
+            self.mistakes.push((line, None, String::new()));
+            return;
+        }
+        let way = way_on(name, known.iter().map(|setting| setting.name));
+        let got = shortened(name);
+        let said = format!("got the unknown setting '{got}', expected a known one; {way}");
+        self.mistakes.push((line, None, said));
+    }
+
+    fn take(
+        &mut self,
+        table: &'static [Setting],
+        index: usize,
+        line: usize,
+        value: &DeValue<'_>,
+    ) -> Option<Entry> {
+        let setting = &table[index];
         match setting.kind.parse_toml(value) {
-            Ok(value) => self.entries.push(Entry { index, line, value }),
+            Ok(value) => Some(Entry { index, line, value }),
             Err(said) => {
                 let example = format!("{said}; as in {} = {}", setting.key(), setting.shown());
                 self.mistakes.push((line, Some(setting.name), example));
+                None
             }
         }
     }

@@ -1,11 +1,18 @@
 //! The types of settings: what each accepts, from a file or as plain text, and how it says no.
 
 use crate::value::{Tenths, Value, Word, quoted};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use toml::de::DeValue;
 
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 64;
+
+/// Longest name of a host, in characters: RFC 1035, 2.3.4.
+const HOST_CHARS_MAX: usize = 253;
+
+/// Longest URL, in characters.
+const URL_CHARS_MAX: usize = 2_000;
 
 /// Characters of a wrong value that are shown.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -63,6 +70,10 @@ pub enum Kind {
     Word(&'static [Word]),
     /// A name of printable ASCII without spaces.
     Name,
+    /// A host and a port.
+    Address,
+    /// A URL of HTTP or HTTPS, without user and password.
+    Url,
     /// The path of a file.
     Path,
     /// One of these words, or the path of a file (`./word` for one that is called like a word).
@@ -153,6 +164,10 @@ impl Kind {
             Self::Name => {
                 format!("1 to {NAME_CHARS_MAX} printable ASCII characters without spaces")
             }
+            Self::Address => "a host and a port with a colon between".to_owned(),
+            Self::Url => {
+                "an http:// or https:// URL with a host and without user and password".to_owned()
+            }
             Self::Path => "the path of a file".to_owned(),
             Self::PathOr(words) => format!("{} or the path of a file", one_of(words)),
             Self::Texts { max } => format!("a list of at most {max} texts"),
@@ -209,6 +224,8 @@ impl Kind {
                     && text.bytes().all(|b| b.is_ascii_graphic());
                 is_name.then(|| Value::Text(text.to_owned()))
             }
+            Self::Address => is_address(text).then(|| Value::Text(text.to_owned())),
+            Self::Url => is_url(text).then(|| Value::Text(text.to_owned())),
             Self::Path => path(),
             Self::PathOr(words) => word(words).or_else(path),
             _ => None,
@@ -283,6 +300,33 @@ impl Kind {
 /// The items of a list in a flag or a variable; an empty text is an empty list.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(move |_| !text.trim().is_empty())
+}
+
+/// `host:port` or `[address]:port`.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match inner {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_host(host),
+    };
+    is_host && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn is_host(text: &str) -> bool {
+    let is_of_host = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    (1..=HOST_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_of_host)
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let Some(rest) = rest.filter(|_| text.bytes().all(|b| b.is_ascii_graphic())) else {
+        return false;
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    text.len() <= URL_CHARS_MAX
+        && !rest.contains('#')
+        && (is_address(authority) || is_address(&format!("{authority}:1")))
 }
 
 fn one_of(words: &[Word]) -> String {
@@ -373,6 +417,20 @@ mod tests {
             (Kind::Name, "two words", Err("got \"two words\", expected 1 to 64 printable ASCII")),
             (Kind::Name, "größe", Err("got")),
             (Kind::Name, &long, Err("...\", expected 1 to 64")),
+            (Kind::Address, "siem.example:514", Ok("\"siem.example:514\"")),
+            (Kind::Address, "[::1]:514", Ok("\"[::1]:514\"")),
+            (Kind::Address, "::1:514", Err("expected a host and a port with a colon between")),
+            (Kind::Address, "siem.example", Err("expected a host and a port")),
+            (Kind::Address, "siem.example:0", Err("expected a host and a port")),
+            (Kind::Address, ":514", Err("expected a host and a port")),
+            (Kind::Address, "tcp://siem:514", Err("expected a host and a port")),
+            (Kind::Url, "https://[::1]:9200/a?b=c", Ok("\"https://[::1]:9200/a?b=c\"")),
+            (Kind::Url, "http://siem.example", Ok("\"http://siem.example\"")),
+            (Kind::Url, "siem.example", Err("expected an http:// or https:// URL")),
+            (Kind::Url, "https://", Err("expected an http:// or https:// URL")),
+            (Kind::Url, "https://u:p@siem.example", Err("without user and password")),
+            (Kind::Url, "https://siem.example/#a", Err("expected an http:// or https:// URL")),
+            (Kind::Url, "https://siem.example/a b", Err("expected an http:// or https:// URL")),
             (Kind::Path, "/a b", Ok("\"/a b\"")),
             (Kind::Path, "", Err("expected the path of a file")),
             (Kind::PathOr(WORDS), "json", Ok("\"json\"")),

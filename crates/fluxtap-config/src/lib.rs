@@ -20,14 +20,16 @@ mod load;
 mod mistake;
 pub mod page;
 mod setting;
+mod sinks;
 mod table;
 mod value;
 
 pub use kind::Kind;
-pub use load::{Effective, Layer, Loaded, load};
+pub use load::{Effective, Layer, Loaded, LoadedSink, load};
 pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Origin};
 pub use setting::{Command, Flag, Setting};
+pub use sinks::{Facility, SINK_SETTINGS, SinkAuth, SinkSettings, SinkTransport, SinkType};
 pub use table::{
-    Clients, Color, Format, MinSeverity, Pairing, SETTINGS, Settings, sections, setting,
+    Clients, Color, Format, MinSeverity, Pairing, SETTINGS, Settings, SpoolSync, sections, setting,
 };
 pub use value::{AddressTable, Tenths, Value, Word};

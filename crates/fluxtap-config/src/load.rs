@@ -2,6 +2,7 @@
 
 use crate::document::{self, way_on};
 use crate::mistake::{Mistakes, Origin};
+use crate::sinks::{self, SinkSettings};
 use crate::{SETTINGS, Setting, Settings, Value, check, sections};
 
 /// A place values come from, as text.
@@ -38,6 +39,17 @@ pub struct Loaded {
     pub settings: Settings,
     /// For people, in the order of [`SETTINGS`].
     pub effective: Vec<Effective>,
+    /// The sinks for people, in the order of [`Settings::sinks`].
+    pub sinks: Vec<LoadedSink>,
+}
+
+/// A sink for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedSink {
+    /// For the program.
+    pub settings: SinkSettings,
+    /// What of it is set or has a default, in the order of [`crate::SINK_SETTINGS`].
+    pub effective: Vec<Effective>,
 }
 
 /// Lays the layers over the defaults, each over those before it.
@@ -56,8 +68,9 @@ pub fn load(layers: &[Layer]) -> Result<Loaded, Mistakes> {
             origin: Origin::Default,
         })
         .collect();
+    let mut sinks = Vec::new();
     for layer in layers {
-        for (index, value, origin) in read(layer, &mut mistakes) {
+        for (index, value, origin) in read(layer, &mut mistakes, &mut sinks) {
             effective[index].value = Some(value);
             effective[index].origin = origin;
         }
@@ -65,7 +78,13 @@ pub fn load(layers: &[Layer]) -> Result<Loaded, Mistakes> {
     let values: Vec<Option<Value>> = effective.iter().map(|e| e.value.clone()).collect();
     let settings = Settings::of(&values).expect("a test proves that each row's type fits its kind");
     check::contradictions(&settings, &effective, &mut mistakes);
-    if mistakes.is_empty() { Ok(Loaded { settings, effective }) } else { Err(mistakes) }
+    sinks::one_stdout_and_each_name_once(&sinks, &mut mistakes);
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let settings =
+        Settings { sinks: sinks.iter().map(|sink| sink.settings.clone()).collect(), ..settings };
+    Ok(Loaded { settings, effective, sinks })
 }
 
 impl Default for Settings {
@@ -74,15 +93,22 @@ impl Default for Settings {
     }
 }
 
-fn read(layer: &Layer, mistakes: &mut Mistakes) -> Vec<(usize, Value, Origin)> {
+/// The values of a layer; its sinks are added to those of the layers below.
+fn read(
+    layer: &Layer,
+    mistakes: &mut Mistakes,
+    sinks: &mut Vec<LoadedSink>,
+) -> Vec<(usize, Value, Origin)> {
     match layer {
-        Layer::Toml { path, text } => document::read(path, text, mistakes)
-            .into_iter()
-            .map(|entry| {
+        Layer::Toml { path, text } => {
+            let (entries, of_sinks) = document::read(path, text, mistakes);
+            sinks.extend(of_sinks.into_iter().filter_map(|sink| sinks::load(path, sink, mistakes)));
+            let with_origin = |entry: document::Entry| {
                 let origin = Origin::Line { path: path.clone(), line: entry.line };
                 (entry.index, entry.value, origin)
-            })
-            .collect(),
+            };
+            entries.into_iter().map(with_origin).collect()
+        }
         Layer::Environment(variables) => read_environment(variables, mistakes),
         Layer::Flags(flags) => {
             let read = |(name, text): &(&'static str, String)| {

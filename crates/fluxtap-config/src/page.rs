@@ -2,7 +2,7 @@
 //! the documentation, and the settings in force.
 
 use crate::value::escaped;
-use crate::{Loaded, SETTINGS, Setting, sections};
+use crate::{Loaded, SETTINGS, SINK_SETTINGS, Setting, SinkType, sections};
 use std::fmt::Write as _;
 
 /// Widest line of the file with every setting, in columns.
@@ -17,6 +17,52 @@ const FILE_HEAD: &str = "\
 # Flags go over environment variables, these over conf.d/*.toml (the later name wins), these over
 # fluxtap.toml, and that over the defaults.
 ";
+
+/// The end of that file: there is no default to show, so there are examples, whose settings
+/// [`chapter`] explains.
+const SINKS: &str = r#"
+# Where alerts are delivered to, a table for each; docs/delivery.md has a recipe for each type.
+# Without any, `run` writes to standard output alone.
+
+#[[sinks]]
+#name = "console"
+#type = "stdout"
+#format = "text"
+
+#[[sinks]]
+#name = "log"
+#type = "file"
+#path = "/var/log/fluxtap/alerts.jsonl"
+#rotate_size = "100MiB"
+
+#[[sinks]]
+#name = "collector"
+#type = "syslog"
+#transport = "tls"
+#address = "siem.example:6514"
+#ca_file = "/etc/fluxtap/ca.pem"
+
+#[[sinks]]
+#name = "hook"
+#type = "webhook"
+#url = "https://hook.example/alerts"
+#token_file = "/etc/fluxtap/hook.token"
+#severity = "medium"
+
+#[[sinks]]
+#name = "elastic"
+#type = "elasticsearch"
+#url = "https://elastic.example:9200"
+#index = "logs-fluxtap.alert-default"
+#token_file = "/etc/fluxtap/elastic.token"
+#gzip = true
+
+#[[sinks]]
+#name = "splunk"
+#type = "splunk_hec"
+#url = "https://splunk.example:8088/services/collector/event"
+#token_file = "/etc/fluxtap/splunk.token"
+"#;
 
 /// The file with every setting commented out. With the `#` in front of the settings taken away it
 /// is a good file.
@@ -38,7 +84,7 @@ pub fn file() -> String {
             let _ = writeln!(text, "#{} = {}", setting.key(), setting.shown());
         }
     }
-    text
+    text + SINKS
 }
 
 /// A chapter of Markdown with all settings: a table of each section and the words of each setting.
@@ -65,7 +111,36 @@ pub fn chapter() -> String {
             words(&mut text, setting);
         }
     }
+    text += &sinks();
     format!("{}\n", text.trim_end())
+}
+
+/// The part of the chapter on `[[sinks]]`.
+fn sinks() -> String {
+    let mut text = "### `[[sinks]]`\n\n".to_owned();
+    text += "A table for each sink, any number of them; those of all files are taken together.\n\n";
+    text += "| setting | what it is | default | accepted | types |\n|---|---|---|---|---|\n";
+    for setting in SINK_SETTINGS {
+        let words = |types: &[SinkType]| {
+            let word = |t: &SinkType| SinkType::WORDS.get(*t as usize).map(|word| word.name);
+            types.iter().filter_map(word).collect::<Vec<_>>().join(", ")
+        };
+        let is_of_all = setting.types.len() == SinkType::WORDS.len();
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} |",
+            setting.key(),
+            setting.headline(),
+            setting.default_value().map_or("none".to_owned(), |v| format!("`{v}`")),
+            setting.kind.expected(),
+            if is_of_all { "all".to_owned() } else { words(setting.types) },
+        );
+    }
+    text.push('\n');
+    for setting in SINK_SETTINGS {
+        words(&mut text, setting);
+    }
+    text
 }
 
 /// What there is to say of a setting beside its row.
@@ -103,6 +178,15 @@ pub fn effective(loaded: &Loaded) -> String {
             };
         }
     }
+    for sink in &loaded.sinks {
+        text += "\n[[sinks]]\n";
+        for effective in &sink.effective {
+            let origin = escaped(&effective.origin.to_string());
+            if let Some(value) = &effective.value {
+                let _ = writeln!(text, "{} = {value}  # {origin}", effective.setting.key());
+            }
+        }
+    }
     text
 }
 
@@ -138,7 +222,8 @@ mod tests {
     fn the_file_changes_nothing_and_uncommented_sets_everything_as_it_was() {
         let text = file();
         assert!(text.lines().all(|line| line.len() <= COLUMNS_MAX));
-        let untouched = read(&text);
+        let text = text.strip_suffix(SINKS).expect("sinks at the end");
+        let untouched = read(text);
         assert!(untouched.effective.iter().all(|e| e.origin == Origin::Default));
         let is_setting = |line: &&str| line.starts_with('#') && !line.starts_with("# ");
         let settings = text.lines().filter(is_setting).filter(|line| line.len() > 1).count();
@@ -151,6 +236,19 @@ mod tests {
                 assert_eq!(before.value, after.value, "{}", after.setting.name);
             }
         }
+    }
+
+    #[test]
+    fn the_examples_of_sinks_are_good_and_of_every_type() {
+        assert!(read(SINKS).settings.sinks.is_empty());
+        let lines = SINKS.lines().filter(|line| !line.starts_with("# "));
+        let uncommented: Vec<&str> = lines.map(|line| line.trim_start_matches('#')).collect();
+        let loaded = read(&uncommented.join("\n"));
+        let types: Vec<&str> =
+            loaded.settings.sinks.iter().map(|s| SinkType::WORDS[s.kind as usize].name).collect();
+        assert_eq!(types, SinkType::WORDS.iter().map(|word| word.name).collect::<Vec<_>>());
+        let again = read(&effective(&loaded));
+        assert_eq!(again.settings, loaded.settings, "what is in force is read back");
     }
 
     #[test]

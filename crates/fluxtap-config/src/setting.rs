@@ -1,6 +1,6 @@
 //! One row of the table of settings, and the macro that makes table and [`crate::Settings`] of it.
 
-use crate::{Kind, Value};
+use crate::{Kind, SinkType, Value};
 
 /// One setting, as the table declares it.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Setting {
     pub doc: &'static [&'static str],
     /// The flag that sets it, if there is one.
     pub flag: Option<Flag>,
+    /// Of a setting of a sink, the types of sinks that have it; otherwise none.
+    pub types: &'static [SinkType],
 }
 
 /// A flag of the command line.
@@ -95,19 +97,25 @@ impl Setting {
     }
 }
 
-/// Makes [`crate::SETTINGS`] and [`crate::Settings`] of the rows of the table.
+/// Makes a table of settings and the structure that holds them, such as [`crate::SETTINGS`] and
+/// [`crate::Settings`], of rows. The structure may have fields that no row fills.
 macro_rules! settings {
-    ($(
+    (
+        $(#[doc = $table_doc:literal])+ $table:ident;
+        $(#[doc = $struct_doc:literal])+
+        $struct:ident { $($(#[doc = $also_doc:literal])+ $also:ident: $also_type:ty,)* }
+        $(
         $(#[doc = $doc:literal])+
         $name:literal => $field:ident: $type:ty {
             kind: $kind:expr,
             default: $default:expr,
             $(example: $example:literal,)?
             $(flag: $flag:expr,)?
+            $(types: $types:expr,)?
         }
     )+) => {
-        /// Every setting, those of one section together.
-        pub const SETTINGS: &[Setting] = &[$(
+        $(#[doc = $table_doc])+
+        pub const $table: &[Setting] = &[$(
             Setting {
                 name: $name,
                 kind: $kind,
@@ -115,27 +123,32 @@ macro_rules! settings {
                 example: settings!(@optional $($example)?),
                 doc: &[$($doc),+],
                 flag: settings!(@optional $($flag)?),
+                types: settings!(@types $($types)?),
             },
         )+];
 
-        /// The settings in force, each in the unit its name ends in.
+        $(#[doc = $struct_doc])+
         #[derive(Clone, Debug, PartialEq)]
-        pub struct Settings {
+        pub struct $struct {
             $($(#[doc = $doc])+ pub $field: $type,)+
+            $($(#[doc = $also_doc])+ pub $also: $also_type,)*
         }
 
-        impl Settings {
-            /// Takes values in the order of [`SETTINGS`]; `None` if one is of the wrong type,
-            /// which a test proves for no row.
+        impl $struct {
+            /// Takes values in the order of the table; `None` if one is of the wrong type, which a
+            /// test proves for no row, or missing.
             pub(crate) fn of(values: &[Option<Value>]) -> Option<Self> {
                 let mut values = values.iter();
                 Some(Self {
                     $($field: FromValue::from_value(values.next()?.as_ref())?,)+
+                    $($also: Default::default(),)*
                 })
             }
         }
     };
     (@optional $value:expr) => { Some($value) };
     (@optional) => { None };
+    (@types $types:expr) => { $types };
+    (@types) => { &[] };
 }
 pub(crate) use settings;

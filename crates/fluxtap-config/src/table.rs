@@ -6,6 +6,7 @@
 
 use crate::kind::Kind;
 use crate::setting::{Command, Flag, Setting, settings};
+use crate::sinks::SinkSettings;
 use crate::value::{AddressTable, FromValue, Tenths, Value, words};
 use fluxtap_window::WINDOWS_S;
 use fluxtap_window::limits::{MEMORY_MIN, PARTITIONS};
@@ -80,6 +81,16 @@ words! {
         Ignore = "ignore",
     }
 
+    /// When what waits for a sink is written through to the disk.
+    SpoolSync {
+        /// before it is sent; alerts that come together are written together
+        Each = "each",
+        /// once a second
+        Second = "second",
+        /// when the system likes
+        Never = "never",
+    }
+
     /// The least severity that is written.
     MinSeverity {
         /// all alerts
@@ -92,6 +103,14 @@ words! {
 }
 
 settings! {
+    /// Every setting that stands alone, those of one section together.
+    SETTINGS;
+    /// The settings in force, each in the unit its name ends in.
+    Settings {
+        /// The sinks, in the order they stand in files.
+        sinks: Vec<SinkSettings>,
+    }
+
     /// Name of this sensor, as alerts carry it in `observer.name`.
     ///
     /// Without it alerts of `run` carry the name of the host, those of `replay` the word `replay`,
@@ -445,6 +464,39 @@ settings! {
         default: None,
         example: "/var/lib/fluxtap/stats.json",
         flag: flag("stats", "FILE", SENSOR),
+    }
+
+    /// Folder in which undelivered alerts of sinks wait, a folder for each sink.
+    ///
+    /// Only sinks other than `stdout` have one.
+    /// It must not be shared by two sensors.
+    "spool.folder" => spool_folder: PathBuf {
+        kind: Kind::Path,
+        default: Some("/var/lib/fluxtap/spool"),
+    }
+
+    /// How much may wait for one sink on disk.
+    ///
+    /// When it is full, updates of alerts go first, the oldest first; beginnings and ends never go
+    /// to make room.
+    /// An alert line takes 3 to 7 KiB.
+    "spool.size" => spool_octets: u64 {
+        kind: Kind::Size { min: 1 << 20, max: 1 << 40 },
+        default: Some("256MiB"),
+    }
+
+    /// When alerts in the spool are made safe from a loss of power.
+    ///
+    /// A crash of fluxtap alone loses none.
+    "spool.sync" => spool_sync: SpoolSync {
+        kind: Kind::Word(SpoolSync::WORDS),
+        default: Some("each"),
+    }
+
+    /// How long a stop waits for sinks to deliver; what is left waits in the spool.
+    "spool.drain" => drain_s: u64 {
+        kind: Kind::Duration { min_s: 0, max_s: 600 },
+        default: Some("10s"),
     }
 }
 

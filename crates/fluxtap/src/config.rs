@@ -4,8 +4,11 @@ use crate::cli;
 use crate::console::{self, Exit, count};
 use crate::inputs::Inputs;
 use crate::output;
+use crate::sinks;
 use clap::ArgMatches;
-use fluxtap_config::{Command as Sensor, Effective, Layer, Loaded, Origin, Settings, Value, load};
+use fluxtap_config::{
+    Command as Sensor, Effective, Layer, Loaded, LoadedSink, Origin, Settings, Value, load,
+};
 use serde_json::{Map, json};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -187,6 +190,9 @@ pub(crate) fn check(read: &Read) -> Exit {
         Ok(inputs) => inputs,
         Err(exit) => return exit,
     };
+    if let Err(exit) = sinks::check(&read.loaded.settings) {
+        return exit;
+    }
     let in_force = |is_of: &dyn Fn(&Origin) -> bool| {
         let settings = read.loaded.effective.iter().filter(|e| is_of(&e.origin)).count();
         format!("{} in force", count(settings as u64, "setting"))
@@ -207,6 +213,10 @@ pub(crate) fn check(read: &Read) -> Exit {
     if let Some(path) = &read.loaded.settings.allow_file {
         text += &format!("{}: {entries} entries of the allow list\n", path.display());
     }
+    if !read.loaded.sinks.is_empty() {
+        let sinks = count(read.loaded.sinks.len() as u64, "sink");
+        text += &format!("{sinks}: their certificates and secrets can be read\n");
+    }
     output::print(&text)
 }
 
@@ -218,7 +228,13 @@ pub(crate) fn print(loaded: &Loaded, is_json: bool) -> Exit {
             .iter()
             .map(|effective| (effective.setting.name.to_owned(), as_json(effective)))
             .collect();
-        return output::print(&format!("{:#}\n", json!({ "settings": settings })));
+        let of_sink = |sink: &LoadedSink| -> serde_json::Value {
+            let key = |e: &Effective| (e.setting.key().to_owned(), as_json(e));
+            sink.effective.iter().map(key).collect::<Map<_, _>>().into()
+        };
+        let sinks: Vec<serde_json::Value> = loaded.sinks.iter().map(of_sink).collect();
+        let all = json!({ "settings": settings, "sinks": sinks });
+        return output::print(&format!("{all:#}\n"));
     }
     output::print(&fluxtap_config::page::effective(loaded))
 }

@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     BadData = 65,
     /// An input does not exist or cannot be read.
     NoInput = 66,
+    /// The receiver of a required sink cannot be reached.
+    Unavailable = 69,
     /// No permission to capture.
     NoPermission = 77,
     /// The configuration, or a list or table of the operator's, has mistakes.

@@ -6,6 +6,7 @@ use crate::inputs::Inputs;
 use crate::output::{self, Output};
 use crate::replay::instant;
 use crate::sensor::{Sensor, Stopped};
+use crate::sinks;
 use crate::summary;
 use fluxtap_capture::{Batch, Live, LiveError, LiveOptions};
 use fluxtap_config::Settings;
@@ -44,7 +45,12 @@ pub(crate) fn run(settings: &Settings) -> Exit {
         }
     };
     let observer = settings.sensor_name.clone().unwrap_or_else(host_name);
+    let delivery = match sinks::open(settings, &host_name()) {
+        Ok(delivery) => delivery,
+        Err(exit) => return exit,
+    };
     let output = Output::new(settings, &inputs, observer, Some(interface.clone()));
+    let output = output.deliver(delivery);
     let lateness_s = settings.run_lateness_s;
     let hash_key = random_key();
     let sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
@@ -78,6 +84,9 @@ pub(crate) fn run(settings: &Settings) -> Exit {
     ));
     if !settings.is_quiet {
         summary::print_live(&counters, started.elapsed(), &sensor);
+    }
+    if let Some(delivery) = sensor.follower.into_delivery() {
+        exit = exit.max(sinks::drain(delivery, settings));
     }
     exit
 }

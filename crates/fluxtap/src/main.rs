@@ -17,6 +17,7 @@ mod output;
 mod page;
 mod replay;
 mod sensor;
+mod sinks;
 mod summary;
 mod tables;
 mod terminal;

@@ -1,11 +1,13 @@
-//! Alerts to standard output.
+//! Alerts as lines, to standard output or to the sinks of `run`.
 
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
+use crate::sinks;
 use crate::summary::ascii;
 use crate::terminal;
-use fluxtap_alert::{Alert, Context, SourceKind, Style, write_line, write_text};
+use fluxtap_alert::{Alert, Context, Label, SourceKind, Style, write_line, write_text};
 use fluxtap_config::{Clients, Format, Settings};
+use fluxtap_sink::{Delivery, Form};
 use fluxtap_wire::Timestamp;
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::sync::Arc;
@@ -42,9 +44,17 @@ impl From<io::Error> for Closed {
     }
 }
 
-/// Writes alerts to standard output, numbered.
+/// Where lines go.
+enum To {
+    /// Standard output, which is waited for.
+    Stdout(StdoutLock<'static>),
+    /// Sinks, which nobody waits for.
+    Sinks(Delivery),
+}
+
+/// Writes alerts as lines, numbered.
 pub(crate) struct Output {
-    stdout: StdoutLock<'static>,
+    to: To,
     lines: Vec<u8>,
     sequence: u64,
     format: Format,
@@ -69,7 +79,7 @@ impl Output {
             is_colored: terminal::is_colored(settings.color, &stdout),
         };
         Self {
-            stdout,
+            to: To::Stdout(stdout),
             lines: Vec::new(),
             sequence: 0,
             format: settings.format,
@@ -82,10 +92,25 @@ impl Output {
         }
     }
 
-    /// Writes whole lines and hands them to the system: an alert does not wait in a buffer.
+    /// The same with its lines to sinks instead, of which standard output may be one.
+    pub(crate) fn deliver(self, delivery: Delivery) -> Self {
+        Self { to: To::Sinks(delivery), ..self }
+    }
+
+    /// The sinks, if lines go to them.
+    pub(crate) fn into_delivery(self) -> Option<Delivery> {
+        match self.to {
+            To::Sinks(delivery) => Some(delivery),
+            To::Stdout(_) => None,
+        }
+    }
+
+    /// Writes whole lines and hands them on: an alert does not wait in a buffer.
     pub(crate) fn write(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
-        if alerts.is_empty() {
-            return Ok(());
+        if let To::Sinks(delivery) = &self.to
+            && let Some(closed) = sinks::closed(delivery)
+        {
+            return Err(closed);
         }
         self.lines.clear();
         for alert in alerts.drain(..) {
@@ -102,15 +127,37 @@ impl Output {
                 clients: self.inputs.clients(self.clients),
                 created: if is_live { now() } else { alert.at },
             };
-            match self.format {
-                Format::Json => write_line(&alert, &context, &mut self.lines),
-                Format::Text => write_text(&alert, &context, self.style, &mut self.lines),
+            match (&self.to, self.format) {
+                (To::Sinks(delivery), _) => {
+                    let forms = forms(delivery, &alert, &context, self.style);
+                    delivery.push(sinks::record(Label::of(&alert), forms));
+                }
+                (_, Format::Json) => write_line(&alert, &context, &mut self.lines),
+                (_, Format::Text) => write_text(&alert, &context, self.style, &mut self.lines),
             }
         }
-        self.stdout.write_all(&self.lines)?;
-        self.stdout.flush()?;
+        if let To::Stdout(stdout) = &mut self.to
+            && !self.lines.is_empty()
+        {
+            stdout.write_all(&self.lines)?;
+            stdout.flush()?;
+        }
         Ok(())
     }
+}
+
+/// An alert in the forms that sinks want.
+fn forms(delivery: &Delivery, alert: &Alert, context: &Context<'_>, style: Style) -> [Vec<u8>; 3] {
+    [Form::Json, Form::Text, Form::Terminal].map(|form| {
+        let mut line = Vec::new();
+        match form {
+            form if !delivery.wants(form) => {}
+            Form::Json => write_line(alert, context, &mut line),
+            Form::Text => write_text(alert, context, Style::default(), &mut line),
+            Form::Terminal => write_text(alert, context, style, &mut line),
+        }
+        line
+    })
 }
 
 /// The wall clock as event time.

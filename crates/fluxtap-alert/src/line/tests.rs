@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{AT_MS, address, alert, all_terms, context, longest_name, set_terms, wire};
-use crate::{ClientKey, CloseReason};
+use crate::{ClientKey, CloseReason, Label};
 use fluxtap_flux::Score;
 use fluxtap_intel::{AddressClass, Country};
 use fluxtap_window::{ContextSeen, HostSeen};
@@ -34,7 +34,19 @@ fn check(alert: &Alert, context: &Context<'_>) -> Value {
         schema().iter_errors(&line).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert_eq!(errors, Vec::<String>::new());
     check_sums(&line);
+    check_label(&Label::of(alert), &line);
     line
+}
+
+/// What is known of a line without reading it is what it says.
+fn check_label(label: &Label, line: &Value) {
+    let event = &line["event"];
+    assert_eq!(event["id"], label.id.as_str());
+    assert_eq!(event["severity"], label.severity);
+    assert_eq!(line["dns"]["question"]["registered_domain"], label.domain.as_str());
+    assert_eq!(line["fluxtap"]["flux"]["kind"], label.kind);
+    assert_eq!(line["@timestamp"], rfc3339(label.at_ms).as_str());
+    assert_eq!(event["action"] == "flux-ongoing", label.is_update);
 }
 
 /// The numbers of a line that must agree with each other.

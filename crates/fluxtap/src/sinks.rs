@@ -1,0 +1,213 @@
+//! The sinks of `run`: settings to delivery, alerts to records, and what delivery has to say.
+
+use crate::console::{self, Exit};
+use crate::output::Closed;
+use fluxtap_alert::Label;
+use fluxtap_config::{
+    Format, MinSeverity, Settings, SinkAuth, SinkSettings, SinkTransport, SinkType, SpoolSync,
+};
+use fluxtap_sink::{
+    Auth, Delivery, Dialect, FileOptions, Filter, Form, Gone, HttpOptions, Keep, Left, Notice,
+    OpenError, Record, SinkOptions, SpoolOptions, Sync, SyslogOptions, SyslogTransport, Target,
+    Tell, TlsOptions,
+};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opens delivery: to the sinks of the settings, or to standard output alone where there are none.
+/// What goes wrong later is said on standard error.
+pub(crate) fn open(settings: &Settings, host: &str) -> Result<Delivery, Exit> {
+    let tell: Tell = Arc::new(tell);
+    Delivery::open(&options(settings, host), &spool(settings), &tell).map_err(|error| {
+        let (said, exit) = match error {
+            OpenError::Unusable(said) => (said, Exit::BadConfig),
+            OpenError::Unreachable(said) => (said, Exit::Unavailable),
+        };
+        said.iter().for_each(|said| console::error(said));
+        exit
+    })
+}
+
+/// Reads the files that sinks name; every mistake is said.
+pub(crate) fn check(settings: &Settings) -> Result<(), Exit> {
+    let said = Delivery::check(&options(settings, ""));
+    said.iter().for_each(|said| console::error(said));
+    if said.is_empty() { Ok(()) } else { Err(Exit::BadConfig) }
+}
+
+/// Delivers what waits, for as long as the settings allow, and says what is left.
+pub(crate) fn drain(delivery: Delivery, settings: &Settings) -> Exit {
+    let gone = delivery.stdout_gone().is_some();
+    let mut exit = Exit::Done;
+    for Left { sink, spooled, lost } in delivery.drain(Duration::from_secs(settings.drain_s)) {
+        if spooled > 0 {
+            console::warning(&format!(
+                "sink {sink}: {} not delivered; the next start goes on with them",
+                console::count(spooled, "line")
+            ));
+        }
+        if lost > 0 && !gone {
+            console::error(&format!(
+                "sink {sink}: {} lost, because nothing but memory held them",
+                console::count(lost, "line")
+            ));
+            exit = Exit::Failed;
+        }
+    }
+    exit
+}
+
+/// Whether the run is to end because standard output was all there was, and takes nothing.
+pub(crate) fn closed(delivery: &Delivery) -> Option<Closed> {
+    if delivery.counts().len() > 1 {
+        return None;
+    }
+    Some(match delivery.stdout_gone()? {
+        Gone::Closed => Closed::Pipe,
+        Gone::Failed(said) => Closed::Failed(io::Error::other(said)),
+    })
+}
+
+/// A line as all sinks take it; forms that [`Delivery::wants`] not are empty.
+pub(crate) fn record(label: Label, forms: [Vec<u8>; 3]) -> Record {
+    Record {
+        id: label.id,
+        domain: label.domain,
+        kind: label.kind.to_owned(),
+        severity: Some(label.severity),
+        at_ms: label.at_ms,
+        keep: if label.is_update { Keep::WhileThereIsRoom } else { Keep::Always },
+        forms: forms.map(Arc::from),
+    }
+}
+
+/// What a sink has to say, as any other word for people.
+fn tell(notice: &Notice) {
+    let text = format!("sink {}: {}", notice.sink, notice.text);
+    if notice.is_warning {
+        console::warning(&text);
+    } else {
+        console::say(&format!("fluxtap: {text}"));
+    }
+}
+
+/// Where undelivered lines wait.
+pub(crate) fn spool(settings: &Settings) -> SpoolOptions {
+    SpoolOptions {
+        folder: settings.spool_folder.clone(),
+        octets_max: settings.spool_octets,
+        sync: match settings.spool_sync {
+            SpoolSync::Each => Sync::Each,
+            SpoolSync::Second => Sync::Second,
+            SpoolSync::Never => Sync::Never,
+        },
+    }
+}
+
+/// The sinks, as delivery wants them.
+pub(crate) fn options(settings: &Settings, host: &str) -> Vec<SinkOptions> {
+    if settings.sinks.is_empty() {
+        return vec![SinkOptions {
+            name: "stdout".to_owned(),
+            form: form(settings.format, true),
+            filter: Filter::default(),
+            is_required: false,
+            timeout: Duration::ZERO,
+            target: Target::Stdout,
+        }];
+    }
+    let option = |sink: &SinkSettings| SinkOptions {
+        name: sink.name.clone(),
+        form: form(sink.format, sink.kind == SinkType::Stdout),
+        filter: Filter {
+            severity_min: match sink.severity {
+                MinSeverity::Low => 1,
+                MinSeverity::Medium => 2,
+                MinSeverity::High => 3,
+            },
+            kinds: sink.kinds.clone(),
+        },
+        is_required: sink.is_required,
+        timeout: Duration::from_secs(sink.timeout_s),
+        target: target(sink, host),
+    };
+    settings.sinks.iter().map(option).collect()
+}
+
+fn form(format: Format, is_stdout: bool) -> Form {
+    match format {
+        Format::Json => Form::Json,
+        Format::Text if is_stdout => Form::Terminal,
+        Format::Text => Form::Text,
+    }
+}
+
+fn target(sink: &SinkSettings, host: &str) -> Target {
+    // What a type needs is there: the settings were checked for it.
+    let path = sink.path.clone().unwrap_or_default();
+    let http = |dialect| Target::Http(http(sink, host, dialect));
+    match sink.kind {
+        SinkType::Stdout => Target::Stdout,
+        SinkType::File => Target::File(FileOptions {
+            path,
+            rotate_octets: sink.rotate_octets,
+            rotate_age: sink.rotate_age_s.map(Duration::from_secs),
+            rotate_keep: sink.rotate_keep as u32,
+        }),
+        SinkType::Syslog => {
+            let address = sink.address.clone().unwrap_or_default();
+            Target::Syslog(SyslogOptions {
+                transport: match sink.transport {
+                    SinkTransport::Udp => SyslogTransport::Udp(address),
+                    SinkTransport::Tcp => SyslogTransport::Tcp(address),
+                    SinkTransport::Tls => SyslogTransport::Tls(address, tls(sink)),
+                    SinkTransport::Unix => SyslogTransport::Unix(path),
+                },
+                facility: sink.facility.number(),
+                host: host.to_owned(),
+            })
+        }
+        SinkType::Webhook => http(Dialect::Webhook),
+        SinkType::Elasticsearch => {
+            http(Dialect::Elasticsearch { index: sink.index.clone().unwrap_or_default() })
+        }
+        SinkType::SplunkHec => http(Dialect::SplunkHec {
+            index: sink.index.clone(),
+            sourcetype: sink.sourcetype.clone(),
+        }),
+    }
+}
+
+fn http(sink: &SinkSettings, host: &str, dialect: Dialect) -> HttpOptions {
+    let auth = sink.auth.unwrap_or(match dialect {
+        Dialect::Webhook => SinkAuth::Bearer,
+        Dialect::Elasticsearch { .. } => SinkAuth::Apikey,
+        Dialect::SplunkHec { .. } => SinkAuth::Splunk,
+    });
+    HttpOptions {
+        url: sink.url.clone().unwrap_or_default(),
+        host: host.to_owned(),
+        dialect,
+        tls: tls(sink),
+        token_file: sink.token_file.clone(),
+        auth: match auth {
+            SinkAuth::Bearer => Auth::Bearer,
+            SinkAuth::Basic => Auth::Basic,
+            SinkAuth::Apikey => Auth::ApiKey,
+            SinkAuth::Splunk => Auth::Splunk,
+        },
+        batch_records: sink.batch_lines as usize,
+        batch_octets: sink.batch_octets as usize,
+        batch_wait: Duration::from_millis(sink.batch_wait_ms),
+        is_gzip: sink.is_gzip,
+        proxy: sink.proxy.clone(),
+    }
+}
+
+fn tls(sink: &SinkSettings) -> TlsOptions {
+    TlsOptions {
+        ca_file: sink.ca_file.clone(),
+        identity: sink.cert_file.clone().zip(sink.key_file.clone()),
+    }
+}
