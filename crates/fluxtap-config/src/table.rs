@@ -275,6 +275,25 @@ settings! {
         flag: flag("lateness", "TIME", RUN),
     }
 
+    /// File in which `run` keeps what it knows, to go on with after a restart.
+    ///
+    /// Without it a sensor that starts knows nothing, and its open alerts are forgotten.
+    /// It is read at the start, written at the interval below and at the end, and holds the names
+    /// and addresses of the windows.
+    "checkpoint.file" => checkpoint_file: Option<PathBuf> {
+        kind: Kind::Path,
+        default: None,
+        example: "/var/lib/fluxtap/checkpoint",
+        flag: flag("checkpoint", "FILE", RUN),
+    }
+
+    /// Time between two checkpoints: what a sensor that is killed forgets at most.
+    "checkpoint.interval" => checkpoint_interval_s: u64 {
+        kind: Kind::Duration { min_s: 1, max_s: 86_400 },
+        default: Some("5m"),
+        flag: flag("checkpoint-interval", "TIME", RUN),
+    }
+
     /// Table of the owners of addresses: autonomous systems, countries, kinds of network.
     ///
     /// A file may be a MaxMind DB, CSV or TSV of ranges, or what `fluxtap intel build` wrote.

@@ -1,6 +1,7 @@
 //! `fluxtap run`: a mirror port through the sensor until a signal.
 
 use crate::allow;
+use crate::checkpoint::{Checkpoints, Start};
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{self, Output};
@@ -52,11 +53,23 @@ pub(crate) fn run(settings: &Settings) -> Exit {
     let output = Output::new(settings, &inputs, observer, Some(interface.clone()));
     let output = output.deliver(delivery);
     let lateness_s = settings.run_lateness_s;
-    let hash_key = random_key();
-    let sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
-    let mut sensor = match sensor.with_workers(settings, hash_key) {
+    let start = match Start::new(settings, &inputs, random_key()) {
+        Ok(start) => start,
+        Err(exit) => return exit,
+    };
+    let mut checkpoints = match Checkpoints::start(settings, start.hash_key) {
+        Ok(checkpoints) => checkpoints,
+        Err(exit) => return exit,
+    };
+    let output = output.behind(start.standing.map_or(0, |standing| standing.sequence));
+    let sensor = Sensor::new(settings, lateness_s, start.hash_key, &inputs, output);
+    let mut sensor = match sensor.sharing(start.shards) {
         Ok(sensor) => sensor,
         Err(exit) => return exit,
+    };
+    let resumed = match sensor.count() {
+        Ok(()) => start.standing.map(|_| sensor.tally.table.tracked),
+        Err(stopped) => return stopped.exit(),
     };
     if let Err(error) = stop_on_signal(&mut source) {
         console::error(&format!("cannot watch for signals: {error}"));
@@ -64,15 +77,31 @@ pub(crate) fn run(settings: &Settings) -> Exit {
     }
     if !settings.is_quiet {
         console::say(&format!("fluxtap: watching {interface}; stop with SIGINT"));
+        if let Some(domains) = resumed {
+            let open = sensor.tally.open.len() as u64;
+            console::say(&format!(
+                "fluxtap: goes on with {} and {} of the checkpoint",
+                console::count(domains, "domain"),
+                console::count(open, "open alert"),
+            ));
+        }
     }
     let started = instant();
-    let stopped = watch(&mut sensor, &mut source, lateness_s, settings.is_quiet);
+    let stopped =
+        watch(&mut sensor, &mut source, lateness_s, settings.is_quiet, checkpoints.as_mut());
+    let stopped = match (stopped, checkpoints) {
+        (Ok(()), Some(checkpoints)) => {
+            sensor.pause().and_then(|()| checkpoints.finish(&mut sensor))
+        }
+        (Ok(()), None) => sensor.finish().map(|()| Exit::Done),
+        (Err(stopped), _) => Err(stopped),
+    };
     let mut exit = match &stopped {
-        Ok(()) => Exit::Done,
+        Ok(exit) => *exit,
         Err(stopped) => stopped.exit(),
     };
     let stats = source.stats().ok();
-    if let (Ok(()), Err(stopped)) = (&stopped, sensor.count()) {
+    if let (Ok(_), Err(stopped)) = (&stopped, sensor.count()) {
         exit = exit.max(stopped.exit());
     }
     let counters = summary::Counters::of(&sensor, &inputs.intel, stats);
@@ -96,6 +125,7 @@ fn watch(
     source: &mut Live,
     lateness_s: u64,
     is_quiet: bool,
+    mut checkpoints: Option<&mut Checkpoints>,
 ) -> Result<(), Stopped> {
     loop {
         if let Some(note) = sensor.daily_note()?
@@ -110,7 +140,10 @@ fn watch(
                 let late_ns = lateness_s * fluxtap_wire::Timestamp::SECOND;
                 sensor.tick(fluxtap_wire::Timestamp(now.0.saturating_sub(late_ns)))?;
             }
-            Batch::End => return sensor.finish(),
+            Batch::End => return Ok(()),
+        }
+        if let Some(checkpoints) = checkpoints.as_deref_mut() {
+            checkpoints.step(sensor)?;
         }
     }
 }

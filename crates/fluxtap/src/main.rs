@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod allow;
+mod checkpoint;
 mod cli;
 mod config;
 mod console;

@@ -97,6 +97,16 @@ impl Output {
         Self { to: To::Sinks(delivery), ..self }
     }
 
+    /// The number of the last line.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The same, which numbers its lines behind this one.
+    pub(crate) fn behind(self, sequence: u64) -> Self {
+        Self { sequence, ..self }
+    }
+
     /// The sinks, if lines go to them.
     pub(crate) fn into_delivery(self) -> Option<Delivery> {
         match self.to {

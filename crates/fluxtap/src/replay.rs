@@ -4,7 +4,7 @@ use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::live;
 use crate::output::{self, Output};
-use crate::sensor::{Follow, Sensor, Stopped};
+use crate::sensor::{self, Follow, Sensor, Stopped};
 use crate::summary;
 use crate::terminal;
 use fluxtap_capture::{
@@ -51,7 +51,7 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     // What is followed has no end that would make its alerts the same.
     let hash_key = if follow_s.is_some() { live::random_key() } else { REPLAY_HASH_KEY };
     let sensor = Sensor::new(settings, lateness_s, hash_key, &inputs, output);
-    let mut sensor = match sensor.with_workers(settings, hash_key) {
+    let mut sensor = match sensor.sharing(sensor::shards(settings, &inputs, hash_key)) {
         Ok(sensor) => sensor,
         Err(exit) => return exit,
     };

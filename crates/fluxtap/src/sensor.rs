@@ -9,6 +9,7 @@ use crate::workers::{Shards, Tally};
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_config::{Clients, Settings};
+use fluxtap_engine::checkpoint::Standing;
 use fluxtap_engine::{Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_intel::Day;
@@ -94,11 +95,10 @@ impl<F: Follow> Sensor<F> {
         }
     }
 
-    /// The same, with the domains shared out among as many workers as are set.
-    pub(crate) fn with_workers(self, settings: &Settings, hash_key: u64) -> Result<Self, Exit> {
-        let workers = workers(settings);
-        let make = || shard(settings, &self.inputs, hash_key);
-        let shards = Shards::new(workers, &self.inputs, make).map_err(|error| {
+    /// The same, with the domains shared out among these shards, each in a thread of its own.
+    pub(crate) fn sharing(self, shards: Vec<Shard>) -> Result<Self, Exit> {
+        let workers = shards.len();
+        let shards = Shards::new(shards, &self.inputs).map_err(|error| {
             console::error(&format!(
                 "cannot start {workers} workers: {error}; --workers sets how many there are"
             ));
@@ -165,6 +165,24 @@ impl<F: Follow> Sensor<F> {
         self.tell()
     }
 
+    /// The end of input, after which another sensor goes on: what waits to be judged waits on.
+    pub(crate) fn pause(&mut self) -> Result<(), Stopped> {
+        self.drain()?;
+        self.count()
+    }
+
+    /// A partition of what is known, written down.
+    pub(crate) fn save(&mut self, partition: u8) -> Result<Vec<u8>, Stopped> {
+        let saved = self.shards.save(partition, &mut self.alerts).map_err(Stopped::Worker)?;
+        self.tell()?;
+        Ok(saved)
+    }
+
+    /// What it knows by.
+    pub(crate) fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
     /// The end of input at a time: what waits for a later one waits on.
     pub(crate) fn finish_at(&mut self, now: Timestamp) -> Result<(), Stopped> {
         self.drain()?;
@@ -187,6 +205,20 @@ impl<F: Follow> Sensor<F> {
         self.alerts_told += self.alerts.len() as u64;
         self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
     }
+}
+
+impl Sensor {
+    /// Where it stands, for a sensor that is to go on.
+    pub(crate) fn standing(&mut self) -> Result<Standing, Stopped> {
+        let moment = self.shards.moment(&mut self.alerts).map_err(Stopped::Worker)?;
+        self.tell()?;
+        Ok(Standing { moment, sequence: self.follower.sequence() })
+    }
+}
+
+/// As many shards as there are to be workers.
+pub(crate) fn shards(settings: &Settings, inputs: &Inputs, hash_key: u64) -> Vec<Shard> {
+    (0..workers(settings)).map(|_| shard(settings, inputs, hash_key)).collect()
 }
 
 fn shard(settings: &Settings, inputs: &Inputs, hash_key: u64) -> Shard {

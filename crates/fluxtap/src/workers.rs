@@ -14,7 +14,7 @@
 use crate::inputs::Inputs;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use fluxtap_alert::Alert;
-use fluxtap_engine::{AllowUse, Explained, OpenAlert, Shard, ShardCounts, Told, in_order};
+use fluxtap_engine::{AllowUse, Explained, Moment, OpenAlert, Shard, ShardCounts, Told, in_order};
 use fluxtap_observe::Batch;
 use fluxtap_window::{Part, TableCounts};
 use fluxtap_wire::Timestamp;
@@ -72,19 +72,15 @@ impl Tally {
 }
 
 impl Shards {
-    /// As many shards as there are workers to be, made by `make`; one stays in this thread.
+    /// A worker for each shard; one alone stays in this thread.
     ///
     /// # Errors
     /// That of the system if it gives no thread.
-    pub(crate) fn new(
-        workers: usize,
-        inputs: &Arc<Inputs>,
-        make: impl Fn() -> Shard,
-    ) -> io::Result<Self> {
-        if workers <= 1 {
-            return Ok(Self::Here(vec![make()]));
+    pub(crate) fn new(shards: Vec<Shard>, inputs: &Arc<Inputs>) -> io::Result<Self> {
+        if shards.len() <= 1 {
+            return Ok(Self::Here(shards));
         }
-        Workers::start(workers, inputs, make).map(|workers| Self::Away(Box::new(workers)))
+        Workers::start(shards, inputs).map(|workers| Self::Away(Box::new(workers)))
     }
 
     /// The shard, where there is only one.
@@ -173,6 +169,32 @@ impl Shards {
         }
     }
 
+    /// A partition written down, with all that was taken in.
+    pub(crate) fn save(&mut self, partition: u8, out: &mut Vec<Alert>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Here(shards) => {
+                Ok(shards[Part::owner(usize::from(partition), shards.len())].save(partition))
+            }
+            Self::Away(workers) => {
+                workers.send(Job::Save(partition), out)?;
+                workers.settle(out)?;
+                workers.saved.take().ok_or_else(gone)
+            }
+        }
+    }
+
+    /// Where all of them stand in event time.
+    pub(crate) fn moment(&mut self, out: &mut Vec<Alert>) -> io::Result<Moment> {
+        match self {
+            Self::Here(shards) => Ok(shards[0].moment()),
+            Self::Away(workers) => {
+                workers.send(Job::Moment, out)?;
+                workers.settle(out)?;
+                workers.moment.take().ok_or_else(gone)
+            }
+        }
+    }
+
     /// Takes the shards of the workers back into this thread.
     fn come_back(&mut self) -> io::Result<()> {
         if let Self::Away(workers) = mem::replace(self, Self::Here(Vec::new())) {
@@ -189,13 +211,22 @@ enum Job {
     Tick(Timestamp),
     Finish,
     Tally,
+    Save(u8),
+    Moment,
 }
 
 /// What a worker says when it has done the job with a number.
 struct Answer {
     job: u64,
     told: Vec<Told>,
-    tally: Option<Box<Tally>>,
+    said: Option<Said>,
+}
+
+/// What was asked for.
+enum Said {
+    Tally(Box<Tally>),
+    Saved(Vec<u8>),
+    Moment(Moment),
 }
 
 /// A job that not all workers have done.
@@ -216,18 +247,23 @@ pub(crate) struct Workers {
     pending: VecDeque<Pending>,
     spare: Vec<Arc<Batch>>,
     tally: Tally,
+    saved: Option<Vec<u8>>,
+    moment: Option<Moment>,
 }
 
 impl Workers {
-    fn start(workers: usize, inputs: &Arc<Inputs>, make: impl Fn() -> Shard) -> io::Result<Self> {
+    fn start(shards: Vec<Shard>, inputs: &Arc<Inputs>) -> io::Result<Self> {
+        let workers = shards.len();
         let (said, answers) = bounded(workers * JOBS_MAX);
         let mut jobs = Vec::new();
         let mut threads = Vec::new();
-        for number in 0..workers {
+        for (number, shard) in shards.into_iter().enumerate() {
             let (sender, receiver) = bounded(JOBS_MAX);
             let worker = Worker {
-                shard: make(),
+                shard,
                 part: Part::new(number, workers),
+                number,
+                of: workers,
                 inputs: Arc::clone(inputs),
                 jobs: receiver,
                 answers: said.clone(),
@@ -236,8 +272,17 @@ impl Workers {
             threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
             jobs.push(sender);
         }
-        let (pending, spare) = (VecDeque::new(), Vec::new());
-        Ok(Self { jobs, answers, threads, done: 0, pending, spare, tally: Tally::default() })
+        Ok(Self {
+            jobs,
+            answers,
+            threads,
+            done: 0,
+            pending: VecDeque::new(),
+            spare: Vec::new(),
+            tally: Tally::default(),
+            saved: None,
+            moment: None,
+        })
     }
 
     fn apply(&mut self, batch: &mut Batch, out: &mut Vec<Alert>) -> io::Result<()> {
@@ -285,8 +330,11 @@ impl Workers {
         let Some(pending) = self.pending.get_mut((answer.job - self.done) as usize) else { return };
         pending.told.extend(answer.told);
         pending.answers_due -= 1;
-        if let Some(tally) = answer.tally {
-            pending.tally.get_or_insert_default().add(*tally);
+        match answer.said {
+            Some(Said::Tally(tally)) => pending.tally.get_or_insert_default().add(*tally),
+            Some(Said::Saved(saved)) => self.saved = Some(saved),
+            Some(Said::Moment(moment)) => self.moment = Some(moment),
+            None => {}
         }
         while let Some(mut first) = self.pending.pop_front_if(|first| first.answers_due == 0) {
             self.done += 1;
@@ -314,6 +362,8 @@ impl Workers {
 struct Worker {
     shard: Shard,
     part: Part,
+    number: usize,
+    of: usize,
     inputs: Arc<Inputs>,
     jobs: Receiver<(u64, Job)>,
     answers: Sender<Answer>,
@@ -324,17 +374,22 @@ impl Worker {
     fn run(mut self) -> Shard {
         while let Ok((job, what)) = self.jobs.recv() {
             let mut told = Vec::new();
-            let mut tally = None;
+            let mut said = None;
             match what {
                 Job::Batch(batch) => {
                     self.shard.apply_part(self.part, &batch, &self.inputs.intel, &mut told);
                 }
                 Job::Tick(now) => self.shard.tick_part(now, &self.inputs.intel, &mut told),
                 Job::Finish => self.shard.finish_part(&self.inputs.intel, &mut told),
-                Job::Tally => tally = Some(Box::new(Tally::of(&self.shard))),
+                Job::Tally => said = Some(Said::Tally(Box::new(Tally::of(&self.shard)))),
+                Job::Save(partition) => {
+                    let is_mine = Part::owner(usize::from(partition), self.of) == self.number;
+                    said = is_mine.then(|| Said::Saved(self.shard.save(partition)));
+                }
+                Job::Moment => said = Some(Said::Moment(self.shard.moment())),
             }
             // The batch is let go of by now, so that whoever takes the last answer can use it again.
-            if self.answers.send(Answer { job, told, tally }).is_err() {
+            if self.answers.send(Answer { job, told, said }).is_err() {
                 break;
             }
         }
