@@ -25,6 +25,6 @@ mod track;
 pub use context::{ContextSeen, Counted};
 pub use domain::{DomainWindow, LookUps, Rank};
 pub use evidence::{AddressSeen, Evidence, HostSeen, LeftOut};
-pub use features::{Comparators, Features, ServerEvidence, Spread, Subject, WINDOWS_S};
+pub use features::{Comparators, Features, Part, ServerEvidence, Spread, Subject, WINDOWS_S};
 pub use history::{AddressOf, SetSeen};
 pub use table::{Applied, DomainRef, Table, TableCounts};
