@@ -427,7 +427,7 @@ mod tests {
             terms: if networks > 4.0 { vec![networks_term] } else { vec![] },
             openness_gate: 1.0,
             ownership_factor: 1.0,
-            is_pool: false,
+            pool: None,
             subject: 0,
             confidence: 0.9,
         }
@@ -655,7 +655,7 @@ mod tests {
     fn a_kind_that_is_off_is_followed_and_told_when_it_turns() {
         use FluxKind::{Double, Single};
         check_by(
-            &Policy { kinds: [false, true], ..Policy::default() },
+            &Policy { kinds: FluxKind::ALL.map(|k| k != Single), ..Policy::default() },
             "single flux off",
             &[
                 (0, Judge(200, Single, 10.0), "(flux-new high)"),
@@ -665,7 +665,7 @@ mod tests {
             ],
         );
         check_by(
-            &Policy { kinds: [true, false], ..Policy::default() },
+            &Policy { kinds: FluxKind::ALL.map(|k| k != Double), ..Policy::default() },
             "double flux off: what was told is told to its end",
             &[
                 (0, Judge(150, Single, 10.0), "flux-new medium"),

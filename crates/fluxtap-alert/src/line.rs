@@ -306,6 +306,8 @@ impl<'a> View<'a> {
 
     fn rule(&self) -> Rule<'a> {
         let (id, name) = match self.alert.verdict.kind {
+            FluxKind::Rotation => ("fluxtap-ip-rotation", "Fast flux: address rotation"),
+            FluxKind::Servers => ("fluxtap-ns-flux", "Fast flux: name-server flux"),
             FluxKind::Single => ("fluxtap-single-flux", "Fast flux: single flux"),
             FluxKind::Double => ("fluxtap-double-flux", "Fast flux: double flux"),
         };

@@ -74,16 +74,15 @@ fn term(id: TermId, value: f64, reference: f64, points: i32) -> Term {
     Term { id, value, reference, points: Score(points) }
 }
 
-/// Every term there is, with the largest numbers a verdict can hold.
+/// All terms that can stand beside each other, with the largest numbers a verdict can hold.
 pub(crate) fn all_terms() -> Vec<Term> {
     use TermId::{
-        AccessShare, AutonomousSystems, Countries, Longevity, Networks, OneOwner, Prefixes,
+        AccessShare, AutonomousSystems, Countries, Limit, Longevity, Networks, OneOwner,
         Replacement, Servers, Snapshot, Spread, StaticPool, Ttl,
     };
     [
         Networks,
         AutonomousSystems,
-        Prefixes,
         Spread,
         Countries,
         Replacement,
@@ -94,6 +93,7 @@ pub(crate) fn all_terms() -> Vec<Term> {
         OneOwner,
         Longevity,
         StaticPool,
+        Limit,
     ]
     .into_iter()
     .enumerate()
@@ -126,7 +126,7 @@ pub(crate) fn alert() -> Alert {
             terms: vec![],
             openness_gate: 0.95,
             ownership_factor: 1.0,
-            is_pool: false,
+            pool: None,
             subject: 0,
             confidence: 0.97,
         },

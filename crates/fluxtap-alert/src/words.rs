@@ -4,7 +4,7 @@ use crate::line::ORG_CHARS_MAX;
 use crate::{Action, Alert, CloseReason};
 use fluxtap_flux::{FluxKind, Term, TermId};
 use fluxtap_intel::{AddressClass, Day, Intel, Owner};
-use fluxtap_window::Subject;
+use fluxtap_window::{Part, Subject};
 use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -89,6 +89,8 @@ pub fn span(seconds: u32) -> String {
 /// The kind of flux as one says it.
 pub(crate) const fn kind(kind: FluxKind) -> &'static str {
     match kind {
+        FluxKind::Rotation => "rotation of addresses",
+        FluxKind::Servers => "flux of its name servers",
         FluxKind::Single => "single fast flux",
         FluxKind::Double => "double fast flux",
     }
@@ -142,8 +144,12 @@ pub(crate) fn seen(alert: &Alert) -> String {
         places.push(counted(spread.countries, "country", "countries"));
     }
     let last = places.pop().unwrap_or_default();
+    let whose = match alert.subject.part {
+        Part::Answers => "",
+        Part::Servers => " of a name server",
+    };
     format!(
-        "{} in {} and {last} within {}",
+        "{}{whose} in {} and {last} within {}",
         counted(alert.subject.addresses, "address", "addresses"),
         places.join(", "),
         span(alert.subject.window_s)
@@ -234,5 +240,11 @@ pub fn term(term: &Term, subject: &Subject) -> String {
             format!("{:.0} % of the networks in use are known for a day", 100.0 * term.value)
         }
         TermId::StaticPool => "the pool stopped growing after three days".to_owned(),
+        TermId::Succession => format!(
+            "sets follow each other {:.1} times as often as by chance, and none comes back",
+            term.value
+        ),
+        TermId::OneAtATime => format!("{:.1} networks in an answer", term.value),
+        TermId::Limit => "what is above the highest severity for findings of this sort".to_owned(),
     }
 }

@@ -33,7 +33,13 @@ pub(crate) fn contradictions(
             refuse([pair[0].0, pair[1].0], how);
         }
     }
-    if !settings.is_single_flux_told && !settings.is_double_flux_told {
+    let kinds = [
+        settings.is_single_flux_told,
+        settings.is_double_flux_told,
+        settings.is_ns_flux_told,
+        settings.is_ip_rotation_told,
+    ];
+    if !kinds.contains(&true) {
         let how = "expected at least one kind, because nothing could alert; switch one on";
         refuse(["detect.kinds.single_flux", "detect.kinds.double_flux"], how);
     }

@@ -354,7 +354,7 @@ mod tests {
             ],
         );
         check(
-            "[detect.kinds]\nsingle_flux = false\ndouble_flux = false",
+            "[detect.kinds]\nsingle_flux = false\ndouble_flux = false\nns_flux = false\nip_rotation = false",
             &["f.toml:2: .. detect.kinds.single_flux false .. nothing could alert"],
         );
         check(

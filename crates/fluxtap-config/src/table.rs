@@ -415,6 +415,18 @@ settings! {
         default: Some("true"),
     }
 
+    /// Whether flux of the name servers' addresses alone is told.
+    "detect.kinds.ns_flux" => is_ns_flux_told: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+    }
+
+    /// Whether rotation of single addresses of rented servers is told.
+    "detect.kinds.ip_rotation" => is_ip_rotation_told: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+    }
+
     /// The least severity that is written.
     ///
     /// An alert below it is followed and counted in `alerts_unwritten`; when it rises, it is

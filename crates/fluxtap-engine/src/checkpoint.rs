@@ -15,7 +15,7 @@ use crate::shard::{Moment, Shard, Unsound};
 use fluxtap_intel::Intel;
 use fluxtap_observe::domain_hash;
 use fluxtap_window::limits::PARTITIONS;
-use fluxtap_window::{Part, Renumber};
+use fluxtap_window::{Renumber, Share};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -173,7 +173,7 @@ impl<R: Read> Checkpoint<R> {
         &self.head.program
     }
 
-    /// Reads the rest into new shards that share the domains out by [`Part::new`]. If that fails they
+    /// Reads the rest into new shards that share the domains out by [`Share::new`]. If that fails they
     /// are not to be used.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl<R: Read> Checkpoint<R> {
             if !std::mem::take(is_missing) {
                 return Err(Fault::Unsound(at));
             }
-            let owner = Part::owner(usize::from(number), shards.len());
+            let owner = Share::owner(usize::from(number), shards.len());
             shards[owner].load(number, payload, intel).map_err(|_: Unsound| Fault::Unsound(at))?;
         };
         if missing.contains(&true) || frames.at != frames.len {

@@ -3,11 +3,11 @@
 use crate::order::{Told, in_order};
 use crate::relief::{AllowUse, Noted, Relief, relieve};
 use fluxtap_alert::{Action, Alert, CloseReason, Lifecycle, Step};
-use fluxtap_flux::{FluxKind, Policy, Score, Severity, Verdict, judge};
+use fluxtap_flux::{FluxKind, Policy, Pool, Score, Severity, Verdict, judge};
 use fluxtap_intel::Intel;
 use fluxtap_observe::Batch;
 use fluxtap_window::{
-    DomainRef, DomainWindow, Evidence, Features, LookUps, Part, Rank, Renumber, ServerEvidence,
+    DomainRef, DomainWindow, Evidence, Features, LookUps, Rank, Renumber, ServerEvidence, Share,
     Subject, Table, TableCounts, WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
@@ -54,6 +54,8 @@ pub struct ShardCounts {
     /// Domains whose diversity would have alerted, but whose owners say a pool of volunteers or of
     /// one operator.
     pub pools: u64,
+    /// Of these, pools of rented servers.
+    pub hosting_pools: u64,
     /// Findings that could not be followed because of [`ALERTS_PER_PARTITION_MAX`].
     pub alerts_refused: u64,
     /// Alerts that opened and were not written, because the policy says so, by severity.
@@ -70,6 +72,7 @@ impl ShardCounts {
         self.alerts += other.alerts;
         self.ended += other.ended;
         self.pools += other.pools;
+        self.hosting_pools += other.hosting_pools;
         self.alerts_refused += other.alerts_refused;
         self.suppressed += other.suppressed;
         for severity in 0..self.opened.len() {
@@ -207,9 +210,7 @@ struct Basis {
 impl Basis {
     fn of(verdict: Verdict, features: Features, relieved: Option<FluxKind>) -> Self {
         let subject = features.subjects[verdict.subject].clone();
-        // What was measured of the servers went into the verdict; an alert shows their counts.
-        let servers = features.servers.map(|s| ServerEvidence { subjects: Vec::new(), ..s });
-        Self { verdict, subject, servers, relieved }
+        Self { verdict, subject, servers: features.servers, relieved }
     }
 }
 
@@ -363,14 +364,14 @@ impl Shard {
     /// Takes a batch in; alerts that fall due are appended to `out` in order of (time, domain).
     pub fn apply(&mut self, batch: &Batch, intel: &Intel, out: &mut Vec<Alert>) {
         let mut told = Vec::new();
-        self.apply_part(Part::WHOLE, batch, intel, &mut told);
+        self.apply_part(Share::WHOLE, batch, intel, &mut told);
         in_order(&mut told, out);
     }
 
     /// The same for a part of the domains: as one of several shards that share them out. All of them
     /// take every batch and tick, and [`in_order`] makes one list of what they tell.
-    pub fn apply_part(&mut self, part: Part, batch: &Batch, intel: &Intel, told: &mut Vec<Told>) {
-        std::hint::black_box(self.table.touch(part, batch));
+    pub fn apply_part(&mut self, share: Share, batch: &Batch, intel: &Intel, told: &mut Vec<Told>) {
+        std::hint::black_box(self.table.touch(share, batch));
         let mut step = 0;
         for (reached, observation) in batch.steps() {
             for reached in reached {
@@ -379,7 +380,7 @@ impl Shard {
                 self.step(step, reached.at, intel, told);
             }
             let Some(observation) = observation else { break };
-            if !part.holds(observation.domain_hash) {
+            if !share.holds(observation.domain_hash) {
                 continue;
             }
             self.counts.observations += 1;
@@ -577,13 +578,13 @@ impl Shard {
         let features = window.features(now_s, policy.addresses_min, has_table, None);
         let history_len = window.history_len();
         let mut rank = Rank::Plain;
-        let mut is_pool = false;
+        let mut pool = None;
         let verdict = judge(&features, &policy);
         if let Some(watched) = self.watched.as_deref_mut().filter(|w| w.domain == name) {
             watched.note(at, verdict.as_ref());
         }
         if let Some(verdict) = &verdict {
-            is_pool = verdict.is_pool;
+            pool = verdict.pool;
             // What an allow list suppresses is followed like any other suspicion.
             if verdict.score.0 * 2 >= policy.thresholds[0].0 {
                 rank = Rank::Suspect;
@@ -613,8 +614,9 @@ impl Shard {
             _ => (1 + history_len / SETS_PER_SECOND).min(JUDGE_PAUSE_S_MAX),
         };
         if let Some(window) = self.table.get_mut(domain) {
-            let is_new_pool = window.set_judged(now_s + pause_s, rank, is_pool);
+            let is_new_pool = window.set_judged(now_s + pause_s, rank, pool.is_some());
             self.counts.pools += u64::from(is_new_pool);
+            self.counts.hosting_pools += u64::from(is_new_pool && pool == Some(Pool::Hosting));
         }
     }
 
@@ -863,6 +865,6 @@ fn evidence_of(
         return Evidence { domain: name.to_vec(), host: name.to_vec(), ..Evidence::default() };
     };
     let exempt = basis.relieved.map(|kind| intel.allow().in_force(fluxed.secs(), kind as usize));
-    let (index, window_s) = (basis.subject.index, basis.subject.window_s);
-    window.evidence(index, window_s, seconds(fluxed), policy.addresses_min, exempt.as_ref())
+    let (key, window_s) = (basis.subject.key(), basis.subject.window_s);
+    window.evidence(key, window_s, seconds(fluxed), policy.addresses_min, exempt.as_ref())
 }

@@ -4,7 +4,7 @@
 mod teller;
 
 use fluxtap_alert::{Action, CloseReason};
-use fluxtap_flux::{Policy, Score, Severity};
+use fluxtap_flux::{FluxKind, Policy, Score, Severity};
 use fluxtap_intel::{Curated, Intel};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -363,7 +363,8 @@ fn what_is_not_written_is_followed_and_counted() {
     };
     let (unwritten, open, lines) = told(Policy::default());
     assert_eq!((unwritten, open, lines.first()), ([0; 3], 1, Some(&Action::New)));
-    let kinds_off = Policy { kinds: [false, true], ..Policy::default() };
+    let kinds_off =
+        Policy { kinds: FluxKind::ALL.map(|kind| kind != FluxKind::Single), ..Policy::default() };
     let (unwritten, open, lines) = told(kinds_off);
     assert_eq!((unwritten.iter().sum::<u64>(), open, lines), (1, 0, vec![]));
     // Thresholds far above: nothing is found at all.

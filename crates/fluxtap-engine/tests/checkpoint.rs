@@ -27,10 +27,10 @@ fn chapter(story: &mut Story, pool: &[String], minutes: std::ops::Range<usize>) 
                 story.seen(at + number as u64, &name, "9.9.9.9", 100, &set);
             }
         }
-        for number in 0..40 {
+        for (number, address) in pool.iter().enumerate().take(40) {
             let name = format!("w.quiet{number}.example");
             let at = at + 10 + number as u64 / 8;
-            story.seen(at, &name, "9.9.9.9", 300, &[&pool[number]]);
+            story.seen(at, &name, "9.9.9.9", 300, &[address]);
             if number % 4 == 0 {
                 story.seen(at, &name, "9.9.9.9", 300, &["2600:1::8"]);
             }

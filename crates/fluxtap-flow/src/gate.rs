@@ -106,7 +106,8 @@ impl Gate {
         match &mut self.pairs {
             Some(pairs) if !question.is_empty() && header.opcode() == 0 => {
                 if is_response {
-                    return self.answer(pair, at, now);
+                    let server = self.keyed.source(datagram.ends.source);
+                    return self.answer(pair, server, at, now);
                 }
                 pairs.ask(pair, at);
                 Verdict::Use
@@ -155,13 +156,13 @@ impl Gate {
     }
 
     #[inline]
-    fn answer(&mut self, pair: u64, at: Timestamp, now: Timestamp) -> Verdict {
+    fn answer(&mut self, pair: u64, server: u64, at: Timestamp, now: Timestamp) -> Verdict {
         let found = self.pairs.as_mut().map_or(Found::Nothing, |pairs| pairs.answer(pair, at));
         match found {
             Found::Query(took_us) => {
                 self.counts.paired += 1;
                 self.response_times.saturating_record(took_us);
-                self.visibility.vote(now, true);
+                self.visibility.vote(now, server, true);
                 Verdict::Use
             }
             // A query that was seen has one response, wherever queries are visible otherwise.
@@ -172,7 +173,7 @@ impl Gate {
             Found::Nothing => {
                 self.counts.lacking += 1;
                 let is_refused = self.queries_visible() == Some(true);
-                self.visibility.vote(now, false);
+                self.visibility.vote(now, server, false);
                 if is_refused { Verdict::Unsolicited } else { Verdict::Use }
             }
         }

@@ -1,20 +1,25 @@
 //! Whether queries are visible beside responses, learnt from the responses themselves.
 //!
-//! Every response votes: its query was seen, or not. Queries are visible once nearly all responses
-//! of a while have theirs, and stay so until responses with a query become rare *and* those without
-//! are many. Both are counted in event time, because what an attacker can do is to add packets:
+//! Every response votes: its query was seen, or not. Queries are visible once half of the responses
+//! of a while have theirs and what lacks one looks like loss, and stay so until responses with a
+//! query become rare *and* those without are many. Both are counted in event time, because what an
+//! attacker can do is to add packets.
+//!
+//! **What looks like loss:** packets that a mirror drops are those of all servers alike. Where it
+//! shows one direction of some links alone, the responses of some servers always lack their query;
+//! if those are more than a tenth, queries do not count as visible, and nobody is refused.
 //!
 //! * **Forged queries** do not vote, because nothing answers them.
 //! * **Forged responses**, where queries are visible, cannot take away what real responses show: as
 //!   many of them as before have a query. So it is the pace of those that counts, not their share.
 //!   A site that grows quiet slowly is followed, while no forged responses are about.
 //! * **Forged pairs**, where queries are not visible, could make them seem so, and real responses
-//!   would be refused. That takes nine pairs for each real response during a whole round, and a
-//!   quarter of that for as long as it is to last: after the pairs stop, one round ends it. In the
-//!   counters it shows as unsolicited responses in masses.
+//!   would be refused. That takes a pair for each real response during a whole round, in the name of
+//!   the servers that answer, and a quarter of that for as long as it is to last: after the pairs
+//!   stop, one round ends it. In the counters it shows as unsolicited responses in masses.
 //!
-//! What remains: a flood of forged responses from the first second on keeps queries from being found
-//! visible, and one that outlasts a fall of the traffic to under a quarter ends it. The alerts then
+//! What remains: a flood of forged responses from the first second on, as many as real ones or from
+//! servers that are asked nothing, keeps queries from being found visible, and one that outlasts a fall of the traffic to under a quarter ends it. The alerts then
 //! say that queries were not visible; an operator who knows better sets [`crate::Pairing::Require`].
 
 use fluxtap_wire::Timestamp;
@@ -22,8 +27,22 @@ use fluxtap_wire::Timestamp;
 /// Least votes of a round upon which queries can become visible.
 const VOTES_MIN: u64 = 100;
 
-/// Of so many responses one may lack its query where queries are visible.
+/// Of so many responses one may lack its query where queries are visible, whatever the reason.
 const LACKING_ONE_IN: u64 = 10;
+
+/// Of so many responses one may lack its query by loss.
+const LOST_ONE_IN: u64 = 2;
+
+/// Servers are told apart by as many bits of the hash of their address as make this number.
+const GROUPS: usize = 32;
+
+/// Of so many responses of a group of servers fewer than one has its query where their queries pass
+/// elsewhere.
+const ONE_SIDED_ONE_IN: u32 = 20;
+
+/// Fewest responses without a query upon which that is said of a group: of half of the packets lost,
+/// 3 in 100 groups would look so.
+const ONE_SIDED_MIN: u32 = 5;
 
 /// Least event time of a round before queries are visible, in seconds.
 const LEARN_S: u64 = 10;
@@ -57,8 +76,25 @@ pub(crate) struct Visibility {
     due_ns: u64,
     paired: u64,
     lacking: u64,
+    /// Of each group of servers, while queries are not known to be visible.
+    groups: [Group; GROUPS],
     /// Times that queries became visible, and ceased to be.
     changes: u64,
+}
+
+/// Votes of the responses of some servers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Group {
+    paired: u32,
+    lacking: u32,
+}
+
+impl Group {
+    /// Whether hardly ever a query to these servers is seen.
+    const fn is_one_sided(self) -> bool {
+        self.lacking >= ONE_SIDED_MIN
+            && self.paired.saturating_mul(ONE_SIDED_ONE_IN) < self.paired + self.lacking
+    }
 }
 
 impl Visibility {
@@ -71,6 +107,7 @@ impl Visibility {
             due_ns: LEARN_S * Timestamp::SECOND,
             paired: 0,
             lacking: 0,
+            groups: [Group { paired: 0, lacking: 0 }; GROUPS],
             changes: 0,
         }
     }
@@ -83,23 +120,36 @@ impl Visibility {
         self.changes
     }
 
-    /// Takes the vote of a response when event time is `now`.
+    /// Takes the vote of a response when event time is `now`; `server` is a keyed hash of the address
+    /// it is from.
     #[inline]
-    pub(crate) fn vote(&mut self, now: Timestamp, is_paired: bool) {
+    pub(crate) fn vote(&mut self, now: Timestamp, server: u64, is_paired: bool) {
         if self.last != Timestamp(0) {
             self.lasted_ns += now.since(self.last).min(STEP_S_MAX * Timestamp::SECOND);
         }
         self.last = now;
         self.paired += u64::from(is_paired);
         self.lacking += u64::from(!is_paired);
+        if !self.is_visible {
+            let group = &mut self.groups[server as usize % GROUPS];
+            group.paired += u32::from(is_paired);
+            group.lacking += u32::from(!is_paired);
+        }
         if self.lasted_ns >= self.due_ns {
             self.judge();
         }
     }
 
+    /// Whether what lacks a query is little, or loss of packets explains all but little of it.
+    fn is_clear(&self, votes: u64) -> bool {
+        let one_sided = self.groups.iter().filter(|group| group.is_one_sided());
+        let elsewhere: u64 = one_sided.map(|group| u64::from(group.lacking)).sum();
+        self.lacking * LOST_ONE_IN <= votes && elsewhere * LACKING_ONE_IN <= votes
+    }
+
     fn judge(&mut self) {
         let votes = self.paired + self.lacking;
-        let is_clear = self.lacking * LACKING_ONE_IN <= votes;
+        let is_clear = self.is_clear(votes);
         if self.is_visible {
             let expected = self.pace * self.lasted_ns as f64;
             let held = expected * HOLD_SHARE;
@@ -123,6 +173,7 @@ impl Visibility {
             }
         }
         (self.lasted_ns, self.paired, self.lacking) = (0, 0, 0);
+        self.groups = [Group::default(); GROUPS];
         self.due_ns = if self.is_visible {
             (HOLD_S * Timestamp::SECOND).max((EXPECTED / self.pace) as u64)
         } else {
@@ -149,11 +200,12 @@ mod tests {
             for _ in 0..seconds {
                 let now = Timestamp::from_secs(self.1);
                 (0..paired.max(lacking)).for_each(|i| {
+                    let server = u64::from(i);
                     if i < paired {
-                        self.0.vote(now, true);
+                        self.0.vote(now, server, true);
                     }
                     if i < lacking {
-                        self.0.vote(now, false);
+                        self.0.vote(now, server, false);
                     }
                 });
                 self.1 += 1;
@@ -162,12 +214,14 @@ mod tests {
             seen
         }
 
+        #[track_caller]
         fn always(&mut self, seconds: u64, paired: u32, lacking: u32, expected: bool) {
             let seen = self.pass(seconds, paired, lacking);
             assert!(seen.iter().all(|&is| is == expected), "{paired} and {lacking}: {seen:?}");
         }
 
         /// Seconds until queries are visible, or are not.
+        #[track_caller]
         fn until(&mut self, paired: u32, lacking: u32, expected: bool) -> usize {
             let seen = self.pass(20_000, paired, lacking);
             let at = seen.iter().position(|&is| is == expected).expect("a change");
@@ -182,7 +236,40 @@ mod tests {
         assert!(Tap::new().until(1_000, 100, true) <= 11);
         assert!(Tap::new().until(1, 0, true) <= 101);
         Tap::new().always(1_000, 0, 1_000, false);
-        Tap::new().always(1_000, 700, 300, false);
+        Tap::new().always(1_000, 400, 600, false);
+    }
+
+    /// Votes of servers, each with a share of responses that have their query, in percent.
+    fn servers(shares: &[u64], rounds: u64) -> Visibility {
+        let mut visibility = Visibility::new();
+        let mut dice = 1_u64;
+        for step in 0..rounds * 20 {
+            for (server, share) in (0..).zip(shares) {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
+                let now = Timestamp(1_000_000_000_000 + step * Timestamp::SECOND / 2);
+                visibility.vote(now, server, (dice >> 33) % 100 < *share);
+            }
+        }
+        visibility
+    }
+
+    #[test]
+    fn loss_is_told_from_links_of_which_one_direction_is_mirrored() {
+        for (shares, is_visible) in [
+            // A mirror that loses 30 % of all packets, and one that loses 45 %.
+            (&[70; 12][..], true),
+            (&[55; 12], true),
+            // One resolver in three, and in six, whose queries pass elsewhere.
+            (&[100, 100, 100, 100, 0, 0], false),
+            (&[100, 100, 100, 100, 100, 0], false),
+            // One in twelve is what strays are.
+            (&[100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 0], true),
+            // Loss, and one direction of some links.
+            (&[80, 80, 80, 80, 0, 0], false),
+            (&[0; 12], false),
+        ] {
+            assert_eq!(servers(shares, 40).is_visible(), is_visible, "{shares:?}");
+        }
     }
 
     #[test]
@@ -220,19 +307,19 @@ mod tests {
 
     #[test]
     fn forged_pairs_blind_nobody_for_longer_than_they_last() {
-        // Ten real responses a second without queries: 89 pairs beside them are not enough.
-        Tap::new().always(1_000, 89, 10, false);
+        // Ten real responses a second without queries: 9 pairs beside them are not enough.
+        Tap::new().always(1_000, 9, 10, false);
         // A burst of pairs is not, either.
         let mut tap = Tap::new();
         tap.always(60, 0, 10, false);
-        tap.always(1, 80, 10, false);
+        tap.always(1, 50, 10, false);
         tap.always(60, 0, 10, false);
         // Ten times as many for a round are; as soon as they cease, a round ends it.
         assert!(tap.until(100, 10, true) <= 21);
         assert!(tap.until(0, 10, false) <= 121);
-        // Nor does it help to let them trickle on.
+        // Nor does it help to let a few trickle on: a quarter of the real ones at least.
         tap.until(100, 10, true);
-        assert!(tap.until(20, 10, false) <= 121);
+        assert!(tap.until(2, 10, false) <= 181);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! The key decision: nothing is worked out by a second set of formulas. A fact is changed, the
 //! subject is reckoned again as a judgement reckons it, and the scores are compared.
 
-use crate::{Floor, Policy, Reckoning, Score, TermId, reckon, servers_points};
-use fluxtap_window::{Features, Subject};
+use crate::{Floor, Policy, Reckoning, Score, TermId, history_density, reckon, servers_points};
+use fluxtap_window::{Features, Part, ServerEvidence, Subject};
 
 /// One fact of a subject that could be otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +81,13 @@ pub struct Distance {
 pub fn distances(features: &Features, policy: &Policy, index: usize) -> Option<[Distance; 3]> {
     let start = Facts {
         subject: features.subjects.get(index)?.clone(),
-        servers: features.servers.as_ref().map_or(0.0, |s| servers_points(s, features)),
+        servers: servers_points(features, policy),
         history_mixed: features.history_mixed,
-        history_density: features.history_density,
+        history_density: history_density(&features.subjects[index], features),
     };
     // What a judgement reads of other subjects is nothing, so they need not be copied each time.
-    let same = features.subjects.iter().filter(|s| s.index == start.subject.index);
-    let features =
-        Features { subjects: same.cloned().collect(), servers: None, ..features.clone() };
+    let same = features.subjects.iter().filter(|s| s.key() == start.subject.key());
+    let features = Features { subjects: same.cloned().collect(), ..features.clone() };
     let case = Case { features: &features, policy, index };
     Some(policy.thresholds.map(|threshold| case.distance(&start, threshold)))
 }
@@ -113,7 +112,10 @@ impl Case<'_> {
         let features = Features {
             history_mixed: facts.history_mixed,
             history_density: facts.history_density,
-            // Of the servers there are only the points that they give.
+            servers: self.features.servers.clone().map(|servers| ServerEvidence {
+                history_density: facts.history_density,
+                ..servers
+            }),
             ..self.features.clone()
         };
         reckon(&facts.subject, self.index, facts.servers, &features, self.policy)
@@ -189,7 +191,7 @@ fn path(facts: &Facts, lever: Lever, has_table: bool) -> Option<(f64, Vec<f64>)>
         Lever::Term(TermId::Replacement) => shares(subject.openness, 1.0),
         Lever::Term(TermId::Snapshot) if has_table => counts(u32::from(subject.has_snapshot), 1),
         Lever::Term(TermId::AccessShare) if has_table => shares(access_share(subject), 1.0),
-        Lever::Term(TermId::Servers) => shares(facts.servers, 5.0),
+        Lever::Term(TermId::Servers) if subject.part == Part::Answers => shares(facts.servers, 5.0),
         Lever::Term(TermId::Ttl) => {
             let lower = [300.0, 60.0].into_iter().filter(|&t| t < f64::from(subject.ttl_s));
             Some((f64::from(subject.ttl_s), lower.collect()))
@@ -255,7 +257,13 @@ fn set(facts: &mut Facts, lever: Lever, to: f64) {
             subject.density = to;
             facts.history_density = to;
         }
-        Lever::Term(TermId::OneOwner | TermId::StaticPool) => {}
+        Lever::Term(
+            TermId::OneOwner
+            | TermId::StaticPool
+            | TermId::Succession
+            | TermId::OneAtATime
+            | TermId::Limit,
+        ) => {}
     }
 }
 

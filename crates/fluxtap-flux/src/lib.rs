@@ -16,11 +16,13 @@
 
 mod distance;
 mod policy;
+mod rotation;
 
 pub use distance::{Distance, Lever, Step, distances};
 pub use policy::{FluxKind, MODEL, Policy, Score, Severity, model_id};
+pub use rotation::Condition;
 
-use fluxtap_window::{Features, ServerEvidence, Subject};
+use fluxtap_window::{Features, Part, Subject};
 use serde::{Deserialize, Serialize};
 
 /// A term of the score.
@@ -53,6 +55,12 @@ pub enum TermId {
     Longevity,
     /// An open pool that stopped growing after three days: -4.
     StaticPool,
+    /// Sets that follow each other: 9 for a rotation.
+    Succession,
+    /// One network in each answer: 1 for a rotation.
+    OneAtATime,
+    /// What is above the highest severity of the kind: down to just below the next threshold.
+    Limit,
 }
 
 impl TermId {
@@ -73,6 +81,9 @@ impl TermId {
             Self::OneOwner => "N1",
             Self::Longevity => "N4",
             Self::StaticPool => "N5",
+            Self::Succession => "R1",
+            Self::OneAtATime => "R2",
+            Self::Limit => "N6",
         }
     }
 
@@ -93,6 +104,9 @@ impl TermId {
             Self::OneOwner => "one_owner",
             Self::Longevity => "longevity",
             Self::StaticPool => "static_pool",
+            Self::Succession => "succession",
+            Self::OneAtATime => "one_at_a_time",
+            Self::Limit => "kind_limit",
         }
     }
 }
@@ -123,12 +137,32 @@ pub struct Verdict {
     pub openness_gate: f64,
     /// The factor q on everything that rests on diversity.
     pub ownership_factor: f64,
-    /// Diversity alone would have alerted, ownership says a pool of volunteers or of one operator.
-    pub is_pool: bool,
+    /// Diversity alone would have alerted, and ownership is what prevents it.
+    pub pool: Option<Pool>,
     /// Position in [`Features::subjects`] of what was judged.
     pub subject: usize,
     /// 0 to 1, two decimals; a fixed map of score and evidence, not calibrated yet.
     pub confidence: f64,
+}
+
+/// Whose pool a set of addresses is that many share on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pool {
+    /// Of volunteers, or of who knows.
+    Open,
+    /// Of rented servers: less than a tenth of the known owners are access networks.
+    Hosting,
+}
+
+impl Pool {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open_pool",
+            Self::Hosting => "hosting_pool",
+        }
+    }
 }
 
 impl Verdict {
@@ -145,35 +179,47 @@ impl Verdict {
     }
 }
 
-/// Judges a domain: the highest score of its subjects over all windows.
+/// Judges a domain: the highest score of its subjects over all windows; that of its own addresses
+/// before that of its name servers' if it reaches a threshold.
 ///
 /// `None` if no subject has the evidence the policy asks for.
 #[must_use]
 pub fn judge(features: &Features, policy: &Policy) -> Option<Verdict> {
-    let servers = features.servers.as_ref().map_or(0.0, |s| servers_points(s, features));
-    let mut best: Option<Verdict> = None;
-    for (index, subject) in features.subjects.iter().enumerate() {
-        if !floors(subject, policy).iter().all(Floor::is_met) {
-            continue;
-        }
+    let servers = servers_points(features, policy);
+    let judged = |subject: &&Subject| floors(subject, policy).iter().all(Floor::is_met);
+    let subjects = features.subjects.iter().enumerate().filter(|(_, subject)| judged(subject));
+    let verdicts = subjects.map(|(index, subject)| {
         let verdict = reckon(subject, index, servers, features, policy).verdict;
-        if best.as_ref().is_none_or(|b| verdict.score > b.score) {
-            best = Some(verdict);
-        }
-    }
-    if let Some(best) = &mut best {
-        best.terms.retain(|term| term.points.0 != 0);
-    }
-    best
+        (rank(&verdict, policy), verdict)
+    });
+    let (_, mut best) =
+        verdicts.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
+    best.terms.retain(|term| term.points.0 != 0);
+    Some(best)
+}
+
+/// What decides between the subjects of a domain.
+fn rank(verdict: &Verdict, policy: &Policy) -> (bool, Score) {
+    (verdict.kind >= FluxKind::Single && verdict.severity(policy).is_some(), verdict.score)
+}
+
+/// The position of what decides among reckonings of [`explain`]: what [`judge`] gives, or if nothing
+/// can be judged what would decide else.
+#[must_use]
+pub fn deciding(reckonings: &[Reckoning], policy: &Policy) -> Option<usize> {
+    let all = reckonings.iter().enumerate();
+    let ranked = all.map(|(at, r)| ((r.is_judged(), rank(&r.verdict, policy)), at));
+    let best = ranked.reduce(|best, other| if other.0 > best.0 { other } else { best });
+    best.map(|(_, at)| at)
 }
 
 /// How every subject in every window was reckoned, in the order of [`Features::subjects`]: also
 /// those that lack the evidence to be judged, and with the terms that gave nothing.
 ///
-/// [`judge`] is the first of the highest scores among those that are judged.
+/// [`deciding`] says which of them is what [`judge`] gives.
 #[must_use]
 pub fn explain(features: &Features, policy: &Policy) -> Vec<Reckoning> {
-    let servers = features.servers.as_ref().map_or(0.0, |s| servers_points(s, features));
+    let servers = servers_points(features, policy);
     let subjects = features.subjects.iter().enumerate();
     subjects.map(|(index, s)| reckon(s, index, servers, features, policy)).collect()
 }
@@ -190,6 +236,8 @@ pub struct Reckoning {
     pub gate: Gate,
     /// The ownership factor and what set it.
     pub ownership: Ownership,
+    /// What a rotation takes, see [`FluxKind::Rotation`].
+    pub conditions: [Condition; 12],
 }
 
 impl Reckoning {
@@ -266,12 +314,15 @@ fn reckon(
     features: &Features,
     policy: &Policy,
 ) -> Reckoning {
+    let is_of_servers = subject.part == Part::Servers;
+    // Addresses of servers cannot support themselves.
+    let servers = if is_of_servers || subject.is_of_servers { 0.0 } else { servers };
     let mixed = match features.history_mixed {
         _ if !features.has_table => 0.0,
-        Some(whole) => subject.mixed.max(whole),
-        None => subject.mixed,
+        Some(whole) if !is_of_servers => subject.mixed.max(whole),
+        _ => subject.mixed,
     };
-    let density = subject.density.max(features.history_density);
+    let density = subject.density.max(history_density(subject, features));
     let ownership = ownership(subject, mixed, density);
     let gate = gate(subject, mixed);
     let mut terms = subject_terms(subject, features, gate.value, ownership.value);
@@ -281,22 +332,56 @@ fn reckon(
     let server_addresses = features.servers.as_ref().map_or(0, |s| s.addresses);
     push(TermId::Servers, f64::from(server_addresses), 6.0, servers);
     push_counter_evidence(subject, features, &mut push);
+    let kind = match servers {
+        _ if is_of_servers || subject.is_of_servers => FluxKind::Servers,
+        points if points >= DOUBLE_FLUX_POINTS => FluxKind::Double,
+        _ => FluxKind::Single,
+    };
+    // What clients were told when they looked the servers up is as good as any other answer.
+    if is_of_servers {
+        push_limit(&mut terms, Severity::Medium, policy);
+    }
     let score = Score(terms.iter().map(|t| t.points.0).sum());
     let without_ownership: f64 =
         subject_terms(subject, features, gate.value, 1.0).iter().map(|t| t.points.points()).sum();
+    let is_pool = score < policy.thresholds[0]
+        && mixed >= POOL_MIXED_MIN
+        && without_ownership >= policy.thresholds[0].points();
+    let spread = &subject.spread;
+    let is_hosted = 10 * spread.access < spread.access + spread.hosting + spread.education;
     let verdict = Verdict {
         score,
-        kind: if servers >= DOUBLE_FLUX_POINTS { FluxKind::Double } else { FluxKind::Single },
+        kind,
         openness_gate: round2(gate.value),
         ownership_factor: round2(ownership.value),
-        is_pool: score < policy.thresholds[0]
-            && mixed >= POOL_MIXED_MIN
-            && without_ownership >= policy.thresholds[0].points(),
+        pool: is_pool.then_some(if is_hosted { Pool::Hosting } else { Pool::Open }),
         subject: index,
         confidence: confidence(score, subject),
         terms,
     };
-    Reckoning { verdict, floors: floors(subject, policy), gate, ownership }
+    let floors = floors(subject, policy);
+    let conditions = rotation::conditions(subject, density);
+    let by_flux = Reckoning { verdict, floors, gate, ownership, conditions };
+    rotation::reckon(by_flux, subject, policy)
+}
+
+/// The term that keeps a finding at a severity: a part of what it is about is not seen, so an alert
+/// says where to look and not what is certain.
+fn push_limit(terms: &mut Vec<Term>, most: Severity, policy: &Policy) {
+    let score: i32 = terms.iter().map(|t| t.points.0).sum();
+    let threshold = |severity: usize| policy.thresholds.get(severity).map_or(i32::MAX, |t| t.0);
+    let highest = threshold(most as usize).max(threshold(most as usize + 1) - 1);
+    let points = Score((highest - score).min(0));
+    let (value, reference) = (Score(score).points(), Score(highest).points());
+    terms.push(Term { id: TermId::Limit, value, reference, points });
+}
+
+/// Addresses per network over the whole history of the subject's part.
+fn history_density(subject: &Subject, features: &Features) -> f64 {
+    match (subject.part, &features.servers) {
+        (Part::Servers, Some(servers)) => servers.history_density,
+        _ => features.history_density,
+    }
 }
 
 /// Points of the name-server term from which on the flux is double.
@@ -387,7 +472,7 @@ fn push_counter_evidence(
     let old_share = subject.old_share.unwrap_or(0.0);
     push(TermId::Longevity, round2(old_share), 0.0, -4.0 * old_share);
     let networks_in = |window_s: u32| {
-        let of_subject = features.subjects.iter().filter(|s| s.index == subject.index);
+        let of_subject = features.subjects.iter().filter(|s| s.key() == subject.key());
         of_subject.filter(|s| s.window_s <= window_s).map(|s| s.spread.networks).max()
     };
     let (week, day) = (networks_in(604_800).unwrap_or(0), networks_in(86_400).unwrap_or(0));
@@ -404,26 +489,18 @@ fn push_counter_evidence(
 
 /// The name-server term: the servers' addresses are scored by the same formula, and what is above
 /// six points counts half, up to five.
-fn servers_points(servers: &ServerEvidence, features: &Features) -> f64 {
-    let of_servers = Features {
-        history_density: servers.history_density,
-        history_mixed: None,
-        has_table: features.has_table,
-        ..Features::default()
-    };
-    let best = servers
-        .subjects
-        .iter()
-        .map(|subject| {
-            let mixed = if features.has_table { subject.mixed } else { 0.0 };
-            let density = subject.density.max(servers.history_density);
-            let ownership = ownership(subject, mixed, density).value;
-            let gate = gate(subject, mixed).value;
-            let terms = subject_terms(subject, &of_servers, gate, ownership);
-            terms.iter().filter(|t| t.id != TermId::Ttl).map(|t| t.points.points()).sum::<f64>()
-        })
-        .fold(0.0, f64::max);
-    ((best - 6.0) / 2.0).clamp(0.0, 5.0)
+fn servers_points(features: &Features, policy: &Policy) -> f64 {
+    let is_it =
+        |s: &&Subject| s.part == Part::Servers && s.addresses as usize >= policy.addresses_min;
+    let points = features.subjects.iter().filter(is_it).map(|subject| {
+        let mixed = if features.has_table { subject.mixed } else { 0.0 };
+        let density = subject.density.max(history_density(subject, features));
+        let ownership = ownership(subject, mixed, density).value;
+        let gate = gate(subject, mixed).value;
+        let terms = subject_terms(subject, features, gate, ownership);
+        terms.iter().filter(|t| t.id != TermId::Ttl).map(|t| t.points.points()).sum::<f64>()
+    });
+    ((points.fold(0.0, f64::max) - 6.0) / 2.0).clamp(0.0, 5.0)
 }
 
 /// A fixed map, not a calibrated probability: a logistic curve in the score, less while there are

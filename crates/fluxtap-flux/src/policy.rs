@@ -228,9 +228,13 @@ impl Severity {
     }
 }
 
-/// What fluxes.
+/// What fluxes; what says more about the domain is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FluxKind {
+    /// The domain's one or few addresses, rented servers, each of which takes over from another.
+    Rotation,
+    /// The addresses of its name servers, and none of its own that we see.
+    Servers,
     /// The addresses of the domain.
     Single,
     /// The addresses of the domain and of its name servers.
@@ -239,15 +243,22 @@ pub enum FluxKind {
 
 impl FluxKind {
     /// All of them; the position is the kind as a number.
-    pub const ALL: [Self; 2] = [Self::Single, Self::Double];
+    pub const ALL: [Self; 4] = [Self::Rotation, Self::Servers, Self::Single, Self::Double];
 
     /// The words of all of them, in that order.
-    pub const WORDS: [&str; Self::ALL.len()] = [Self::Single.as_str(), Self::Double.as_str()];
+    pub const WORDS: [&str; Self::ALL.len()] = [
+        Self::Rotation.as_str(),
+        Self::Servers.as_str(),
+        Self::Single.as_str(),
+        Self::Double.as_str(),
+    ];
 
     /// The kind as alerts name it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Rotation => "ip_rotation",
+            Self::Servers => "ns_flux",
             Self::Single => "single_flux",
             Self::Double => "double_flux",
         }
@@ -287,7 +298,7 @@ mod tests {
         }
         // What is only written or not changes no verdict.
         assert_eq!(id(|p| p.severity_min = Severity::High), MODEL);
-        assert_eq!(id(|p| p.kinds = [true, false]), MODEL);
+        assert_eq!(id(|p| p.kinds[0] = false), MODEL);
         assert_eq!(id(|p| p.update_s = 60), MODEL);
         // Names of settings elsewhere take part, in any order.
         let [a, b] = [("a", "1".to_owned()), ("b", "2".to_owned())];
@@ -304,7 +315,7 @@ mod tests {
             confirm_s: 86_401,
             update_s: 100_000,
             sets_min: 0,
-            kinds: [false; 2],
+            kinds: [false; FluxKind::ALL.len()],
             ..Policy::default()
         };
         let mistakes = wrong.mistakes();

@@ -6,6 +6,7 @@ use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
 use fluxtap_wire::Tunnel;
+use fluxtap_wire::name::is_at_or_below;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -55,6 +56,9 @@ pub(crate) struct Servers {
     pub(crate) sets: Vec<u64>,
     /// How often the set of names changed to one that was not known.
     pub(crate) set_changes: u32,
+    /// Hashes of the labels in front of the domain of servers that have their names in it, to know
+    /// them where somebody looks their addresses up; the last ones.
+    pub(crate) own_hosts: SmallVec<[u32; 4]>,
 }
 
 /// Hosts from which on a domain may be judged though none of them changed: names seen once each are
@@ -63,6 +67,9 @@ const HOSTS_WORTH_JUDGING: usize = 4;
 
 /// Name-server sets remembered per domain.
 const SERVER_SETS_MAX: usize = 16;
+
+/// Name servers within the domain that are known by their names.
+const OWN_HOSTS_MAX: usize = 16;
 
 /// What a domain is worth when room is needed; the least goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -147,10 +154,14 @@ impl DomainWindow {
     }
 
     /// Whether it could possibly have evidence: fewer addresses than the floor of the model, or a
-    /// few hosts none of which ever changed, are not worth a judgement.
+    /// few hosts none of which ever changed, are not worth a judgement. The same of its name servers.
     #[must_use]
     pub fn is_worth_judging(&self, addresses_min: usize) -> bool {
+        let are_servers_worth = |servers: &Servers| {
+            servers.track.is_changing && servers.track.entries.len() >= addresses_min
+        };
         self.could_change() && self.answers.entries.len() >= addresses_min
+            || self.servers.as_deref().is_some_and(are_servers_worth)
     }
 
     fn could_change(&self) -> bool {
@@ -234,7 +245,11 @@ impl DomainWindow {
             + self.context.as_ref().map_or(0, |_| size_of::<ContextWindow>())
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {
-                size_of::<Servers>() + s.track.heap_bytes() + s.sets.capacity() * size_of::<u64>()
+                let own_hosts = if s.own_hosts.spilled() { s.own_hosts.capacity() } else { 0 };
+                size_of::<Servers>()
+                    + s.track.heap_bytes()
+                    + s.sets.capacity() * size_of::<u64>()
+                    + own_hosts * size_of::<u32>()
             })
     }
 
@@ -323,13 +338,21 @@ impl DomainWindow {
                 mark: observation.allow_mark.unwrap_or(MARK_NONE),
                 key,
             };
-            let outcome = self.answers.apply(&fill);
+            let mut outcome = self.answers.apply(&fill);
             if outcome == Outcome::Changed {
                 self.qtype = if is_v6 { 28 } else { 1 };
                 let is_outside = observation.terminal != observation.host;
                 if self.answers.is_changing && is_outside {
                     replace(&mut self.terminal, batch.name(observation.terminal));
                 }
+            }
+            // A server's address that somebody looked up is what glue would say of it.
+            if let Some(servers) = self.servers.as_deref_mut()
+                && servers.own_hosts.contains(&fill.host_hash)
+            {
+                let name = batch.name(observation.host);
+                let host_hash = hash_bytes(name, key) as u32;
+                outcome = outcome.max(servers.track.apply(&Fill { host: name, host_hash, ..fill }));
             }
             strongest = strongest.max(outcome);
         }
@@ -360,6 +383,7 @@ impl DomainWindow {
         let servers = self.servers.get_or_insert_with(Box::default);
         let list = batch.servers(observation);
         servers.note_set(list, batch, key);
+        servers.note_own(list, batch, &self.name, key);
         let mut strongest = Outcome::Known;
         for server in list {
             let glue = batch.glue(server);
@@ -406,6 +430,23 @@ impl Servers {
             self.sets.remove(0);
         }
         self.sets.push(hash);
+    }
+
+    /// Remembers which of the servers have their names in `domain`.
+    fn note_own(&mut self, list: &[Server], batch: &Batch, domain: &[u8], key: u64) {
+        for name in list.iter().map(|server| batch.name(server.name)) {
+            let front = name.len().saturating_sub(domain.len());
+            if front == 0 || !is_at_or_below(name, domain) {
+                continue;
+            }
+            let hash = hash_bytes(&name[..front], key) as u32;
+            if !self.own_hosts.contains(&hash) {
+                if self.own_hosts.len() >= OWN_HOSTS_MAX {
+                    self.own_hosts.remove(0);
+                }
+                self.own_hosts.push(hash);
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::context::ContextSeen;
 use crate::domain::DomainWindow;
+use crate::features::Part;
 use crate::subjects;
 use crate::track::{Run, Track, ZONE_NONE};
 use fluxtap_intel::{InForce, Owner};
@@ -95,19 +96,24 @@ pub struct HostSeen {
 }
 
 impl DomainWindow {
-    /// What an alert about subject `index` in a window shows, if it was measured with `exempt`.
+    /// What an alert about a subject, by its part and its position, in a window shows, if it was
+    /// measured with `exempt`.
     #[must_use]
     pub fn evidence(
         &self,
-        index: u16,
+        (part, index): (Part, u16),
         window_s: u32,
         now_s: u32,
         addresses_min: usize,
         exempt: Option<&InForce<'_>>,
     ) -> Evidence {
         let from_s = now_s.saturating_sub(window_s);
-        let members = subjects::split(&self.answers, addresses_min, exempt);
-        let track = &self.answers;
+        let servers = self.servers.as_deref().map(|servers| &servers.track);
+        let (track, suffix) = match (part, servers) {
+            (Part::Servers, Some(track)) => (track, &[][..]),
+            _ => (&self.answers, &self.name[..]),
+        };
+        let members = subjects::split(track, addresses_min, exempt);
         let runs: Vec<&Run> = match members.get(usize::from(index)) {
             Some(member) => member
                 .runs
@@ -120,20 +126,23 @@ impl DomainWindow {
         let mut hosts: Vec<HostSeen> = runs
             .iter()
             .filter_map(|r| track.hosts.get(usize::from(r.host)))
-            .map(|h| HostSeen { name: [track.host_name(h), &self.name].concat(), runs: h.runs })
+            .map(|h| HostSeen { name: [track.host_name(h), suffix].concat(), runs: h.runs })
             .collect();
         hosts.sort_by(|a, b| b.runs.cmp(&a.runs).then_with(|| a.name.cmp(&b.name)));
         hosts.dedup();
         let host = hosts.first().map_or_else(|| self.name.to_vec(), |h| h.name.clone());
-        let mut server_names: Vec<Vec<u8>> = self.servers.as_deref().map_or_else(Vec::new, |s| {
-            s.track.hosts.iter().map(|h| s.track.host_name(h).to_vec()).collect()
+        let mut server_names: Vec<Vec<u8>> = servers.map_or_else(Vec::new, |track| {
+            track.hosts.iter().map(|h| track.host_name(h).to_vec()).collect()
         });
         server_names.sort();
         Evidence {
             domain: self.name.to_vec(),
             host,
             terminal: self.terminal.to_vec(),
-            qtype: self.qtype,
+            qtype: runs
+                .last()
+                .filter(|_| part == Part::Servers)
+                .map_or(self.qtype, |run| if run.is_v6 { 28 } else { 1 }),
             first_ms: self.first_ms,
             last_ms: self.last_ms,
             responses: self.responses,

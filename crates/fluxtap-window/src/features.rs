@@ -20,7 +20,8 @@ pub const WINDOWS_S: [u32; 4] = [900, 3_600, 86_400, 604_800];
 pub struct Features {
     /// Seconds since the domain was first seen.
     pub age_s: u32,
-    /// Every subject in every window that differs from the next shorter one.
+    /// Every subject in every window that differs from the next shorter one: those of the domain's
+    /// own addresses, then those of its name servers'.
     pub subjects: Vec<Subject>,
     /// The name servers, if any were seen with addresses.
     pub servers: Option<ServerEvidence>,
@@ -35,11 +36,25 @@ pub struct Features {
     pub has_table: bool,
 }
 
+/// Which of a domain's histories something was measured in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Part {
+    /// That of the domain's own names.
+    #[default]
+    Answers,
+    /// That of its name servers, which may have their names elsewhere.
+    Servers,
+}
+
 /// One subject of a domain in one window.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Subject {
-    /// Which subject: its position among the domain's, most addresses first.
+    /// Whose addresses these are.
+    pub part: Part,
+    /// Which subject: its position among the part's, most addresses first.
     pub index: u16,
+    /// All of its names are those of name servers, which somebody looked up.
+    pub is_of_servers: bool,
     /// The names seen once, taken together.
     pub is_one_off: bool,
     /// Length of the window in seconds.
@@ -62,6 +77,8 @@ pub struct Subject {
     pub replaced: u32,
     /// Of these, in the later half of the refreshes.
     pub replaced_late: u32,
+    /// Mean share of a set that is another after a change of it.
+    pub replaced_share: f64,
     /// Openness: whether replacement goes on and explains the pool, 0 to 1.
     pub openness: f64,
     /// Neighbouring answers that share a network, over what chance explains.
@@ -90,6 +107,14 @@ pub struct Subject {
     pub allowed: u32,
     /// What older detectors would make of the same answers.
     pub compare: Comparators,
+}
+
+impl Subject {
+    /// Which subject of the domain it is, in whatever window.
+    #[must_use]
+    pub const fn key(&self) -> (Part, u16) {
+        (self.part, self.index)
+    }
 }
 
 /// How networks are spread over owners and places.
@@ -131,8 +156,6 @@ pub struct Comparators {
 /// The name servers of a domain.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ServerEvidence {
-    /// The servers' own addresses, measured as if they were the domain's.
-    pub subjects: Vec<Subject>,
     /// Distinct server names.
     pub names: u32,
     /// Distinct server addresses.
@@ -155,12 +178,13 @@ impl DomainWindow {
         exempt: Option<&InForce<'_>>,
     ) -> Features {
         let networks = Networks::of(&self.answers, exempt);
-        let span = Span { now_s, first_s: self.first_s(), addresses_min };
-        let subjects = measure_all(&self.answers, &networks, span, exempt);
+        let known = self.servers.as_deref();
+        let span = Span { now_s, first_s: self.first_s(), addresses_min, servers: known };
+        let mut subjects = measure_all(&self.answers, &networks, span, exempt);
         let (history_density, history_spread) = networks.whole();
         let history_mixed = (self.names() < 64 && history_spread.networks >= 8)
             .then(|| smoothed_mixed(&history_spread));
-        let servers = self.servers.as_deref().map(|servers| servers.measure(span, exempt));
+        let servers = known.map(|servers| servers.measure(span, exempt, &mut subjects));
         Features {
             age_s: now_s.saturating_sub(self.first_s()),
             subjects,
@@ -178,15 +202,29 @@ impl DomainWindow {
 }
 
 impl Servers {
-    fn measure(&self, span: Span, exempt: Option<&InForce<'_>>) -> ServerEvidence {
+    fn measure(
+        &self,
+        span: Span<'_>,
+        exempt: Option<&InForce<'_>>,
+        subjects: &mut Vec<Subject>,
+    ) -> ServerEvidence {
         let networks = Networks::of(&self.track, exempt);
+        let own = measure_all(&self.track, &networks, Span { servers: None, ..span }, exempt);
+        subjects.extend(own.into_iter().map(|s| Subject { part: Part::Servers, ..s }));
         ServerEvidence {
-            subjects: measure_all(&self.track, &networks, span, exempt),
             names: self.track.hosts.len() as u32,
             addresses: self.track.entries.len() as u32,
             set_changes: self.set_changes,
             history_density: networks.whole().0,
         }
+    }
+
+    /// Whether all names of a subject of the domain's are those of its name servers.
+    fn has_all(&self, track: &Track, member: &Member) -> bool {
+        let hosts = member.runs.iter().map(|&i| track.runs[i as usize].host);
+        hosts
+            .map(|host| track.hosts.get(usize::from(host)))
+            .all(|host| host.is_some_and(|host| self.own_hosts.contains(&host.hash)))
     }
 }
 
@@ -358,21 +396,24 @@ fn smoothed_mixed(spread: &Spread) -> f64 {
 
 /// The time of a measurement, and what is measured at all.
 #[derive(Clone, Copy)]
-struct Span {
+struct Span<'a> {
     now_s: u32,
     /// First sight of the domain.
     first_s: u32,
     addresses_min: usize,
+    /// What is known of its name servers.
+    servers: Option<&'a Servers>,
 }
 
 fn measure_all(
     track: &Track,
     networks: &Networks,
-    Span { now_s, first_s, addresses_min }: Span,
+    Span { now_s, first_s, addresses_min, servers }: Span<'_>,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Subject> {
     let mut measured = Vec::new();
     for (index, member) in subjects::split(track, addresses_min, exempt).iter().enumerate() {
+        let is_of_servers = servers.is_some_and(|servers| servers.has_all(track, member));
         let mut runs_before = 0;
         for window_s in WINDOWS_S {
             let from_s = now_s.saturating_sub(window_s);
@@ -386,6 +427,7 @@ fn measure_all(
             let mut subject =
                 Measure { track, networks, member, from_s, window_s, now_s }.subject();
             subject.index = index as u16;
+            subject.is_of_servers = is_of_servers;
             subject.is_window_complete = first_s <= from_s
                 && (track.runs_forgotten == 0 || track.forgotten_until_s < from_s);
             measured.push(subject);
@@ -425,12 +467,14 @@ impl Measure<'_> {
         let refreshes: u32 = steps.iter().map(|s| s.run.refreshes).sum();
         let offered: f64 =
             steps.iter().map(|s| f64::from(s.run.refreshes) * s.nets.len() as f64).sum();
+        let turnover = turnover(&steps);
         let mut subject = Subject {
             is_one_off: self.member.is_one_off,
             window_s: self.window_s,
             refreshes,
             sets: distinct_sets(&steps),
-            changes: changes(&steps),
+            changes: turnover.0,
+            replaced_share: turnover.1,
             addresses: units,
             per_answer: offered / f64::from(refreshes.max(1)),
             mixed: smoothed_mixed(&spread),
@@ -630,15 +674,21 @@ fn distinct_sets(steps: &[Step<'_>]) -> u32 {
     distinct(&mut sets)
 }
 
-/// Steps from one residual set to a different one, the families apart.
-fn changes(steps: &[Step<'_>]) -> u32 {
-    let mut changes = 0;
+/// Steps from one residual set to a different one, the families apart, and the mean share of a set
+/// that was not in the one before.
+fn turnover(steps: &[Step<'_>]) -> (u32, f64) {
+    let mut changes = 0_u32;
+    let mut replaced = 0.0;
     for is_v6 in [false, true] {
         let family = steps.iter().filter(|s| s.run.is_v6 == is_v6 && !s.run.is_partial);
         let nets: Vec<&[u16]> = family.map(|s| s.nets).collect();
-        changes += nets.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        for pair in nets.windows(2).filter(|pair| pair[0] != pair[1]) {
+            let new = pair[1].iter().filter(|n| pair[0].binary_search(n).is_err()).count();
+            changes += 1;
+            replaced += new as f64 / pair[1].len().max(1) as f64;
+        }
     }
-    changes as u32
+    (changes, replaced / f64::from(changes.max(1)))
 }
 
 /// Networks that came back after more than four other refreshes and a stated time.

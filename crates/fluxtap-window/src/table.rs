@@ -6,9 +6,9 @@
 
 use crate::domain::{DomainWindow, Rank};
 use crate::limits::PARTITIONS;
-use crate::part::{Part, partition_of};
 use crate::quiet::{Plain, Quiet, Slab, resume};
 use crate::saved::{Renumber, Saved, Saving};
+use crate::share::{Share, partition_of};
 use crate::track::Outcome;
 use fluxtap_observe::{Batch, Observation};
 use hashbrown::HashTable;
@@ -218,10 +218,10 @@ impl Table {
     /// domain. Those of other parts are left alone. Returns a sum of what was touched, for the
     /// compiler to keep the loads.
     #[must_use]
-    pub fn touch(&mut self, part: Part, batch: &Batch) -> u64 {
+    pub fn touch(&mut self, share: Share, batch: &Batch) -> u64 {
         let mut touched = std::mem::take(&mut self.touched);
         touched.clear();
-        let mine = batch.observations().iter().filter(|o| part.holds(o.domain_hash));
+        let mine = batch.observations().iter().filter(|o| share.holds(o.domain_hash));
         touched.extend(mine.map(|o| {
             let number = partition_of(o.domain_hash);
             let Partition { index, slab, slots, .. } = &self.partitions[number];

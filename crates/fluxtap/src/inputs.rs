@@ -88,6 +88,8 @@ fn policy(settings: &Settings) -> Result<Policy, Exit> {
             MinSeverity::High => Severity::High,
         },
         kinds: FluxKind::ALL.map(|kind| match kind {
+            FluxKind::Rotation => settings.is_ip_rotation_told,
+            FluxKind::Servers => settings.is_ns_flux_told,
             FluxKind::Single => settings.is_single_flux_told,
             FluxKind::Double => settings.is_double_flux_told,
         }),

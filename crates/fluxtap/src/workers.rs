@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use fluxtap_alert::Alert;
 use fluxtap_engine::{AllowUse, Explained, Moment, OpenAlert, Shard, ShardCounts, Told, in_order};
 use fluxtap_observe::Batch;
-use fluxtap_window::{Part, TableCounts};
+use fluxtap_window::{Share, TableCounts};
 use fluxtap_wire::Timestamp;
 use std::collections::VecDeque;
 use std::io;
@@ -173,7 +173,7 @@ impl Shards {
     pub(crate) fn save(&mut self, partition: u8, out: &mut Vec<Alert>) -> io::Result<Vec<u8>> {
         match self {
             Self::Here(shards) => {
-                Ok(shards[Part::owner(usize::from(partition), shards.len())].save(partition))
+                Ok(shards[Share::owner(usize::from(partition), shards.len())].save(partition))
             }
             Self::Away(workers) => {
                 workers.send(Job::Save(partition), out)?;
@@ -261,7 +261,7 @@ impl Workers {
             let (sender, receiver) = bounded(JOBS_MAX);
             let worker = Worker {
                 shard,
-                part: Part::new(number, workers),
+                share: Share::new(number, workers),
                 number,
                 of: workers,
                 inputs: Arc::clone(inputs),
@@ -361,7 +361,7 @@ impl Workers {
 /// A thread's own.
 struct Worker {
     shard: Shard,
-    part: Part,
+    share: Share,
     number: usize,
     of: usize,
     inputs: Arc<Inputs>,
@@ -377,13 +377,13 @@ impl Worker {
             let mut said = None;
             match what {
                 Job::Batch(batch) => {
-                    self.shard.apply_part(self.part, &batch, &self.inputs.intel, &mut told);
+                    self.shard.apply_part(self.share, &batch, &self.inputs.intel, &mut told);
                 }
                 Job::Tick(now) => self.shard.tick_part(now, &self.inputs.intel, &mut told),
                 Job::Finish => self.shard.finish_part(&self.inputs.intel, &mut told),
                 Job::Tally => said = Some(Said::Tally(Box::new(Tally::of(&self.shard)))),
                 Job::Save(partition) => {
-                    let is_mine = Part::owner(usize::from(partition), self.of) == self.number;
+                    let is_mine = Share::owner(usize::from(partition), self.of) == self.number;
                     said = is_mine.then(|| Said::Saved(self.shard.save(partition)));
                 }
                 Job::Moment => said = Some(Said::Moment(self.shard.moment())),

@@ -43,7 +43,10 @@ fn real_flux_is_found_and_what_is_listed_beside_it_is_not() {
         *found += usize::from(is_loud);
         *all += 1;
         let prefixes: u32 = row["distinct_16"].parse().expect("a number");
-        let is_false = is_loud && label == "listed-not-flux" && prefixes < 5;
+        // The labels count the domain's own addresses; all were listed as flux in their time, and
+        // servers of some were in flux while the domain itself stood still.
+        let is_of_servers = findings.get(domain).is_some_and(|finding| finding.kind == "ns_flux");
+        let is_false = is_loud && !is_of_servers && label == "listed-not-flux" && prefixes < 5;
         assert!(!is_false, "{domain}: {:?} with {prefixes} /16", findings[domain]);
     }
     say(&format!("found and all, by label: {labels:?}"));

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{AT_MS, address, alert, all_terms, context, longest_name, set_terms, wire};
 use crate::{ClientKey, CloseReason, Label};
-use fluxtap_flux::Score;
+use fluxtap_flux::{Score, Term};
 use fluxtap_intel::{AddressClass, Country};
 use fluxtap_window::{ContextSeen, HostSeen};
 use fluxtap_wire::TunnelKind;
@@ -208,7 +208,7 @@ fn the_reason_is_short_and_has_the_terms() {
         words::reason(&alert),
         "networks=46 prefixes=46 replacement=1234567.89 snapshot=1234567.89 \
          access_share=1234567.89 ttl=1234568 name_servers=1234568 one_owner=1234567.89 \
-         longevity=1234567.89 static_pool=1234567.89"
+         longevity=1234567.89 static_pool=1234567.89 kind_limit=1234567.89"
     );
 }
 
@@ -456,6 +456,12 @@ fn vantage_advisory_rule_and_confidence() {
         (of(&[TermId::Countries]), vec!["D2", "D4", "D6"]),
         (of(&[TermId::AutonomousSystems]), vec!["D2", "D4", "D6"]),
         (all.clone(), vec!["D2", "D3", "D4", "D6"]),
+        (
+            [TermId::Prefixes, TermId::Succession, TermId::OneAtATime]
+                .map(|id| Term { id, value: 1.0, reference: 2.0, points: Score(10) })
+                .to_vec(),
+            vec!["D2", "D6"],
+        ),
     ] {
         let mut alert = alert();
         set_terms(&mut alert, terms);
@@ -463,6 +469,8 @@ fn vantage_advisory_rule_and_confidence() {
         assert_eq!(line["fluxtap"]["advisory"], Value::from(expect));
     }
     for (kind, severity, rule, kind_word, number, confidence) in [
+        (FluxKind::Rotation, Severity::Low, "fluxtap-ip-rotation", "ip_rotation", 1, "Low"),
+        (FluxKind::Servers, Severity::Medium, "fluxtap-ns-flux", "ns_flux", 2, "Medium"),
         (FluxKind::Single, Severity::Low, "fluxtap-single-flux", "single_flux", 1, "Low"),
         (FluxKind::Double, Severity::Medium, "fluxtap-double-flux", "double_flux", 2, "Medium"),
         (FluxKind::Double, Severity::High, "fluxtap-double-flux", "double_flux", 3, "High"),

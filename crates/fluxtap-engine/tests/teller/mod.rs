@@ -9,7 +9,7 @@ use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
 use fluxtap_observe::{Batch, ObserveCounts};
 use fluxtap_window::limits::PARTITIONS;
-use fluxtap_window::{ContextSeen, Part};
+use fluxtap_window::{ContextSeen, Share};
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{Layers, LinkType, Name, Packet, Timestamp, Tunnel};
 use std::collections::BTreeSet;
@@ -145,7 +145,7 @@ impl Story {
         let of = self.shards.len();
         let mut bytes = checkpoint::begin(KEY, &self.intel);
         for number in 0..PARTITIONS {
-            let saved = self.shards[Part::owner(number, of)].save(number as u8);
+            let saved = self.shards[Share::owner(number, of)].save(number as u8);
             bytes.extend(checkpoint::partition(number as u8, &saved));
         }
         let standing = Standing { moment: self.shards[0].moment(), sequence: 0 };
@@ -318,7 +318,7 @@ impl Story {
         let mut all = Vec::new();
         let of = self.shards.len();
         for (number, shard) in self.shards.iter_mut().enumerate() {
-            shard.apply_part(Part::new(number, of), &self.batch, &self.intel, &mut all);
+            shard.apply_part(Share::new(number, of), &self.batch, &self.intel, &mut all);
         }
         in_order(&mut all, &mut self.alerts);
         self.batch.clear();

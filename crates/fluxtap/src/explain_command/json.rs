@@ -4,9 +4,9 @@
 use super::story::{Found, Story, Tracked};
 use crate::inputs::Inputs;
 use fluxtap_alert::{Action, parts, rfc3339};
-use fluxtap_flux::{Distance, Floor, Reckoning};
+use fluxtap_flux::{Condition, Distance, Floor, Pool, Reckoning};
 use fluxtap_intel::Intel;
-use fluxtap_window::{AddressOf, SetSeen, Subject};
+use fluxtap_window::{AddressOf, Part, SetSeen, Subject};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::WireText;
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ fn history(tracked: &Tracked<'_>, inputs: &Inputs) -> Value {
 fn flux(tracked: &Tracked<'_>, inputs: &Inputs) -> Value {
     let Some(verdict) = tracked.verdict() else { return Value::Null };
     let mut flux = parts::flux(verdict, verdict.severity(&inputs.policy), &inputs.model());
-    flux["pool"] = verdict.is_pool.into();
+    flux["pool"] = verdict.pool.map(Pool::as_str).into();
     flux
 }
 
@@ -102,6 +102,10 @@ fn window(subject: &Subject, reckoning: &Reckoning, tracked: &Tracked<'_>, is_be
     let (gate, ownership) = (&reckoning.gate, &reckoning.ownership);
     let start = tracked.at.millis().saturating_sub(1_000 * u64::from(subject.window_s));
     json!({
+        "part": match subject.part {
+            Part::Answers => "names",
+            Part::Servers => "name_servers",
+        },
         "subject": subject.index,
         "one_off_names": subject.is_one_off,
         "seconds": subject.window_s,
@@ -128,6 +132,7 @@ fn window(subject: &Subject, reckoning: &Reckoning, tracked: &Tracked<'_>, is_be
             "density": decimal(ownership.density),
             "density_takes": decimal(ownership.blocks),
         },
+        "rotation": conditions(&reckoning.conditions),
         "ip": {
             "distinct": subject.addresses,
             "networks": spread.networks,
@@ -254,6 +259,19 @@ fn floors(floors: &[Floor]) -> Vec<Value> {
         })
     };
     floors.iter().map(floor).collect()
+}
+
+fn conditions(conditions: &[Condition]) -> Vec<Value> {
+    let condition = |condition: &Condition| {
+        json!({
+            "name": condition.name,
+            "value": decimal(condition.value),
+            "bound": decimal(condition.bound),
+            "is": if condition.is_most { "most" } else { "least" },
+            "met": condition.is_met(),
+        })
+    };
+    conditions.iter().map(condition).collect()
 }
 
 fn changes(history: &[SetSeen], intel: &Intel) -> Vec<Value> {

@@ -5,9 +5,8 @@ use super::follow::Follower;
 use crate::inputs::Inputs;
 use crate::sensor::Sensor;
 use fluxtap_engine::{AlertState, Relief, Watched, relieve};
-use fluxtap_flux::{Distance, FluxKind, Policy, Reckoning, Verdict, distances, explain};
-use fluxtap_intel::Intel;
-use fluxtap_window::{DomainWindow, Evidence, Features, LeftOut, LookUps, SetSeen, Subject};
+use fluxtap_flux::{Distance, FluxKind, Policy, Reckoning, Verdict, deciding, distances, explain};
+use fluxtap_window::{DomainWindow, Evidence, Features, LeftOut, LookUps, Part, SetSeen, Subject};
 use fluxtap_wire::Timestamp;
 use std::collections::BTreeSet;
 
@@ -147,9 +146,11 @@ impl<'a> Tracked<'a> {
         let last = Timestamp::from_secs(window.last_ms() / 1_000 + 1);
         let at = until.unwrap_or(last);
         let now_s = u32::try_from(at.secs()).unwrap_or(u32::MAX - 1);
-        let features = measure(&window, now_s, policy, intel);
+        // Also those that are too small to be judged; subjects are numbered by size, so the larger
+        // ones have the same numbers as in a judgement.
+        let features = window.features(now_s, 1, intel.has_table(), None);
         let reckonings = explain(&features, policy);
-        let best = best(&reckonings);
+        let best = deciding(&reckonings, policy);
         let verdict = best.map(|index| &reckonings[index]).filter(|r| r.is_judged());
         let verdict = verdict.map(|reckoning| &reckoning.verdict);
         let finding = verdict.filter(|verdict| verdict.severity(policy).is_some());
@@ -157,8 +158,9 @@ impl<'a> Tracked<'a> {
             .and_then(|it| relieve(&window, it, now_s, intel.has_table(), policy, intel.allow()));
         let kind = verdict.map_or(FluxKind::Single, |verdict| verdict.kind);
         let exempt = intel.allow().in_force(at.secs(), kind as usize);
-        let (subject, window_s) = best.map_or((u16::MAX, 0), |index| {
-            (features.subjects[index].index, features.subjects[index].window_s)
+        let (subject, window_s) = best.map_or(((Part::Answers, u16::MAX), 0), |index| {
+            let subject = &features.subjects[index];
+            (subject.key(), subject.window_s)
         });
         let watched = sensor.shard().watched().expect("the command watches the domain");
         let alert = sensor.shard().alert_state(window.name());
@@ -213,28 +215,10 @@ impl<'a> Tracked<'a> {
             _ if is(|alert| alert.is_pending) => Outcome::Pending,
             _ if has_alerts => Outcome::Ended,
             Some(verdict) if verdict.severity(policy).is_some() => Outcome::Reached,
-            Some(verdict) if verdict.is_pool => Outcome::Pool,
+            Some(verdict) if verdict.pool.is_some() => Outcome::Pool,
             Some(_) => Outcome::Below,
             None if self.best.is_some() => Outcome::TooLittle,
             None => Outcome::NothingLeft,
         }
     }
-}
-
-/// The features a judgement reads, and beside its subjects those that are too small to be judged.
-fn measure(window: &DomainWindow, now_s: u32, policy: &Policy, intel: &Intel) -> Features {
-    let all = window.features(now_s, 1, intel.has_table(), None);
-    let judged = window.features(now_s, policy.addresses_min, intel.has_table(), None);
-    // Subjects are numbered by size, so the larger ones have the same numbers in both. Servers
-    // that are too small to be judged must give no points.
-    Features { servers: judged.servers, ..all }
-}
-
-/// The first of the highest scores among those that are judged, else among all.
-fn best(reckonings: &[Reckoning]) -> Option<usize> {
-    let all = reckonings.iter().enumerate();
-    let by_score = |(index, r): &(usize, &Reckoning)| {
-        (r.is_judged(), r.verdict.score, std::cmp::Reverse(*index))
-    };
-    all.max_by_key(by_score).map(|(index, _)| index)
 }

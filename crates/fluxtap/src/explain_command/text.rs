@@ -7,9 +7,9 @@ use crate::inputs::Inputs;
 use crate::terminal;
 use fluxtap_alert::words::{self, time};
 use fluxtap_alert::{Action, Page, Style};
-use fluxtap_flux::{Term, Verdict};
+use fluxtap_flux::{FluxKind, Reckoning, Term, Verdict};
 use fluxtap_intel::Intel;
-use fluxtap_window::SetSeen;
+use fluxtap_window::{Part, SetSeen};
 use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown, shown_name};
 use std::collections::BTreeSet;
 
@@ -161,6 +161,62 @@ fn tell_alerts(page: &mut Page<'_>, story: &Story<'_>) {
     }
 }
 
+/// The factors of the score by the rule of flux, and what set them.
+fn tell_factors(page: &mut Page<'_>, reckoning: &Reckoning) {
+    let gate = &reckoning.gate;
+    let mut parts = Vec::new();
+    if gate.is_undecided {
+        parts.push("too few refreshes to tell openness, which makes it 0.70".to_owned());
+    } else {
+        parts.push(format!(
+            "openness {:.2} makes it {:.2}",
+            gate.openness,
+            0.25 + 0.75 * gate.openness
+        ));
+    }
+    if gate.is_unwitnessed {
+        parts.push("nobody was seen to be given something new: at most 0.30".to_owned());
+    }
+    if gate.is_held_open {
+        parts.push("a snapshot holds it open: at least 0.60".to_owned());
+    }
+    let label = format!("gate {:.2} on networks, owners, spread and countries", gate.value);
+    page.prose(&format!("{label}: {}", parts.join(", ")));
+    let ownership = &reckoning.ownership;
+    let parts = [
+        format!("mixed ownership {:.2} takes {:.2}", ownership.mixed, ownership.pool),
+        format!(
+            "{:.2} addresses a network take {:.2}{}",
+            ownership.density,
+            ownership.blocks,
+            if ownership.pool > 0.0 && ownership.blocks > 0.0 { " of what is left" } else { "" }
+        ),
+    ];
+    let label = format!("ownership factor {:.2} on these and openness", ownership.value);
+    page.prose(&format!("{label}: {}", parts.join(", ")));
+}
+
+/// Conditions of a rotation that may be missing for it to be worth a word.
+const ALMOST_MAX: usize = 3;
+
+/// What a rotation takes and is not there, if that is not much.
+fn tell_rotation(page: &mut Page<'_>, reckoning: &Reckoning) {
+    let missing =
+        reckoning.conditions.iter().filter(|condition| !condition.is_met()).map(|condition| {
+            let (name, is) = (
+                condition.name.replace('_', " "),
+                if condition.is_most { "most" } else { "least" },
+            );
+            format!("{name} {:.2} where it takes at {is} {:.2}", condition.value, condition.bound)
+        });
+    let missing: Vec<String> = missing.collect();
+    if missing.is_empty() {
+        page.prose("rotation: all conditions hold");
+    } else if missing.len() <= ALMOST_MAX {
+        lines(page, "no rotation of addresses", missing.into_iter());
+    }
+}
+
 struct Text<'a> {
     story: &'a Story<'a>,
     tracked: &'a Tracked<'a>,
@@ -305,22 +361,26 @@ impl Text<'_> {
         let Some((_, subject)) = tracked.reckoning() else { return };
         let hosts: Vec<String> =
             tracked.evidence.hosts.iter().map(|host| name(page, &host.name)).collect();
-        let label = if subject.is_one_off { "names seen once, together" } else { "names" };
+        let label = match subject.part {
+            Part::Servers => "name servers, by their addresses",
+            Part::Answers if subject.is_one_off => "names seen once, together",
+            Part::Answers => "names",
+        };
         page.list(label, hosts.into_iter(), LISTED_MAX);
         page.prose("windows:");
         page.indent(4);
         let measured = || tracked.features.subjects.iter().zip(&tracked.reckonings);
-        for (of_window, reckoning) in measured().filter(|(s, _)| s.index == subject.index) {
+        for (of_window, reckoning) in measured().filter(|(s, _)| s.key() == subject.key()) {
             let judged = if reckoning.is_judged() { "" } else { " (not judged)" };
             let front = format!("score {}{judged}", points(&reckoning.verdict));
             let items = std::iter::once(front).chain(window_facts(of_window));
             page.list(&words::span(of_window.window_s), items, usize::MAX);
         }
         page.indent(2);
-        let others: BTreeSet<u16> =
-            measured().map(|(s, _)| s.index).filter(|&index| index != subject.index).collect();
+        let others: BTreeSet<(Part, u16)> =
+            measured().map(|(s, _)| s.key()).filter(|&key| key != subject.key()).collect();
         let highest = measured()
-            .filter(|(s, r)| s.index != subject.index && r.is_judged())
+            .filter(|(s, r)| s.key() != subject.key() && r.is_judged())
             .map(|(_, r)| r.verdict.score)
             .max();
         if !others.is_empty() {
@@ -350,41 +410,10 @@ impl Text<'_> {
             ));
         }
         page.line(&format!("    {:24} {:>25}", "score", points(verdict)));
-        let gate = &reckoning.gate;
-        let mut parts = Vec::new();
-        if gate.is_undecided {
-            parts.push("too few refreshes to tell openness, which makes it 0.70".to_owned());
-        } else {
-            parts.push(format!(
-                "openness {:.2} makes it {:.2}",
-                gate.openness,
-                0.25 + 0.75 * gate.openness
-            ));
+        if verdict.kind != FluxKind::Rotation {
+            tell_factors(page, reckoning);
         }
-        if gate.is_unwitnessed {
-            parts.push("nobody was seen to be given something new: at most 0.30".to_owned());
-        }
-        if gate.is_held_open {
-            parts.push("a snapshot holds it open: at least 0.60".to_owned());
-        }
-        let label = format!("gate {:.2} on networks, owners, spread and countries", gate.value);
-        page.prose(&format!("{label}: {}", parts.join(", ")));
-        let ownership = &reckoning.ownership;
-        let parts = [
-            format!("mixed ownership {:.2} takes {:.2}", ownership.mixed, ownership.pool),
-            format!(
-                "{:.2} addresses a network take {:.2}{}",
-                ownership.density,
-                ownership.blocks,
-                if ownership.pool > 0.0 && ownership.blocks > 0.0 {
-                    " of what is left"
-                } else {
-                    ""
-                }
-            ),
-        ];
-        let label = format!("ownership factor {:.2} on these and openness", ownership.value);
-        page.prose(&format!("{label}: {}", parts.join(", ")));
+        tell_rotation(page, reckoning);
         if !self.intel().has_table() {
             page.prose("there is no address table: owners, countries and kinds are not known");
         }

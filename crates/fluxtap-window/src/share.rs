@@ -2,26 +2,26 @@
 
 use crate::limits::PARTITIONS;
 
-/// A part of the partitions. Parts with the same `of` share them out without overlap.
+/// A share of the partitions. Shares with the same `of` do not overlap, and are all of them together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Share {
     /// A bit for each partition.
     mask: u64,
 }
 
 const _: () = assert!(PARTITIONS == u64::BITS as usize, "a bit for each");
 
-impl Part {
+impl Share {
     /// All of them.
     pub const WHOLE: Self = Self { mask: u64::MAX };
 
-    /// Part `number` of `of`, counted from 0.
+    /// Share `number` of `of`, counted from 0.
     ///
     /// # Panics
     /// If `number` is not below `of`, or `of` is more than there are partitions.
     #[must_use]
     pub const fn new(number: usize, of: usize) -> Self {
-        assert!(number < of && of <= PARTITIONS, "a part among so many");
+        assert!(number < of && of <= PARTITIONS, "a share among so many");
         let mut mask = 0;
         let mut partition = number;
         while partition < PARTITIONS {
@@ -31,7 +31,7 @@ impl Part {
         Self { mask }
     }
 
-    /// The number of the part, of so many, that has a partition.
+    /// The number of the share, of so many, that has a partition.
     #[must_use]
     pub const fn owner(partition: usize, of: usize) -> usize {
         partition % of
@@ -55,19 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_share_all_partitions_out() {
+    fn shares_have_all_partitions() {
         for of in 1..=PARTITIONS {
-            let parts: Vec<Part> = (0..of).map(|number| Part::new(number, of)).collect();
+            let shares: Vec<Share> = (0..of).map(|number| Share::new(number, of)).collect();
             for partition in 0..PARTITIONS as u64 {
-                let owners = parts.iter().filter(|part| part.holds(partition << 32)).count();
-                let owner = Part::owner(partition as usize, of);
-                assert!(parts[owner].holds(partition << 32));
+                let owners = shares.iter().filter(|share| share.holds(partition << 32)).count();
+                let owner = Share::owner(partition as usize, of);
+                assert!(shares[owner].holds(partition << 32));
                 assert_eq!(owners, 1, "partition {partition} of {of}");
             }
-            let sizes = parts.iter().map(|part| part.mask.count_ones());
+            let sizes = shares.iter().map(|share| share.mask.count_ones());
             let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
-            assert!(most - least <= 1, "{of} parts have {least} to {most} partitions");
+            assert!(most - least <= 1, "{of} shares have {least} to {most} partitions");
         }
-        assert_eq!(Part::new(0, 1), Part::WHOLE);
+        assert_eq!(Share::new(0, 1), Share::WHOLE);
     }
 }
