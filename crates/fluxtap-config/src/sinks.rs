@@ -17,13 +17,13 @@ const KINDS_MAX: usize = 16;
 
 const ALL: &[SinkType] = &[
     SinkType::Stdout,
-    SinkType::File,
+    SinkType::LogFile,
     SinkType::Syslog,
     SinkType::Webhook,
     SinkType::Elasticsearch,
     SinkType::SplunkHec,
 ];
-const FILE: &[SinkType] = &[SinkType::File];
+const FILE: &[SinkType] = &[SinkType::LogFile];
 const SYSLOG: &[SinkType] = &[SinkType::Syslog];
 const HTTP: &[SinkType] = &[SinkType::Webhook, SinkType::Elasticsearch, SinkType::SplunkHec];
 /// Those that reach for somebody.
@@ -40,7 +40,7 @@ words! {
         /// standard output, without a spool
         Stdout = "stdout",
         /// a file that lines are appended to
-        File = "file",
+        LogFile = "file",
         /// a syslog receiver, RFC 5424
         Syslog = "syslog",
         /// an HTTP server that takes lines of JSON
@@ -184,7 +184,7 @@ settings! {
         kind: Kind::Path,
         default: None,
         example: "/var/log/fluxtap/alerts.jsonl",
-        types: &[SinkType::File, SinkType::Syslog],
+        types: &[SinkType::LogFile, SinkType::Syslog],
     }
 
     /// Rotate the file before it grows beyond this; without it nothing but age rotates.
@@ -403,7 +403,7 @@ fn needs(kind: SinkType, transport: Option<&Value>) -> &'static [&'static str] {
     let is_unix = transport == Some(&Value::Word("unix"));
     match kind {
         SinkType::Stdout => &["sinks.name"],
-        SinkType::File => &["sinks.name", "sinks.path"],
+        SinkType::LogFile => &["sinks.name", "sinks.path"],
         SinkType::Syslog if is_unix => &["sinks.name", "sinks.path"],
         SinkType::Syslog => &["sinks.name", "sinks.address"],
         SinkType::Webhook | SinkType::SplunkHec => &["sinks.name", "sinks.url"],
@@ -435,7 +435,7 @@ fn contradictions(kind: SinkType, effective: &[Effective], mistakes: &mut Mistak
         refuse("kinds", &said);
     }
     let is_text = value("format") == Some(&Value::Word("text"));
-    if is_text && !matches!(kind, SinkType::Stdout | SinkType::File | SinkType::Webhook) {
+    if is_text && !matches!(kind, SinkType::Stdout | SinkType::LogFile | SinkType::Webhook) {
         let said = "got text, expected json for this type; its receiver reads lines of JSON";
         refuse("format", said);
     }

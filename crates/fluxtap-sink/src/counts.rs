@@ -16,7 +16,7 @@ pub struct SinkCounts {
     pub kind: &'static str,
     /// Records that its filter let pass and that were taken in.
     pub accepted: u64,
-    /// Records that its filter held back.
+    /// Records that its filter held back, or that have no form it delivers.
     pub filtered: u64,
     /// Records that an earlier run left in the spool.
     pub resumed: u64,

@@ -7,7 +7,7 @@ use crate::lane::Lane;
 use crate::notice::{Tell, Teller};
 use crate::options::{SinkOptions, SpoolOptions, Sync, Target};
 use crate::record::{Form, Item, Keep, LINE_OCTETS_MAX, Record};
-use crate::spool::Spool;
+use crate::spool::{Spool, make_folder};
 use crate::transport;
 use crate::worker::{Batch, Gone, GoneCell, Worker};
 use std::collections::VecDeque;
@@ -132,10 +132,11 @@ impl Delivery {
         let inbox = Arc::new(Inbox::default());
         let mut threads = Vec::new();
         let mut sinks = Vec::new();
+        let is_alone = parts.len() == 1;
         for (sink, Parts { transport, dead, teller }) in parts {
             let name = format!("sink-{}", sink.options.name);
             let batch = batch(&sink.options.target);
-            let (lane, gone) = (Arc::clone(&sink.lane), Arc::clone(&gone));
+            let (lane, gone) = (Arc::clone(&sink.lane), (Arc::clone(&gone), is_alone));
             let worker = Worker::new(lane, transport, dead, teller, batch, gone);
             threads.push(thread::Builder::new().name(name).spawn(move || worker.run())?);
             sinks.push(Arc::new(sink));
@@ -262,8 +263,8 @@ fn batch(target: &Target) -> Batch {
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join("lock");
     let unusable = |said: String| OpenError::Unusable(vec![said]);
-    let opened = fs::create_dir_all(folder)
-        .and_then(|()| File::options().create(true).append(true).open(&path));
+    let opened =
+        make_folder(folder).and_then(|()| File::options().create(true).append(true).open(&path));
     let file = opened.map_err(|error| {
         unusable(format!(
             "cannot use the spool {}: {error}; permit it to the sensor's user, or name another as \
@@ -390,8 +391,10 @@ fn fill(inbox: &Inbox, sinks: &[Arc<Sink>], sync: Sync) {
             synced = clock::instant();
         }
         for sink in sinks {
-            let (passed, held): (Vec<_>, Vec<_>) =
-                records.iter().partition(|(_, record)| sink.options.filter.passes(record));
+            let form = sink.options.form;
+            let (passed, held): (Vec<_>, Vec<_>) = records.iter().partition(|(_, record)| {
+                sink.options.filter.passes(record) && !record.form(form).is_empty()
+            });
             add(&sink.counters.filtered, held.len() as u64);
             let item =
                 |(at, record): &(u64, Arc<Record>)| Item::new(record, sink.options.form, *at);

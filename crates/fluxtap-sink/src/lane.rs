@@ -89,9 +89,12 @@ impl Lane {
         for item in items {
             self.take(&mut state, item);
         }
-        if is_synced && let Some(spool) = &mut state.spool {
-            let synced = spool.sync();
-            self.spool_did(synced);
+        // A good one says nothing: there may have been nothing to sync.
+        if is_synced
+            && let Some(spool) = &mut state.spool
+            && let Err(error) = spool.sync()
+        {
+            self.spool_did(Err(error));
         }
         self.publish(&state);
         // Only now: who sees it there knows that it is in the queue.

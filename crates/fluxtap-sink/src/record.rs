@@ -50,7 +50,8 @@ pub struct Record {
     pub at_ms: u64,
     /// Whether it may be given up for another.
     pub keep: Keep,
-    /// The line in the forms that [`crate::Delivery::wants`], by [`Form`]; others stay empty.
+    /// The line in the forms that [`crate::Delivery::wants`], by [`Form`]; others stay empty. A
+    /// sink whose form is empty passes the record over.
     pub forms: [Arc<[u8]>; 3],
 }
 

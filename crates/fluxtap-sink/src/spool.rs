@@ -13,7 +13,7 @@ use flate2::Crc;
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// What a segment begins with: name and version.
@@ -99,7 +99,7 @@ impl Spool {
     ///
     /// Those of making, listing and reading files there. What is damaged is no error.
     pub(crate) fn open(folder: &Path, octets_max: u64) -> io::Result<(Self, Found)> {
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let cursor = read_cursor(&folder.join(CURSOR))?;
         let mut spool = Self {
             folder: folder.to_owned(),
@@ -117,9 +117,12 @@ impl Spool {
             found.damaged_octets += spool.take_up(number)?;
         }
         found.records = spool.waiting();
-        // Fails where the folder cannot be written, which is better known now.
-        spool.save_cursor()?;
-        Ok((spool, found))
+        // Fails where the folder cannot be written, which is better known now; a disk that is full
+        // will have room again.
+        match spool.save_cursor() {
+            Err(error) if !is_full(&error) => Err(error),
+            _ => Ok((spool, found)),
+        }
     }
 
     /// Appends a record under the next sequence number, and drops what may go if there is no room
@@ -512,6 +515,15 @@ fn read_cursor(path: &Path) -> io::Result<u64> {
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(0),
         Err(error) => Err(error),
     }
+}
+
+/// Makes a folder that only the sensor's user and group look into.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn write_aside(path: &Path, bytes: &[u8], is_synced: bool) -> io::Result<()> {

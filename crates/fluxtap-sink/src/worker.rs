@@ -48,6 +48,8 @@ pub(crate) struct Worker {
     teller: Teller,
     batch: Batch,
     gone: GoneCell,
+    /// Whether there is no other sink, so that the program says what became of it.
+    is_alone: bool,
     backoff: Backoff,
     /// The last record taken from the lane.
     position: u64,
@@ -70,7 +72,7 @@ impl Worker {
         dead: Option<DeadLetters>,
         teller: Teller,
         batch: Batch,
-        gone: GoneCell,
+        (gone, is_alone): (GoneCell, bool),
     ) -> Self {
         let acked = lane.cursor();
         Self {
@@ -80,6 +82,7 @@ impl Worker {
             teller,
             batch,
             gone,
+            is_alone,
             backoff: Backoff::default(),
             position: acked,
             acked,
@@ -232,6 +235,12 @@ impl Worker {
         counters.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&fault.said);
         if fault.is_final {
             let is_pipe = fault.said == PIPE_CLOSED;
+            if !self.is_alone {
+                self.teller.warn(&format!(
+                    "{}: its lines are dropped from now on; the other sinks go on",
+                    fault.said
+                ));
+            }
             let gone = if is_pipe { Gone::Closed } else { Gone::Failed(fault.said) };
             *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(gone);
             self.lane.close();

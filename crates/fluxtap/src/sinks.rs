@@ -11,29 +11,56 @@ use fluxtap_sink::{
     OpenError, Record, SinkOptions, SpoolOptions, Sync, SyslogOptions, SyslogTransport, Target,
     Tell, TlsOptions,
 };
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens delivery: to the sinks of the settings, or to standard output alone where there are none.
 /// What goes wrong later is said on standard error.
 pub(crate) fn open(settings: &Settings, host: &str) -> Result<Delivery, Exit> {
-    let tell: Tell = Arc::new(tell);
-    Delivery::open(&options(settings, host), &spool(settings), &tell).map_err(|error| {
+    warn_of_open_secrets(settings);
+    let (tell, options): (Tell, _) = (Arc::new(tell), options(settings, host));
+    let delivery = Delivery::open(&options, &spool(settings), &tell).map_err(|error| {
         let (said, exit) = match error {
             OpenError::Unusable(said) => (said, Exit::BadConfig),
             OpenError::Unreachable(said) => (said, Exit::Unavailable),
         };
         said.iter().for_each(|said| console::error(said));
         exit
-    })
+    })?;
+    if !settings.is_quiet && !settings.sinks.is_empty() {
+        let told = options.iter().map(|sink| format!("{} ({})", sink.name, sink.target.kind()));
+        let told: Vec<String> = told.collect();
+        console::say(&format!("fluxtap: alerts go to {}", told.join(", ")));
+    }
+    Ok(delivery)
 }
 
 /// Reads the files that sinks name; every mistake is said.
 pub(crate) fn check(settings: &Settings) -> Result<(), Exit> {
+    warn_of_open_secrets(settings);
     let said = Delivery::check(&options(settings, ""));
     said.iter().for_each(|said| console::error(said));
     if said.is_empty() { Ok(()) } else { Err(Exit::BadConfig) }
+}
+
+/// Secrets and keys are for the sensor's user, and at most its group.
+fn warn_of_open_secrets(settings: &Settings) {
+    for sink in &settings.sinks {
+        for path in [&sink.token_file, &sink.key_file].into_iter().flatten() {
+            let mode = fs::metadata(path).map_or(0, |found| found.mode() & 0o777);
+            if mode & 0o007 != 0 {
+                console::warning(&format!(
+                    "sink {}: {}: got a secret that everybody may read (mode {mode:03o}), \
+                     expected 600 or 640; chmod it",
+                    sink.name,
+                    path.display()
+                ));
+            }
+        }
+    }
 }
 
 /// Delivers what waits, for as long as the settings allow, and says what is left.
@@ -149,7 +176,7 @@ fn target(sink: &SinkSettings, host: &str) -> Target {
     let http = |dialect| Target::Http(http(sink, host, dialect));
     match sink.kind {
         SinkType::Stdout => Target::Stdout,
-        SinkType::File => Target::File(FileOptions {
+        SinkType::LogFile => Target::File(FileOptions {
             path,
             rotate_octets: sink.rotate_octets,
             rotate_age: sink.rotate_age_s.map(Duration::from_secs),

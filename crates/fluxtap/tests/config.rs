@@ -59,6 +59,43 @@ fn check_config_says_what_was_read() {
     assert_eq!(text(&run), format!("{expect}{defaults}\n"));
 }
 
+/// What sinks name is read, and nobody is reached for.
+#[test]
+fn check_config_reads_the_files_of_sinks() {
+    let folder = folder();
+    let sinks = "[[sinks]]\nname = 'hook'\ntype = 'webhook'\nurl = 'https://127.0.0.1:1/'\n\
+                 ca_file = 'ca.pem'\ntoken_file = 'token'\n\
+                 [[sinks]]\nname = 'log'\ntype = 'file'\npath = 'alerts.jsonl'\n";
+    write(&folder, "site.toml", sinks.as_bytes());
+    write(&folder, "ca.pem", b"no certificate\n");
+    let args = ["check-config", "--config", "site.toml"];
+    let wrong = run(&folder, &args, &[]);
+    assert_eq!(wrong.status, 78, "{}", wrong.stderr);
+    let expect = "fluxtap: error: sink hook: ca.pem: got no certificate, expected one or more";
+    assert!(wrong.stderr.starts_with(expect), "{}", wrong.stderr);
+    // Without TLS, so that it does not matter whom the system trusts.
+    let plain = sinks.replace("ca_file", "#").replace("https", "http");
+    write(&folder, "site.toml", plain.as_bytes());
+    let wrong = run(&folder, &args, &[]);
+    let expect = "fluxtap: error: sink hook: cannot read token: No such file";
+    assert!(wrong.stderr.starts_with(expect), "{}", wrong.stderr);
+    write(&folder, "token", b"secret\n");
+    let token = folder.path().join("token");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).expect("set");
+    let open = run(&folder, &args, &[]);
+    let expect = "fluxtap: warning: sink hook: token: got a secret that everybody may read (mode";
+    assert!(open.status == 0 && open.stderr.starts_with(expect), "{}", open.stderr);
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o640)).expect("set");
+    let good = run(&folder, &args, &[]);
+    assert_eq!((good.status, good.stderr.as_str()), (0, ""));
+    assert!(text(&good).ends_with("2 sinks: their certificates and secrets can be read\n"));
+    assert!(!folder.path().join("alerts.jsonl").exists(), "nothing is written");
+    let json = run(&folder, &["print-config", "--json", "--config", "site.toml"], &[]);
+    let json: Value = serde_json::from_str(text(&json)).expect("JSON");
+    assert_eq!(json["sinks"][1]["rotate_keep"]["value"], 7);
+    assert_eq!(json["sinks"][0]["url"]["origin"]["line"], 4);
+}
+
 /// The example of the documentation, so that it stays true.
 #[test]
 fn all_mistakes_are_told_at_once_as_documented() {

@@ -14,7 +14,8 @@ const PERMISSIONS: [(&str, &[&str]); 9] = [
     ("threads", &["thread", "crossbeam_channel", "tokio"]),
     ("files", &["fs", "File", "OpenOptions"]),
     ("sockets", &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener"]),
-    ("streams", &["stdin", "stdout", "stderr", "println", "eprintln"]),
+    // As calls: a sink is called like a stream.
+    ("streams", &["stdin()", "stdout()", "stderr()", "println", "eprintln"]),
     (
         "environment",
         &[

@@ -18,7 +18,7 @@ impl Transport for Stdout {
             Err(error) => {
                 let said = match error.kind() {
                     ErrorKind::BrokenPipe => PIPE_CLOSED.to_owned(),
-                    _ => format!("cannot write: {error}; make room or write elsewhere"),
+                    _ => error.to_string(),
                 };
                 Answer::fault(Fault { is_final: true, ..Fault::new(said) })
             }
