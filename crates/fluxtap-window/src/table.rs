@@ -507,7 +507,7 @@ mod tests {
     use crate::{LeftOut, LookUps};
     use fluxtap_intel::{AllowList, Intel};
     use fluxtap_observe::Observer;
-    use fluxtap_wire::{Datagram, Ends, Name, Timestamp};
+    use fluxtap_wire::{Datagram, Ends, Message, Name, Timestamp};
     use std::collections::BTreeMap;
 
     /// A cache's answer to `name` with one address, as an observation.
@@ -555,7 +555,8 @@ mod tests {
         };
         let mut batch = Batch::default();
         let at = Timestamp::from_secs(at_s);
-        Observer::new(3).observe(at, &datagram, intel, &mut batch);
+        let message = Message::new_checked(&octets).unwrap();
+        Observer::new(3).observe(at, &datagram, &message, intel, &mut batch);
         batch
     }
 
