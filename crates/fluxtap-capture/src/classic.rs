@@ -112,6 +112,11 @@ impl Classic {
         Ok(other.unwrap_or(usual))
     }
 
+    /// What the packets' first bytes belong to.
+    pub(crate) const fn link(&self) -> LinkType {
+        self.link
+    }
+
     /// Whether the records are the usual ones, that [`parse_plain`](Self::parse_plain) reads.
     pub(crate) fn is_plain(&self) -> bool {
         self.record_bytes == RECORD_BYTES
@@ -135,8 +140,21 @@ impl Classic {
     /// Captured and original length.
     #[inline]
     fn lengths(&self, header: &[u8; RECORD_BYTES]) -> (u32, u32) {
-        let (first, second) =
-            (u32_at(header, 8, self.big_endian), u32_at(header, 12, self.big_endian));
+        let [_, _, first, second] = self.words(header);
+        self.in_order(first, second)
+    }
+
+    /// The four numbers of a record header as they follow each other.
+    #[inline(always)]
+    fn words(&self, header: &[u8; RECORD_BYTES]) -> [u32; 4] {
+        let words = u128::from_le_bytes(*header);
+        let words =
+            [words as u32, (words >> 32) as u32, (words >> 64) as u32, (words >> 96) as u32];
+        if self.big_endian { words.map(u32::swap_bytes) } else { words }
+    }
+
+    #[inline(always)]
+    fn in_order(&self, first: u32, second: u32) -> (u32, u32) {
         let swap = match self.lengths {
             Lengths::CapturedFirst => false,
             Lengths::OriginalFirst => true,
@@ -176,9 +194,8 @@ impl Classic {
         let Some(header) = data.first_chunk::<RECORD_BYTES>() else {
             return Ok(Parsed::Need(header_bytes));
         };
-        let (caplen, wire_len) = self.lengths(header);
-        let (seconds, mut fraction) =
-            (u32_at(header, 0, self.big_endian), u32_at(header, 4, self.big_endian));
+        let [seconds, mut fraction, first, second] = self.words(header);
+        let (caplen, wire_len) = self.in_order(first, second);
         // One comparison for both ends: 0 is as rare as too many.
         if caplen.wrapping_sub(1) >= CAPLEN_MAX {
             if caplen != 0 {

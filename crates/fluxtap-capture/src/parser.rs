@@ -184,6 +184,45 @@ impl Parser {
         self.take(parsed)
     }
 
+    /// Hands over packets that lie whole in the buffer one after the other, as long as they are the
+    /// usual records of a classic file, `is_due` says so of their time, and neither `packets_max` nor
+    /// `bytes_max` is reached. Whatever stops it is for [`step`](Self::step) to look at; returns how
+    /// many packets there were, and their link type.
+    #[inline]
+    pub(crate) fn hand_over_usual(
+        &mut self,
+        packets_max: usize,
+        bytes_max: u64,
+        is_due: impl Fn(Timestamp) -> bool,
+        visit: &mut dyn FnMut(Packet<'_>),
+    ) -> (usize, LinkType) {
+        let (Format::Classic(classic), None) = (&self.format, self.head) else {
+            return (0, LinkType::NULL);
+        };
+        let mut rest = self.buffer.data();
+        let whole_bytes = rest.len();
+        let mut packets = 0;
+        while packets < packets_max && ((whole_bytes - rest.len()) as u64) < bytes_max {
+            let Ok(Parsed::Head(head)) = classic.parse_plain(rest, self.last_at) else { break };
+            if !is_due(head.at) {
+                break;
+            }
+            let Some((record, behind)) = rest.split_at_checked(head.record_bytes as usize) else {
+                break;
+            };
+            let bytes = record.get(head.data_start as usize..).unwrap_or_default();
+            visit(Packet { at: head.at, link: head.link, bytes, wire_len: head.wire_len });
+            self.last_at = head.at;
+            rest = behind;
+            packets += 1;
+        }
+        let used_bytes = whole_bytes - rest.len();
+        let link = classic.link();
+        self.packets += packets as u64;
+        self.buffer.consume(used_bytes);
+        (packets, link)
+    }
+
     /// Packets are nearly all there is, so whatever else is parsed is kept out of their way.
     #[inline(always)]
     fn take(&mut self, parsed: Result<Parsed, Damage>) -> Result<Step, Ending> {

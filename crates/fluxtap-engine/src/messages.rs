@@ -5,7 +5,7 @@ use crate::counts::DecodeCounts;
 use fluxtap_flow::{FlowSettings, Gate, Verdict};
 use fluxtap_intel::Intel;
 use fluxtap_observe::{Batch, MessageEnd, Observer};
-use fluxtap_wire::{Datagram, Timestamp};
+use fluxtap_wire::{Datagram, Message, Timestamp};
 
 // Positions in `MESSAGE_ENDS`.
 const USED: usize = 0;
@@ -72,7 +72,12 @@ impl Messages {
         self.counts.message_sources[source as usize] += 1;
         let is_response = datagram.payload.get(2).is_some_and(|flags| flags & 0x80 != 0);
         self.counts.responses += u64::from(is_response);
-        match self.gate.judge(arrival.at, arrival.now, datagram) {
+        let message = match Message::new_checked(datagram.payload) {
+            Ok(message) => message,
+            Err(_) if datagram.is_cut => return self.count_end(MessageEnd::Cut),
+            Err(reason) => return self.count_end(MessageEnd::Malformed(reason)),
+        };
+        match self.gate.judge(arrival.at, arrival.now, datagram, &message) {
             Verdict::Use => {}
             Verdict::Duplicate => {
                 self.counts.message_ends[DUPLICATE] += 1;
@@ -87,9 +92,9 @@ impl Messages {
         let end = match arrival.timing {
             Timing::Late | Timing::Ahead => {
                 self.scratch.clear();
-                self.observer.observe(arrival.at, datagram, intel, &mut self.scratch)
+                self.observer.observe(arrival.at, datagram, &message, intel, &mut self.scratch)
             }
-            _ => self.observer.observe(arrival.at, datagram, intel, batch),
+            _ => self.observer.observe(arrival.at, datagram, &message, intel, batch),
         };
         if self.scratch.observations().is_empty() {
             self.count_end(end);

@@ -1,7 +1,7 @@
 //! Which messages may build state: no copies, and no responses that nobody asked for.
 
 use crate::key::Keyed;
-use crate::pairs::{Found, Pairs};
+use crate::pairs::{Asked, Found, Pairs};
 use crate::ring::{Before, Ring};
 use crate::settings::{FlowSettings, Pairing};
 use crate::visibility::Visibility;
@@ -58,7 +58,8 @@ impl Gate {
     /// A gate that has seen nothing.
     #[must_use]
     pub fn new(settings: &FlowSettings, hash_key: u64) -> Self {
-        let pairs = || Pairs::new(settings.queries_max, settings.query_lifetime_s);
+        let window_ms = settings.duplicate_window_ms;
+        let pairs = || Pairs::new(settings.queries_max, settings.query_lifetime_s, window_ms);
         let duplicates = || Ring::new(settings.duplicates_max);
         let longest_us = 1_000_000 * u64::from(settings.query_lifetime_s.max(1));
         Self {
@@ -66,53 +67,73 @@ impl Gate {
             pairing: settings.pairing,
             pairs: (settings.pairing != Pairing::Ignore).then(pairs),
             visibility: Visibility::new(),
-            duplicates: (settings.duplicate_window_ms > 0).then(duplicates),
-            duplicate_window_ms: settings.duplicate_window_ms,
+            duplicates: (window_ms > 0).then(duplicates),
+            duplicate_window_ms: window_ms,
             response_times: histogram(longest_us),
             counts: GateCounts::default(),
         }
     }
 
-    /// Judges a message captured at `at` when event time is `now`.
+    /// Judges the message of a datagram that was captured at `at` when event time is `now`.
+    ///
+    /// A message is a copy if every byte of it is that of the other; of a query that can have a
+    /// response, the id and the question tell that.
     #[inline]
-    pub fn judge(&mut self, at: Timestamp, now: Timestamp, datagram: &Datagram<'_>) -> Verdict {
-        let Ok(message) = Message::new_checked(datagram.payload) else { return Verdict::Use };
+    pub fn judge(
+        &mut self,
+        at: Timestamp,
+        now: Timestamp,
+        datagram: &Datagram<'_>,
+        message: &Message<'_>,
+    ) -> Verdict {
         let header = message.header();
-        let is_response = header.is_response();
         let question = message.question_octets().unwrap_or(&[]);
         let pair = self.pair(datagram, header, question);
-        if let Some(duplicates) = &mut self.duplicates {
-            let (_, counts) = datagram.payload.split_at_checked(4).unwrap_or_default();
-            let counts = counts.first_chunk().map_or(0, |counts| u64::from_be_bytes(*counts));
-            // The flags are laid over the count of questions, which is 1.
-            let start = pair ^ counts ^ u64::from(header.flags) << 48;
-            let behind = HEADER_OCTETS + question.len();
-            let rest = datagram.payload.get(behind..).unwrap_or(&[]);
-            let key = self.keyed.with_octets(start, rest);
-            // The milliseconds wrap every 49 days; what is older has long lost its place.
-            let at_ms = at.millis() as u32;
-            let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();
-            let is_near = |other| distance(other) <= self.duplicate_window_ms;
-            match duplicates.insert(key, at_ms, is_near) {
-                Before::Known(other) if is_near(other) => {
-                    return Verdict::Duplicate;
-                }
-                Before::Replaced(other) if is_near(other) => {
-                    self.counts.duplicates_evicted += 1;
-                }
-                _ => {}
-            }
+        let has_pair = !question.is_empty() && header.opcode() == 0 && self.pairs.is_some();
+        if has_pair && !header.is_response() {
+            return match self.pairs.as_mut().map(|pairs| pairs.ask(pair, at)) {
+                Some(Asked::Copy) => Verdict::Duplicate,
+                Some(Asked::Anew) | None => Verdict::Use,
+            };
         }
-        match &mut self.pairs {
-            Some(pairs) if !question.is_empty() && header.opcode() == 0 => {
-                if is_response {
-                    let server = self.keyed.source(datagram.ends.source);
-                    return self.answer(pair, server, at, now);
-                }
-                pairs.ask(pair, at);
-                Verdict::Use
+        if self.is_copy(pair, at, datagram.payload, header, question.len()) {
+            Verdict::Duplicate
+        } else if has_pair {
+            let server = self.keyed.source(datagram.ends.source);
+            self.answer(pair, server, at, now)
+        } else {
+            Verdict::Use
+        }
+    }
+
+    /// Whether a message with this hash of its ends, id and question came just before.
+    #[inline]
+    fn is_copy(
+        &mut self,
+        pair: u64,
+        at: Timestamp,
+        payload: &[u8],
+        header: Header,
+        question_len: usize,
+    ) -> bool {
+        let Some(duplicates) = &mut self.duplicates else { return false };
+        let (_, counts) = payload.split_at_checked(4).unwrap_or_default();
+        let counts = counts.first_chunk().map_or(0, |counts| u64::from_be_bytes(*counts));
+        // The flags are laid over the count of questions, which is 1.
+        let start = pair ^ counts ^ u64::from(header.flags) << 48;
+        let rest = payload.get(HEADER_OCTETS + question_len..).unwrap_or(&[]);
+        let key = self.keyed.with_octets(start, rest);
+        // The milliseconds wrap every 49 days; what is older has long lost its place.
+        let at_ms = at.millis() as u32;
+        let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();
+        let is_near = |other| distance(other) <= self.duplicate_window_ms;
+        match duplicates.insert(key, at_ms, is_near) {
+            Before::Known(other) => is_near(other),
+            Before::Replaced(other) => {
+                self.counts.duplicates_evicted += u64::from(is_near(other));
+                false
             }
-            _ => Verdict::Use,
+            Before::Nothing => false,
         }
     }
 
@@ -145,6 +166,8 @@ impl Gate {
         GateCounts {
             visibility_changes: self.visibility.changes(),
             queries_evicted: self.pairs.as_ref().map_or(0, Pairs::evicted),
+            duplicates_evicted: self.counts.duplicates_evicted
+                + self.pairs.as_ref().map_or(0, Pairs::copies_evicted),
             ..self.counts
         }
     }

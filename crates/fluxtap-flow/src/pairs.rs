@@ -1,4 +1,7 @@
 //! Queries that wait for their response, in memory that grows to a limit.
+//!
+//! What tells a query from others is the key that its response is looked up with, so a query that is
+//! there already and was captured just before is known as a copy without a further look-up.
 
 use fluxtap_wire::Timestamp;
 
@@ -21,10 +24,21 @@ struct Bucket {
 }
 
 impl Bucket {
+    /// The place of the query that is missed least: one that has its response, else the oldest.
     #[cold]
-    fn oldest(&self) -> usize {
-        (0..WAYS).min_by_key(|&way| self.stamps[way]).unwrap_or(0)
+    fn least_needed(&self) -> usize {
+        let waits_since = |way: &usize| (self.stamps[*way] & ANSWERED == 0, self.stamps[*way]);
+        (0..WAYS).min_by_key(waits_since).unwrap_or(0)
     }
+}
+
+/// What a query was to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A query that waits from now on.
+    Anew,
+    /// A copy of one captured just before, which waits or has its response.
+    Copy,
 }
 
 /// What a response found.
@@ -45,18 +59,27 @@ pub(crate) struct Pairs {
     buckets: Vec<Bucket>,
     buckets_max: usize,
     lifetime_us: u64,
+    /// A query captured less than so many microseconds from another of its key is a copy of it.
+    copies_within_us: u64,
     evicted: u64,
+    copies_evicted: u64,
 }
 
 impl Pairs {
-    /// Room for about `queries_max` queries (at most 100 million) that wait for `lifetime_s`.
-    pub(crate) fn new(queries_max: usize, lifetime_s: u32) -> Self {
+    /// Room for about `queries_max` queries (at most 100 million) that wait for `lifetime_s`, and are
+    /// known as copies of each other within `copy_window_ms`; 0 lets copies be queries.
+    pub(crate) fn new(queries_max: usize, lifetime_s: u32, copy_window_ms: u32) -> Self {
         let buckets_max = (queries_max.min(100_000_000) / WAYS).next_power_of_two();
         Self {
             buckets: vec![Bucket::default(); buckets_max.min(BUCKETS_AT_START)],
             buckets_max,
             lifetime_us: u64::from(lifetime_s) * 1_000_000,
+            copies_within_us: match copy_window_ms {
+                0 => 0,
+                window_ms => u64::from(window_ms) * 1_000 + 1,
+            },
             evicted: 0,
+            copies_evicted: 0,
         }
     }
 
@@ -65,29 +88,45 @@ impl Pairs {
         self.evicted
     }
 
-    /// Lets a query wait; one that is repeated waits anew. Queries that have their response or are
-    /// expired give way first, then those that wait longest.
+    /// Answered queries forgotten so early that a copy of them could have passed.
+    pub(crate) const fn copies_evicted(&self) -> u64 {
+        self.copies_evicted
+    }
+
+    /// Lets a query wait, unless it is a copy; one that is repeated later waits anew. Expired queries
+    /// give way first, with those that have their response and can have no copy any more; then the
+    /// others that have it, and then those that wait longest.
     #[inline]
-    pub(crate) fn ask(&mut self, key: u64, at: Timestamp) {
+    pub(crate) fn ask(&mut self, key: u64, at: Timestamp) -> Asked {
         let stamp = stamp(at);
         let oldest_alive = stamp.saturating_sub(self.lifetime_us << 1);
+        let within_us = self.copies_within_us;
+        let is_near = |known: u64| known != 0 && (known >> 1).abs_diff(stamp >> 1) < within_us;
+        let is_over = |known: u64| {
+            known < oldest_alive || known & ANSWERED != 0 && !is_near(known) || known == 0
+        };
         let buckets = self.buckets.len();
         let bucket = &mut self.buckets[key as usize & (buckets - 1)];
         let place = if let Some(known) = bucket.keys.iter().position(|&k| k == key) {
+            if is_near(bucket.stamps[known]) {
+                return Asked::Copy;
+            }
             known
-        } else if let Some(free) =
-            bucket.stamps.iter().position(|&s| s & ANSWERED != 0 || s < oldest_alive || s == 0)
-        {
+        } else if let Some(free) = bucket.stamps.iter().position(|&known| is_over(known)) {
             free
         } else if buckets < self.buckets_max {
             self.grow();
             return self.ask(key, at);
         } else {
-            self.evicted += 1;
-            bucket.oldest()
+            let place = bucket.least_needed();
+            let has_response = bucket.stamps[place] & ANSWERED != 0;
+            self.copies_evicted += u64::from(has_response);
+            self.evicted += u64::from(!has_response);
+            place
         };
         bucket.keys[place] = key;
         bucket.stamps[place] = stamp;
+        Asked::Anew
     }
 
     /// Doubles the buckets. A key keeps its way, so each bucket becomes two with gaps.
@@ -141,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_query_has_one_response_within_its_lifetime() {
-        let mut pairs = Pairs::new(64, 10);
+        let mut pairs = Pairs::new(64, 10, 0);
         let at = |s| Timestamp(s * SECOND);
         assert_eq!(pairs.answer(5, at(1)), Found::Nothing);
         pairs.ask(5, at(1));
@@ -159,7 +198,7 @@ mod tests {
     /// As long as no bucket is full, the table is a map.
     #[test]
     fn the_table_is_that_of_a_naive_map() {
-        let mut pairs = Pairs::new(1 << 12, 10);
+        let mut pairs = Pairs::new(1 << 12, 10, 0);
         let mut naive = BTreeMap::<u64, (u64, bool)>::new();
         let mut state = 1_u64;
         let mut found = [0; 3];
@@ -195,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_full_bucket_lets_go_what_is_needed_least() {
-        let mut pairs = Pairs::new(WAYS, 10);
+        let mut pairs = Pairs::new(WAYS, 10, 0);
         let at = |s| Timestamp(s * SECOND);
         for key in 1..=4 {
             pairs.ask(key, at(key));
@@ -214,11 +253,36 @@ mod tests {
         assert_eq!(pairs.evicted(), 1, "expired ones are not missed");
     }
 
+    #[test]
+    fn a_copy_is_known_whether_its_query_waits_or_not() {
+        let mut pairs = Pairs::new(WAYS, 10, 500);
+        let at = |ms: u64| at_ms(1_000 + ms);
+        assert_eq!(pairs.ask(1, at(0)), Asked::Anew);
+        assert_eq!(pairs.ask(1, at(500)), Asked::Copy);
+        assert_eq!(pairs.answer(1, at(20)), Found::Query(20_000));
+        assert_eq!(pairs.ask(1, at(30)), Asked::Copy);
+        assert_eq!(pairs.answer(1, at(40)), Found::Answered, "the copy asked nothing");
+        // Of two taps one may be late.
+        assert_eq!(pairs.ask(2, at(400)), Asked::Anew);
+        assert_eq!(pairs.ask(2, at(0)), Asked::Copy);
+        // Behind the window it is a query again.
+        assert_eq!(pairs.ask(1, at(501)), Asked::Anew);
+        assert_eq!(pairs.answer(1, at(502)), Found::Query(1_000));
+        // In a full bucket an answered query goes before those that wait, and is missed as a copy.
+        for key in 3..=5 {
+            pairs.ask(key, at(510));
+        }
+        assert_eq!((pairs.evicted(), pairs.copies_evicted()), (0, 1));
+        assert_eq!(pairs.ask(1, at(520)), Asked::Anew);
+        assert_eq!((pairs.evicted(), pairs.copies_evicted()), (1, 1));
+        assert_eq!(pairs.ask(0, Timestamp(0)), Asked::Anew, "a free place is no copy");
+    }
+
     /// 64 queries wait while a flood of a million asks from everywhere: those that ask last, as
     /// real ones do at any moment, are still known.
     #[test]
     fn a_flood_of_queries_leaves_the_latest() {
-        let mut pairs = Pairs::new(1 << 16, 10);
+        let mut pairs = Pairs::new(1 << 16, 10, 0);
         let mut state = 1_u64;
         let mut matched = 0;
         for round in 0..64_u64 {
@@ -243,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_table_grows_for_those_that_wait_and_loses_none() {
-        let mut pairs = Pairs::new(1 << 16, 10);
+        let mut pairs = Pairs::new(1 << 16, 10, 0);
         let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // A thousand wait at a time: the table stays small.
         for n in 0..50_000 {
@@ -253,7 +317,9 @@ mod tests {
             }
         }
         assert!(pairs.buckets.len() <= 2 * BUCKETS_AT_START, "{}", pairs.buckets.len());
-        (60_000..80_000).for_each(|n| pairs.ask(key(n), at_ms(60_000)));
+        for n in 60_000..80_000 {
+            pairs.ask(key(n), at_ms(60_000));
+        }
         let found = |n| pairs.answer(key(n), at_ms(60_000));
         assert!((60_000..80_000).map(found).all(|found| found == Found::Query(0)));
         assert_eq!(pairs.evicted(), 0);

@@ -162,23 +162,22 @@ impl Observer {
         &mut self,
         at: Timestamp,
         datagram: &Datagram<'_>,
+        message: &Message<'_>,
         intel: &Intel,
         batch: &mut Batch,
     ) -> MessageEnd {
-        let message = match Message::new_checked(datagram.payload) {
-            Ok(message) => message,
-            Err(_) if datagram.is_cut => return MessageEnd::Cut,
-            Err(reason) => return MessageEnd::Malformed(reason),
-        };
         if !message.header().is_response() {
             // A query is only read far enough to count it: nothing in it is evidence.
+            if message.question_octets().is_some() {
+                return MessageEnd::Query;
+            }
             return match message.walk().next_question() {
                 Err(reason) => MessageEnd::Malformed(reason),
                 Ok(_) => MessageEnd::Query,
             };
         }
         let mark = batch.mark();
-        let end = self.response(at, datagram, &message, intel, batch);
+        let end = self.response(at, datagram, message, intel, batch);
         if batch.items.len() == mark.items() {
             batch.rewind(mark);
         }
@@ -335,18 +334,21 @@ fn drop_meaningless(
     if from == batch.addresses.len() {
         return 0;
     }
-    let spelling_of = |span| Some(batch.name(span)).filter(|n| may_spell(n)).map(Spelling::of);
-    let has_room = domain_at >= SPELLED_OCTETS_MIN;
-    let spellings = [
-        if has_room { spelling_of(asked) } else { None },
-        if terminal == asked { None } else { spelling_of(terminal) },
-    ];
+    let asked_spells = domain_at >= SPELLED_OCTETS_MIN && may_spell(batch.name(asked));
+    let terminal_spells = terminal != asked && may_spell(batch.name(terminal));
+    let is_special_use = |address: &Address| special::is_special_use(address.ip);
+    if !asked_spells && !terminal_spells && !batch.addresses[from..].iter().any(is_special_use) {
+        return 0;
+    }
+    let spelling_of = |span| Spelling::of(batch.name(span));
+    let spellings =
+        [asked_spells.then(|| spelling_of(asked)), terminal_spells.then(|| spelling_of(terminal))];
     let mut special_use = 0_u16;
     let mut spelled = 0;
     let mut kept = from;
     for i in from..batch.addresses.len() {
         let address = batch.addresses[i];
-        if special::is_special_use(address.ip) {
+        if is_special_use(&address) {
             special_use = special_use.saturating_add(1);
         } else if spellings.iter().flatten().any(|s| s.spells(address.ip)) {
             spelled += 1;

@@ -150,11 +150,6 @@ impl<'a> Plain<'a> {
             servers_hash: if servers.is_empty() { 0 } else { servers_hash(servers, batch, key) },
         })
     }
-
-    /// Whether it is about this family of its domain, or about no address at all.
-    pub(crate) fn is_family_of(&self, quiet: &Quiet) -> bool {
-        self.set.is_none() || quiet.is_v6() == self.is_v6
-    }
 }
 
 impl Quiet {
@@ -234,7 +229,7 @@ impl Quiet {
         self.refreshes > 0
     }
 
-    const fn is_v6(&self) -> bool {
+    pub(crate) const fn is_v6(&self) -> bool {
         self.flags & IS_V6 != 0
     }
 

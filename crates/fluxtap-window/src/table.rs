@@ -159,25 +159,27 @@ impl Table {
         let number = partition_of(observation.domain_hash);
         let partition = &mut self.partitions[number];
         let budget = self.bytes_per_partition;
-        let plain = Plain::of(observation, batch, self.key);
         let name = batch.domain(observation);
-        let found = partition.find(observation.domain_hash, name, plain.as_ref());
-        let slot = match found {
+        let addresses = batch.addresses(observation);
+        let is_v6 = addresses.first().map(|address| address.ip.is_ipv6());
+        let slot = match partition.find(observation.domain_hash, name, is_v6) {
             Some(Place::Slot(slot)) => Some(slot),
             Some(Place::Slab(at)) => {
+                let plain = Plain::of(observation, batch, self.key);
                 let quiet = partition.slab.get_mut(at);
                 if plain.as_ref().zip(quiet).is_some_and(|(plain, quiet)| quiet.take(plain)) {
                     return None;
                 }
                 None
             }
-            None if batch.addresses(observation).is_empty() => {
+            None if addresses.is_empty() => {
                 let has_servers = !batch.servers(observation).is_empty();
                 self.counts.server_facts_unused += u64::from(has_servers);
                 self.counts.hint_facts_unused += u64::from(!has_servers);
                 return None;
             }
             None => {
+                let plain = Plain::of(observation, batch, self.key);
                 if let Some(quiet) = plain.as_ref().and_then(Quiet::new) {
                     partition.admit_quiet(quiet, budget, &mut self.counts);
                     let gone = partition.keep_budget(budget, None, &mut self.counts);
@@ -381,15 +383,15 @@ impl Packed {
 }
 
 impl Partition {
-    /// The domain's place. What lies in the slab must have the plain observation's family.
-    fn find(&self, hash: u64, name: &[u8], plain: Option<&Plain<'_>>) -> Option<Place> {
+    /// The domain's place; of one that lies in the slab that of the family, or of any.
+    fn find(&self, hash: u64, name: &[u8], is_v6: Option<bool>) -> Option<Place> {
         let is_it = |packed: &Packed| match packed.place() {
             Place::Slot(slot) => {
                 let slot = &self.slots[slot as usize];
                 slot.hash == hash && slot.domain.as_deref().is_some_and(|d| *d.name == *name)
             }
             Place::Slab(at) => self.slab.get(at).is_some_and(|quiet| {
-                quiet.hash == hash && plain.is_none_or(|plain| plain.is_family_of(quiet))
+                quiet.hash == hash && is_v6.is_none_or(|is_v6| is_v6 == quiet.is_v6())
             }),
         };
         self.index.find(hash, is_it).map(|packed| packed.place())
@@ -585,7 +587,7 @@ mod tests {
     use crate::{LeftOut, LookUps};
     use fluxtap_intel::{AllowList, Intel};
     use fluxtap_observe::Observer;
-    use fluxtap_wire::{Datagram, Ends, Name, Timestamp};
+    use fluxtap_wire::{Datagram, Ends, Message, Name, Timestamp};
     use std::collections::BTreeMap;
 
     /// A cache's answer to `name` with one address, as an observation.
@@ -633,7 +635,8 @@ mod tests {
         };
         let mut batch = Batch::default();
         let at = Timestamp::from_secs(at_s);
-        Observer::new(3).observe(at, &datagram, intel, &mut batch);
+        let message = Message::new_checked(&octets).unwrap();
+        Observer::new(3).observe(at, &datagram, &message, intel, &mut batch);
         batch
     }
 

@@ -14,7 +14,7 @@
 //! Room for what an ordinary domain needs is in the track itself, so that it costs one allocation
 //! and few cache lines; a domain that changes moves to the heap.
 
-use crate::domain::LookUps;
+use crate::domain::{LookUps, hash_ip};
 use crate::saved::Renumber;
 use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
@@ -647,10 +647,9 @@ fn heap_bytes<A: Array>(list: &SmallVec<A>) -> usize {
 /// A hash of the set that does not depend on the order of the answer. Keyed, so that nobody can
 /// choose sets that pass for the same.
 fn set_hash(fill: &Fill<'_>) -> u64 {
-    fill.ips.iter().fold(u64::from(fill.is_partial), |sum, ip| {
-        let bits = u128::from_be_bytes(octets(*ip));
-        sum.wrapping_add(mix(bits as u64 ^ mix((bits >> 64) as u64 ^ fill.key)))
-    })
+    fill.ips
+        .iter()
+        .fold(u64::from(fill.is_partial), |sum, ip| sum.wrapping_add(hash_ip(*ip, fill.key)))
 }
 
 /// When an answer seen at `at_ms` runs out, in seconds.

@@ -12,7 +12,7 @@
 //! capture, or with counts that promise more than is there) gives the records that are whole and is
 //! marked as cut; one that lies about its structure is malformed, and the reason is countable.
 
-use crate::name::{self, Known, NamePosition, NameRef};
+use crate::name::{self, AskedName, Known, NamePosition, NameRef};
 
 /// Size of the message header in bytes.
 pub const HEADER_OCTETS: usize = 12;
@@ -181,6 +181,7 @@ pub enum Section {
 pub struct Message<'a> {
     octets: &'a [u8],
     header: Header,
+    asked: AskedName,
 }
 
 /// One entry of the question section.
@@ -278,7 +279,8 @@ impl<'a> Message<'a> {
             flags: word(f0, f1),
             counts: [word(q0, q1), word(a0, a1), word(n0, n1), word(r0, r1)],
         };
-        Ok(Self { octets, header })
+        let asked = if header.counts[0] == 1 { AskedName::find(octets) } else { None };
+        Ok(Self { octets, header, asked: asked.unwrap_or_default() })
     }
 
     /// The header.
@@ -292,22 +294,8 @@ impl<'a> Message<'a> {
     #[must_use]
     #[inline]
     pub fn question_octets(&self) -> Option<&'a [u8]> {
-        let [questions, ..] = self.header.counts;
-        if questions != 1 {
-            return None;
-        }
-        let rest = self.octets.get(HEADER_OCTETS..)?;
-        let name = rest.get(..rest.len().min(name::NAME_OCTETS_MAX))?;
-        let mut at = 0_usize;
-        loop {
-            match *name.get(at)? {
-                0 => break,
-                // At most 64 behind an offset in a name.
-                length @ 1..0x40 => at = at.wrapping_add(usize::from(length)).wrapping_add(1),
-                _ => return None,
-            }
-        }
-        rest.get(..at.wrapping_add(5))
+        let len = self.asked.wire_len().filter(|_| self.header.counts[0] == 1)?;
+        self.octets.get(HEADER_OCTETS..)?.get(..len.wrapping_add(4))
     }
 
     /// A name of this message whose position was kept.
@@ -371,7 +359,8 @@ impl<'a> Message<'a> {
             later: [authority, additional],
             pointers: 0,
             is_cut: false,
-            known: Known::default(),
+            repeated: Repeated::of(self.asked),
+            known: Known::of(self.asked),
         }
     }
 }
@@ -390,7 +379,29 @@ pub struct Walk<'a> {
     later: [u16; 2],
     pointers: u32,
     is_cut: bool,
+    repeated: Repeated,
     known: Known,
+}
+
+/// The last owner that was a pointer and nothing else: most records have the same as the one before,
+/// and it is as good there, being further away from where it points to.
+#[derive(Clone, Copy, Debug)]
+struct Repeated {
+    /// The two bytes of it; more than fits in two, if there is none.
+    pointer: u32,
+    /// Pointers that it takes, itself included.
+    pointers: u32,
+    position: NamePosition,
+}
+
+impl Repeated {
+    /// Before the first record: a pointer to the question's name.
+    #[inline]
+    fn of(asked: AskedName) -> Self {
+        let pointer =
+            if asked.wire_len().is_some() { 0xc000 | HEADER_OCTETS as u32 } else { u32::MAX };
+        Self { pointer, pointers: 1, position: asked.position() }
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -425,8 +436,8 @@ impl<'a> Walk<'a> {
     pub fn next_record(&mut self) -> Result<Option<Record<'a>>, Malformed> {
         let head = self.next_head()?;
         // The header's fields play no part in reading a record.
-        let message =
-            Message { octets: self.octets, header: Header { id: 0, flags: 0, counts: [0; 4] } };
+        let header = Header { id: 0, flags: 0, counts: [0; 4] };
+        let message = Message { octets: self.octets, header, asked: AskedName::default() };
         Ok(head.map(|head| message.record(&head)))
     }
 
@@ -495,23 +506,43 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn name(&mut self, at: usize, end: usize) -> Result<(NamePosition, usize), Malformed> {
         let checked = name::check(self.octets, at, end, &mut self.known)?;
-        self.pointers = self.pointers.saturating_add(checked.pointers);
-        if self.pointers > POINTERS_PER_MESSAGE_MAX {
-            return Err(Malformed::WorkLimit);
-        }
+        self.count_pointers(checked.pointers)?;
         Ok((checked.position, checked.next))
     }
 
+    /// The owner at `start`, where it ends, and what is behind it.
+    fn owner(&mut self, start: usize) -> Result<(NamePosition, usize, &'a [u8]), Malformed> {
+        let rest = self.octets.get(start..).unwrap_or(&[]);
+        if let Some((pointer, behind)) = rest.split_first_chunk()
+            && pointer[0] >= 0xc0
+            && let Some((position, pointers)) = self.known.pointed_to(*pointer, start)
+        {
+            self.count_pointers(pointers)?;
+            self.repeated = Repeated { pointer: two(pointer), pointers, position };
+            return Ok((position, start.wrapping_add(2), behind));
+        }
+        let (position, next) = self.name(start, self.octets.len())?;
+        Ok((position, next, self.octets.get(next..).unwrap_or(&[])))
+    }
+
+    #[inline(always)]
+    fn count_pointers(&mut self, pointers: u32) -> Result<(), Malformed> {
+        self.pointers = self.pointers.saturating_add(pointers);
+        if self.pointers > POINTERS_PER_MESSAGE_MAX { Err(Malformed::WorkLimit) } else { Ok(()) }
+    }
+
+    #[inline]
     fn question(&mut self, start: usize) -> Result<Question<'a>, Malformed> {
-        let (qname, at) = self.name(start, self.octets.len())?;
+        let (qname, at) = match self.known.asked().wire_len() {
+            // The only one, so it is not read again.
+            Some(len) => (self.known.asked().position(), start.wrapping_add(len)),
+            None => self.name(start, self.octets.len())?,
+        };
         let Some([t0, t1, c0, c1]) = self.octets.get(at..).and_then(|b| b.first_chunk::<4>())
         else {
             return Err(Malformed::Cut);
         };
         self.at = at.saturating_add(4);
-        if self.left > 0 || self.later[0] > 0 {
-            self.known.note_parents(self.octets, qname);
-        }
         Ok(Question {
             qname: NameRef::at(self.octets, qname),
             qtype: Rtype(u16::from_be_bytes([*t0, *t1])),
@@ -521,10 +552,20 @@ impl<'a> Walk<'a> {
 
     #[inline(always)]
     fn head(&mut self, start: usize, section: Section) -> Result<RecordHead, Malformed> {
-        let (owner, at) = self.name(start, self.octets.len())?;
-        let Some([t0, t1, c0, c1, l0, l1, l2, l3, r0, r1]) =
-            self.octets.get(at..).and_then(|b| b.first_chunk::<10>())
-        else {
+        let rest = self.octets.get(start..).unwrap_or(&[]);
+        let (owner, at, fixed) = match rest.split_first_chunk() {
+            Some((pointer, behind)) if self.repeated.pointer == two(pointer) => {
+                self.count_pointers(self.repeated.pointers)?;
+                (self.repeated.position, start.wrapping_add(2), behind)
+            }
+            // The root, as EDNS has it.
+            Some(([0, _], _)) => {
+                let next = start.wrapping_add(1);
+                (NamePosition::new(start, 1, 0), next, rest.get(1..).unwrap_or(&[]))
+            }
+            _ => self.owner(start)?,
+        };
+        let Some([t0, t1, c0, c1, l0, l1, l2, l3, r0, r1]) = fixed.first_chunk() else {
             return Err(Malformed::Cut);
         };
         let rtype = Rtype(u16::from_be_bytes([*t0, *t1]));
@@ -576,6 +617,10 @@ impl<'a> Walk<'a> {
             len,
         })
     }
+}
+
+const fn two(octets: &[u8; 2]) -> u32 {
+    u16::from_be_bytes(*octets) as u32
 }
 
 #[cfg(test)]

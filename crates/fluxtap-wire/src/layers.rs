@@ -10,6 +10,7 @@ mod gre;
 mod ip;
 mod link;
 mod mpls;
+mod plain;
 mod ports;
 mod ppp;
 #[cfg(test)]
@@ -36,7 +37,10 @@ pub const DEPTH_MAX: u8 = 8;
 #[inline]
 pub fn decode<'a>(packet: &Packet<'a>, layers: &Layers) -> Result<Carried<'a>, PacketEnd> {
     match packet.link {
-        LinkType::ETHERNET => ether::frame(packet.bytes, Way::default(), layers),
+        LinkType::ETHERNET => match plain::datagram(packet.bytes, layers) {
+            Some(datagram) => Ok(Carried::Datagram(datagram)),
+            None => ether::frame(packet.bytes, Way::default(), layers),
+        },
         link => link::packet(link, packet.bytes, Way::default(), layers),
     }
 }

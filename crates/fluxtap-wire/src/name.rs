@@ -1,6 +1,6 @@
 //! Domain names: checked in place inside a message, copied out in lower case when needed.
 
-use crate::dns::Malformed;
+use crate::dns::{HEADER_OCTETS, Malformed};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -22,10 +22,69 @@ pub(crate) struct Checked {
     pub(crate) position: NamePosition,
 }
 
+/// The name of a message's only question, read when the message is taken: it lies in one piece
+/// behind the header, and the rest of an answer points into it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AskedName {
+    /// Length in wire form; 0 if there is no such name.
+    len: u8,
+    /// A bit for each of its first 64 bytes: whether a label begins there. Further ones are walked.
+    label_starts: u64,
+}
+
+impl AskedName {
+    /// The name at the start of the question section, if it is whole, and type and class behind it.
+    #[inline]
+    pub(crate) fn find(octets: &[u8]) -> Option<Self> {
+        let rest = octets.get(HEADER_OCTETS..)?;
+        let name = rest.get(..rest.len().min(NAME_OCTETS_MAX))?;
+        let (mut at, mut label_starts) = (0_usize, 0_u64);
+        loop {
+            match *name.get(at)? {
+                0 => break,
+                length @ 1..0x40 => {
+                    label_starts |= u64::from(at < 64) << (at & 63);
+                    // At most 64 behind an offset in a name.
+                    at = at.wrapping_add(usize::from(length)).wrapping_add(1);
+                }
+                _ => return None,
+            }
+        }
+        let len = at.wrapping_add(1);
+        (rest.len() >= len.wrapping_add(4)).then_some(Self { len: len as u8, label_starts })
+    }
+
+    /// Its length in wire form, if there is one.
+    #[inline]
+    pub(crate) const fn wire_len(self) -> Option<usize> {
+        if self.len == 0 { None } else { Some(self.len as usize) }
+    }
+
+    #[inline]
+    pub(crate) const fn position(self) -> NamePosition {
+        NamePosition::new(HEADER_OCTETS, self.len as usize, 0)
+    }
+
+    /// The name that begins with the label at this offset in the message.
+    #[inline]
+    fn parent_at(self, at: usize) -> Option<KnownName> {
+        let within = at.wrapping_sub(HEADER_OCTETS);
+        if within >= 64 || self.label_starts >> within & 1 == 0 {
+            return None;
+        }
+        let len = usize::from(self.len);
+        let position = NamePosition::new(at, len.wrapping_sub(within), 0);
+        Some(KnownName { position, run_end: HEADER_OCTETS.wrapping_add(len) as u16, pointers: 0 })
+    }
+}
+
 /// Names of one message that were checked lately, by where their labels begin: nearly every name of
 /// an answer ends in a pointer to one of them, and need not be walked again.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known([KnownName; 16]);
+pub(crate) struct Known {
+    asked: AskedName,
+    names: [KnownName; 16],
+}
 
 /// All zero: none, for no name begins in the header.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,38 +97,53 @@ struct KnownName {
 }
 
 impl Known {
+    /// What is known of a message before its records are read.
+    #[inline]
+    pub(crate) fn of(asked: AskedName) -> Self {
+        Self { asked, ..Self::default() }
+    }
+
+    #[inline]
+    pub(crate) const fn asked(&self) -> AskedName {
+        self.asked
+    }
+
     #[inline]
     fn find(&self, at: usize) -> Option<KnownName> {
         let is_it = |known: &KnownName| known.position.at() == at && known.run_end != 0;
-        self.0.get(at & 15).copied().filter(is_it)
+        let parent = self.asked.parent_at(at);
+        parent.or_else(|| self.names.get(at & 15).copied().filter(is_it))
     }
 
     #[inline]
     fn note(&mut self, name: KnownName) {
-        if let Some(slot) = self.0.get_mut(name.position.at() & 15) {
+        if let Some(slot) = self.names.get_mut(name.position.at() & 15) {
             *slot = name;
         }
     }
 
-    /// Notes the names behind the first label of one that was checked and lies in one piece: the
-    /// domain above the name that was asked for is what the rest of an answer points to.
+    /// Notes a name that begins with a run of `labels` bytes of labels, the first of them of
+    /// `first` bytes, and the name above it: the second name server of a zone points there.
     #[inline]
-    pub(crate) fn note_parents(&mut self, octets: &[u8], name: NamePosition) {
-        let run_end = name.at().wrapping_add(name.wire_len());
-        let Some(whole) = octets.get(..run_end).filter(|_| name.0 & NamePosition::WHOLE != 0)
-        else {
-            return;
-        };
-        let mut at = name.at();
-        while let Some(&length) = whole.get(at) {
-            at = at.wrapping_add(usize::from(length)).wrapping_add(1);
-            // The root needs no pointer.
-            if at.wrapping_add(1) >= run_end {
-                return;
-            }
-            let position = NamePosition::new(at, run_end.wrapping_sub(at), 0);
-            self.note(KnownName { position, run_end: run_end as u16, pointers: 0 });
+    fn note_both(&mut self, name: KnownName, first: u8, labels: usize) {
+        self.note(name);
+        let step = usize::from(first).wrapping_add(1);
+        if step < labels {
+            let (at, len) = (name.position.at(), name.position.wire_len());
+            let inner = u32::from(name.pointers);
+            let position = NamePosition::new(at.wrapping_add(step), len.wrapping_sub(step), inner);
+            self.note(KnownName { position, ..name });
         }
+    }
+
+    /// The name that a pointer at `start` leads to, if it is known, and the pointers it takes.
+    #[inline]
+    pub(crate) fn pointed_to(&self, pointer: [u8; 2], start: usize) -> Option<(NamePosition, u32)> {
+        let [high, low] = pointer;
+        let rest = self.find(usize::from(u16::from_be_bytes([high & 0x3f, low])))?;
+        let is_good =
+            usize::from(rest.run_end) <= start && u32::from(rest.pointers) < POINTERS_PER_NAME_MAX;
+        is_good.then(|| (rest.position, u32::from(rest.pointers).wrapping_add(1)))
     }
 }
 
@@ -106,7 +180,12 @@ pub(crate) fn check(
     if last == 0 {
         let next = at.wrapping_add(1);
         let position = NamePosition::new(start, labels.wrapping_add(1), 0);
-        known.note(KnownName { position, run_end: next as u16, pointers: 0 });
+        if labels == 0 {
+            // Nothing points to the root.
+            return Ok(Checked { next, pointers: 0, position });
+        }
+        let name = KnownName { position, run_end: next as u16, pointers: 0 };
+        known.note_both(name, first_of(room, start), labels);
         return Ok(Checked { next, pointers: 0, position });
     }
     // A pointer to a known name, as nearly all are.
@@ -114,22 +193,26 @@ pub(crate) fn check(
     if last >= 0xc0
         && next <= end
         && let Some(&low) = octets.get(at.wrapping_add(1))
-        && let Some(rest) = known.find(usize::from(u16::from_be_bytes([last & 0x3f, low])))
-        && usize::from(rest.run_end) <= start
-        && u32::from(rest.pointers) < POINTERS_PER_NAME_MAX
+        && let Some((rest, pointers)) = known.pointed_to([last, low], start)
     {
-        let pointers = u32::from(rest.pointers).wrapping_add(1);
         if labels == 0 {
-            return Ok(Checked { next, pointers, position: rest.position });
+            return Ok(Checked { next, pointers, position: rest });
         }
-        let wire_len = labels.wrapping_add(rest.position.wire_len());
+        let wire_len = labels.wrapping_add(rest.wire_len());
         if wire_len <= NAME_OCTETS_MAX {
             let position = NamePosition::new(start, wire_len, pointers);
-            known.note(KnownName { position, run_end: next as u16, pointers: pointers as u8 });
+            let name = KnownName { position, run_end: next as u16, pointers: pointers as u8 };
+            known.note_both(name, first_of(room, start), labels);
             return Ok(Checked { next, pointers, position });
         }
     }
     follow(octets, start, labels, end, known)
+}
+
+/// The length of the first label of a name that was found to have one.
+#[inline]
+fn first_of(octets: &[u8], start: usize) -> u8 {
+    octets.get(start).copied().unwrap_or(0)
 }
 
 /// The rest of [`check`] for a name with a pointer, behind the `labels` bytes in front of it.
@@ -179,7 +262,7 @@ fn follow(
             return Err(if next.is_some() { Malformed::NameOverlap } else { Malformed::Cut });
         }
         let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
-        if target < crate::dns::HEADER_OCTETS {
+        if target < HEADER_OCTETS {
             return Err(Malformed::PointerIntoHeader);
         }
         if target >= lowest {
@@ -243,7 +326,7 @@ impl NamePosition {
 
     /// `pointers` are those behind the first label.
     #[inline(always)]
-    const fn new(at: usize, wire_len: usize, pointers: u32) -> Self {
+    pub(crate) const fn new(at: usize, wire_len: usize, pointers: u32) -> Self {
         Self(at as u32 | (wire_len as u32) << 16 | if pointers == 0 { Self::WHOLE } else { 0 })
     }
 
@@ -312,9 +395,7 @@ impl<'a> NameRef<'a> {
             out.push(0);
         }
         // Length bytes are below 64 and so are no letters.
-        if let Some(copied) = out.get_mut(from..) {
-            copied.make_ascii_lowercase();
-        }
+        make_lower_case(out.get_mut(from..).unwrap_or_default());
     }
 
     /// Whether it is `wire`, which is in lower-case uncompressed wire form, ASCII case apart.
@@ -379,6 +460,27 @@ impl<'a> NameRef<'a> {
             name.push_label(label);
         }
         name
+    }
+}
+
+/// [`[u8]::make_ascii_lowercase`] for the length of names: in blocks that the compiler makes vectors
+/// of. The last block overlaps the one before it, which changes nothing: lower case stays lower case.
+#[inline]
+fn make_lower_case(octets: &mut [u8]) {
+    if octets.len() >= 16 {
+        in_blocks::<16>(octets);
+    } else if octets.len() >= 8 {
+        in_blocks::<8>(octets);
+    } else {
+        octets.make_ascii_lowercase();
+    }
+}
+
+#[inline]
+fn in_blocks<const LEN: usize>(octets: &mut [u8]) {
+    octets.as_chunks_mut::<LEN>().0.iter_mut().for_each(|block| block.make_ascii_lowercase());
+    if let Some(last) = octets.last_chunk_mut::<LEN>() {
+        last.make_ascii_lowercase();
     }
 }
 
@@ -755,6 +857,20 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_as_their_bytes() {
+        let all: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
+        for from in 0..all.len() {
+            for len in
+                [0, 1, 7, 8, 9, 15, 16, 23, 64].into_iter().filter(|len| from + len < all.len())
+            {
+                let mut octets = all[from..from + len].to_vec();
+                make_lower_case(&mut octets);
+                assert_eq!(octets, all[from..from + len].to_ascii_lowercase());
+            }
+        }
+    }
+
+    #[test]
     fn names_in_a_message_compare_without_case() {
         let mut octets = vec![0; 12];
         octets.extend(b"\x03WwW\x04TeSt\x00\x03www\x04test\x00\x04TEST\x00");
@@ -795,10 +911,12 @@ mod tests {
                 let with = check(&octets, start, octets.len(), &mut known);
                 let without = check(&octets, start, octets.len(), &mut Known::default());
                 assert_eq!(with, without, "{octets:?} at {start}");
-                starts.push(start);
-                if let Ok(checked) = with {
-                    known.note_parents(&octets, checked.position);
+                if starts.is_empty() {
+                    // Type and class, or they are missing: then it is no name asked for.
+                    octets.extend([0; 4]);
+                    known = Known::of(AskedName::find(&octets).unwrap_or_default());
                 }
+                starts.push(start);
                 match with {
                     Ok(checked) if checked.pointers > 0 => shared += 1,
                     Ok(_) => good += 1,

@@ -233,6 +233,7 @@ impl<'a> Naive<'a> {
 
 /// Observes a message, whole and as cut by the capture: facts only where that was its end.
 pub fn observe(payload: &[u8], intel: &Intel) {
+    let Ok(message) = Message::new_checked(payload) else { return };
     for is_cut in [false, true] {
         let datagram = Datagram {
             ends: Ends {
@@ -248,7 +249,8 @@ pub fn observe(payload: &[u8], intel: &Intel) {
             is_cut,
         };
         let mut batch = Batch::default();
-        let end = Observer::new(HASH_KEY).observe(Timestamp(0), &datagram, intel, &mut batch);
+        let mut observer = Observer::new(HASH_KEY);
+        let end = observer.observe(Timestamp(0), &datagram, &message, intel, &mut batch);
         let expected = match end {
             MessageEnd::Used => 1..=1,
             MessageEnd::Cut => 0..=1,

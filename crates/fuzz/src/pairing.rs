@@ -55,7 +55,7 @@ struct Story {
 struct Model {
     /// When a query was asked, in microseconds, and whether it is answered.
     queries: BTreeMap<(u8, Vec<u8>), (u64, bool)>,
-    /// When a message was seen last, in milliseconds.
+    /// When a message other than those queries was seen last, in milliseconds.
     messages: BTreeMap<(u8, Vec<u8>), u64>,
 }
 
@@ -116,9 +116,10 @@ impl Story {
             payload,
             is_cut: false,
         };
+        let Ok(message) = Message::new_checked(payload) else { return };
         let was_visible = self.gate.queries_visible() == Some(true);
         let before = self.gate.counts();
-        let verdict = self.gate.judge(self.now, self.now, &datagram);
+        let verdict = self.gate.judge(self.now, self.now, &datagram, &message);
         let after = self.gate.counts();
         let found = [
             after.paired - before.paired,
@@ -138,14 +139,15 @@ impl Story {
         let Some(model) = &mut self.model else { return };
         // Of messages with other than one question the flags and the count of questions change places
         // unseen: they carry no evidence, and are told apart well enough.
-        if !Message::new_checked(payload).is_ok_and(|message| message.header().counts[0] == 1) {
+        if message.header().counts[0] != 1 {
             return;
         }
         if after.queries_evicted > 0 || after.duplicates_evicted > 0 {
             self.model = None;
             return;
         }
-        let expected = model.judge(step >> 6, self.now, payload, &self.settings, was_visible);
+        let expected =
+            model.judge(step >> 6, self.now, payload, &message, &self.settings, was_visible);
         assert_eq!(verdict, expected, "{payload:02x?}");
     }
 }
@@ -156,28 +158,33 @@ impl Model {
         way: u8,
         now: Timestamp,
         payload: &[u8],
+        message: &Message<'_>,
         settings: &FlowSettings,
         is_visible: bool,
     ) -> Verdict {
-        let Ok(message) = Message::new_checked(payload) else { return Verdict::Use };
         let header = message.header();
         let window_ms = u64::from(settings.duplicate_window_ms);
+        let question = message.question_octets().filter(|_| header.opcode() == 0);
+        let question = question.filter(|_| settings.pairing != Pairing::Ignore);
+        let key = question.map(|question| (way, [&payload[..2], question].concat()));
+        let now_us = now.0 / 1_000;
+        if let Some(key) = key.clone().filter(|_| !header.is_response()) {
+            if let Some((asked_us, _)) = self.queries.get(&key)
+                && window_ms > 0
+                && now_us - asked_us <= window_ms * 1_000
+            {
+                return Verdict::Duplicate;
+            }
+            self.queries.insert(key, (now_us, false));
+            return Verdict::Use;
+        }
         if window_ms > 0 {
             let before = self.messages.insert((way, payload.to_vec()), now.millis());
             if before.is_some_and(|before| now.millis() - before <= window_ms) {
                 return Verdict::Duplicate;
             }
         }
-        let question = message.question_octets().filter(|_| header.opcode() == 0);
-        let Some(question) = question.filter(|_| settings.pairing != Pairing::Ignore) else {
-            return Verdict::Use;
-        };
-        let key = (way, [&payload[..2], question].concat());
-        let now_us = now.0 / 1_000;
-        if !header.is_response() {
-            self.queries.insert(key, (now_us, false));
-            return Verdict::Use;
-        }
+        let Some(key) = key else { return Verdict::Use };
         match self.queries.get_mut(&key) {
             Some((asked_us, is_answered))
                 if now_us - *asked_us <= u64::from(LIFETIME_S) * 1_000_000 =>

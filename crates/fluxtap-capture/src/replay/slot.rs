@@ -287,18 +287,23 @@ impl Slot {
     ) -> Stop {
         let full_at = self.parser.buffer.offset().saturating_add(budget.bytes);
         loop {
+            let left_bytes = full_at.saturating_sub(self.parser.buffer.offset());
+            let is_due = |at| next.is_none_or(|next| (Some(at), index) <= next);
+            let (packets, link) =
+                self.parser.hand_over_usual(budget.packets, left_bytes, is_due, visit);
+            budget.packets -= packets;
+            if packets > 0 {
+                self.note_link(link);
+            }
             if budget.packets == 0 || self.parser.buffer.offset() >= full_at {
                 return Stop::Full;
             }
             match self.parser.step() {
                 Ok(Step::Packet(head)) => {
-                    if next.is_some_and(|next| (Some(head.at), index) > next) {
+                    if !is_due(head.at) {
                         return Stop::Later(head.at);
                     }
-                    if self.link_last != Some(head.link) {
-                        self.link_last = Some(head.link);
-                        self.links.insert(head.link);
-                    }
+                    self.note_link(head.link);
                     visit(self.parser.packet(&head));
                     self.parser.consume();
                     budget.packets -= 1;
@@ -307,6 +312,14 @@ impl Slot {
                 Ok(Step::Need(need)) => return Stop::Need(need),
                 Err(ending) => return Stop::Ended(FileStatus::Read(ending)),
             }
+        }
+    }
+
+    #[inline]
+    fn note_link(&mut self, link: LinkType) {
+        if self.link_last != Some(link) {
+            self.link_last = Some(link);
+            self.links.insert(link);
         }
     }
 

@@ -47,7 +47,9 @@ impl Ports {
     #[must_use]
     #[inline]
     pub fn contains(&self, port: u16) -> bool {
-        self.as_slice().contains(&port)
+        let [first, ..] = self.ports;
+        // Nearly always the only one; a place that is not used holds 0.
+        first == port && port != 0 || self.len > 1 && self.as_slice().contains(&port)
     }
 }
 
