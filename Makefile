@@ -17,6 +17,10 @@ TARGET ?= whole
 SECONDS ?= 600
 SANITIZER ?= none
 
+# Where `make install` puts things.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
 # How long `make fuzz-smoke` runs each target, in seconds.
 SMOKE_SECONDS ?= 8
 
@@ -67,10 +71,47 @@ test: toolchain system-libraries tshark rsyslog ## everything that guards the pr
 	[ ! -e "$$log.failed" ]
 
 .PHONY: live-test
-live-test: toolchain system-libraries ## the tests that capture, in a network namespace of their own
-	cargo test -p fluxtap-capture --test live --no-run
-	unshare --map-root-user --net sh -euc 'ip link set lo up
-		cargo test --offline -p fluxtap-capture --test live -- --ignored'
+live-test: toolchain system-libraries ## only the tests that capture, each file in a network namespace of its own; needs root
+	cargo test -p fluxtap-capture -p fluxtap --test live
+
+.PHONY: install
+install: build ## install program, service and configuration: make install PREFIX=/usr/local DESTDIR=
+	@target="$${CARGO_TARGET_DIR:-target}" prefix='$(DESTDIR)$(PREFIX)' etc='$(DESTDIR)/etc'
+	install -D -m 0755 "$$target/release/fluxtap" "$$prefix/bin/fluxtap"
+	install -d "$$prefix/share/man/man1" "$$prefix/share/bash-completion/completions" \
+		"$$prefix/share/zsh/site-functions" "$$prefix/share/fish/vendor_completions.d" \
+		"$$prefix/lib/systemd/system"
+	"$$target/release/fluxtap" man >"$$prefix/share/man/man1/fluxtap.1"
+	"$$target/release/fluxtap" completions bash >"$$prefix/share/bash-completion/completions/fluxtap"
+	"$$target/release/fluxtap" completions zsh >"$$prefix/share/zsh/site-functions/_fluxtap"
+	"$$target/release/fluxtap" completions fish >"$$prefix/share/fish/vendor_completions.d/fluxtap.fish"
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' sensor-config/systemd/fluxtap.service \
+		>"$$prefix/lib/systemd/system/fluxtap.service"
+	install -D -m 0644 sensor-config/sysusers/fluxtap.conf "$$prefix/lib/sysusers.d/fluxtap.conf"
+	install -D -m 0644 sensor-config/tmpfiles/fluxtap.conf "$$prefix/lib/tmpfiles.d/fluxtap.conf"
+	# What the operator has written stays.
+	for file in fluxtap.toml allow.txt; do
+		[ -e "$$etc/fluxtap/$$file" ] || install -D -m 0644 "sensor-config/$$file" "$$etc/fluxtap/$$file"
+	done
+	[ -e "$$etc/logrotate.d/fluxtap" ] || install -D -m 0644 sensor-config/logrotate/fluxtap "$$etc/logrotate.d/fluxtap"
+	echo 'make: installed; name the interfaces in $(DESTDIR)/etc/fluxtap/fluxtap.toml, then as root:'
+	echo '  systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && systemctl enable --now fluxtap'
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` put there; configuration and alerts stay
+	@prefix='$(DESTDIR)$(PREFIX)'
+	rm -f "$$prefix/bin/fluxtap" "$$prefix/share/man/man1/fluxtap.1" \
+		"$$prefix/share/bash-completion/completions/fluxtap" \
+		"$$prefix/share/zsh/site-functions/_fluxtap" \
+		"$$prefix/share/fish/vendor_completions.d/fluxtap.fish" \
+		"$$prefix/lib/systemd/system/fluxtap.service" \
+		"$$prefix/lib/sysusers.d/fluxtap.conf" "$$prefix/lib/tmpfiles.d/fluxtap.conf"
+	echo 'make: removed; configuration is in $(DESTDIR)/etc/fluxtap, alerts in $(DESTDIR)/var/log/fluxtap'
+
+.PHONY: deb
+deb: build ## a Debian package in target/debian; installs cargo-deb (some minutes)
+	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
+	cargo deb -p fluxtap --no-build
 
 .PHONY: fuzz-smoke
 fuzz-smoke: fuzz-tools ## every fuzz target for some seconds; installs cargo-fuzz if it is missing

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod health;
 mod label;
 mod lifecycle;
 mod line;
@@ -18,6 +19,7 @@ mod text;
 pub mod words;
 
 pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
+pub use health::{Health, HealthContext, health_id, write_health, write_health_text};
 pub use label::Label;
 pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};

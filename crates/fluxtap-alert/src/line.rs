@@ -35,7 +35,7 @@ pub const SCHEMA_JSON: &str = include_str!("../../../docs/schema/fluxtap.alert-1
 const SCHEMA_VERSION: &str = "1.0.0";
 
 /// Longest observer and interface name and version in bytes as written; longer ones are cut.
-const LABEL_OCTETS_MAX: usize = 64;
+pub(crate) const LABEL_OCTETS_MAX: usize = 64;
 
 /// Longest name of an autonomous system's holder in characters.
 pub(crate) const ORG_CHARS_MAX: usize = 40;
@@ -710,15 +710,20 @@ pub(crate) fn degraded(alert: &Alert, context: &Context<'_>) -> Vec<&'static str
 /// duplicates by.
 pub(crate) fn event_id(alert_id: &str, revision: u32, action: Action) -> String {
     let digest = Sha256::digest(format!("{alert_id}|{revision}|{}", action.state()));
-    digest.iter().take(16).fold(String::new(), |mut id, byte| {
-        let _ = write!(id, "{byte:02x}");
-        id
+    hex(&digest[..16])
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
     })
 }
 
 /// Writes JSON that is all printable ASCII: whatever a terminal, a syslog relay or a reader of
 /// right-to-left text could take for more than a letter is escaped.
-struct Ascii;
+pub(crate) struct Ascii;
 
 impl serde_json::ser::Formatter for Ascii {
     fn write_string_fragment<W: io::Write + ?Sized>(

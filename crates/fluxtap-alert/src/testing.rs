@@ -8,6 +8,7 @@ use fluxtap_window::{
 };
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::Name;
+use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// 2026-11-22T13:05:10.412Z.
@@ -198,4 +199,44 @@ fn subject() -> Subject {
         },
         ..Subject::default()
     }
+}
+
+/// Paths of all fields, as the documentation writes them.
+pub(crate) fn field_paths<'a>(
+    schema: &'a Value,
+    node: &'a Value,
+    path: &str,
+    paths: &mut Vec<String>,
+) {
+    if let Some(reference) = node.get("$ref").and_then(Value::as_str) {
+        let target = schema.pointer(reference.trim_start_matches('#')).expect("a definition");
+        return field_paths(schema, target, path, paths);
+    }
+    if let Some(choices) = node.get("anyOf").and_then(Value::as_array) {
+        return field_paths(schema, &choices[0], path, paths);
+    }
+    if let Some(items) = node.get("items") {
+        return field_paths(schema, items, path, paths);
+    }
+    match node.get("properties").and_then(Value::as_object) {
+        Some(properties) => {
+            for (name, child) in properties {
+                let dot = if path.is_empty() { "" } else { "." };
+                field_paths(schema, child, &format!("{path}{dot}{name}"), paths);
+            }
+        }
+        None => paths.push(path.to_owned()),
+    }
+}
+
+/// The fields that the tables of a chapter name, sorted.
+pub(crate) fn documented(chapter: &str) -> Vec<String> {
+    let rows = chapter.lines().filter(|line| line.starts_with("| `"));
+    let mut fields: Vec<String> = rows
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect();
+    fields.sort();
+    fields
 }

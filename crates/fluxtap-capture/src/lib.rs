@@ -1,7 +1,7 @@
 //! Mirror port and capture files behind one [`Source`].
 //!
 //! * [`Replay`] reads any number of capture files and merges them by packet time.
-//! * [`Live`] reads a network interface through libpcap.
+//! * [`LiveGroup`] reads network interfaces through libpcap, and merges them likewise.
 //! * [`CaptureReader`] reads one capture from anything that implements [`std::io::Read`].
 //!
 //! Packets are lent to the caller straight from the read buffer or the kernel ring: nothing is
@@ -11,8 +11,11 @@
 
 mod buffer;
 mod classic;
+mod filter;
 mod folder;
 mod follow;
+mod group;
+mod held;
 mod live;
 mod magic;
 mod parser;
@@ -31,9 +34,13 @@ use std::io;
 use fluxtap_wire::Packet;
 
 pub use classic::CAPLEN_MAX;
+pub use filter::Filter;
 pub use folder::DIRECTORY_FILES_MAX;
 pub use follow::ALONE_FACTOR;
-pub use live::{Interface, Live, LiveError, LiveOptions, LiveStats, StopHandle, interfaces};
+pub use group::{
+    HELD_BYTES_MAX, INTERFACES_WATCHED_MAX, LiveGroup, PortEvent, PortStats, StopHandle,
+};
+pub use live::{Interface, Live, LiveError, LiveOptions, LiveStats, interfaces};
 pub use magic::{Compression, Foreign, Magic};
 pub use pcapng::{BLOCK_BYTES_MAX, INTERFACES_MAX};
 pub use reader::{CaptureReader, Next};

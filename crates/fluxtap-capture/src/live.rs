@@ -4,15 +4,15 @@ use std::error::Error;
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::IpAddr;
 
 use fluxtap_wire::{LinkType, Packet, Timestamp};
 use pcap::{Active, Capture, Device, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::{BATCH_PACKETS_MAX, Batch, Source};
+use crate::BATCH_PACKETS_MAX;
+use crate::filter::Filter;
 
 /// How many interfaces a message names before it only counts.
 const NAMED_MAX: usize = 16;
@@ -20,9 +20,11 @@ const NAMED_MAX: usize = 16;
 /// How to capture.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
-    /// A filter in libpcap's language (pcap-filter(7)), run in the kernel; all packets without one.
-    /// A filter on ports misses fragments, and tagged frames unless it also has a `vlan` branch.
-    pub filter: Option<String>,
+    /// What the kernel hands over.
+    pub filter: Filter,
+    /// Whether the interface is asked for packets that are not for this host. The sensor of a
+    /// mirror port needs them; an interface without that mode is captured as it is.
+    pub is_promiscuous: bool,
     /// Bytes captured of each packet, at most.
     pub snaplen: u32,
     /// Bytes of the kernel's ring. It must hold what arrives while this process does not run.
@@ -34,18 +36,22 @@ pub struct LiveOptions {
 
 impl Default for LiveOptions {
     fn default() -> Self {
-        Self { filter: None, snaplen: 65_535, ring_bytes: 32 << 20, timeout_ms: 100 }
+        Self {
+            filter: Filter::Everything,
+            is_promiscuous: true,
+            snaplen: 65_535,
+            ring_bytes: 32 << 20,
+            timeout_ms: 50,
+        }
     }
 }
 
-/// A capture that runs, in promiscuous mode where the interface has one.
+/// A capture that runs.
 pub struct Live {
     capture: Capture<Active>,
     interface: String,
     link: LinkType,
     nanoseconds: bool,
-    timeout: Timespec,
-    stop: Arc<AtomicBool>,
     stats: LiveStats,
     /// The counters as libpcap gave them last, 32 bits wide.
     raw: [u32; 3],
@@ -70,40 +76,38 @@ impl Live {
     ///
     /// [`LiveError`] by what there is to do about it.
     pub fn open(interface: &str, options: &LiveOptions) -> Result<Self, LiveError> {
-        let mut capture = match activate(interface, options, true) {
+        let mut capture = match activate(interface, options, options.is_promiscuous) {
             // The crate takes libpcap's warning that there is no promiscuous mode (as on the
             // interface "any") for an error.
-            Err(detail) if detail.contains("romiscuous mode") => {
+            Err(detail) if options.is_promiscuous && detail.contains("romiscuous mode") => {
                 activate(interface, options, false)
             }
             result => result,
         }
         .map_err(|detail| LiveError::new(interface, detail))?;
-        if let Some(filter) = &options.filter {
-            capture.filter(filter, true).map_err(|error| LiveError::BadFilter {
-                filter: filter.clone(),
-                detail: detail(error),
-            })?;
-        }
         let number = capture.get_datalink().0;
         let link = u16::try_from(number).map(LinkType).map_err(|_| LiveError::Other {
             interface: interface.to_owned(),
             detail: format!("got link type {number}, expected at most {}", u16::MAX),
         })?;
-        let timeout_ms = i64::from(options.timeout_ms.max(1));
-        Ok(Self {
+        if let Some(filter) = options.filter.expression(link) {
+            capture
+                .filter(&filter, true)
+                .map_err(|error| LiveError::BadFilter { filter, detail: detail(error) })?;
+        }
+        let mut live = Self {
             nanoseconds: is_nanoseconds(&capture),
-            timeout: Timespec {
-                tv_sec: timeout_ms / 1_000,
-                tv_nsec: timeout_ms % 1_000 * 1_000_000,
-            },
             capture,
             interface: interface.to_owned(),
             link,
-            stop: Arc::default(),
             stats: LiveStats::default(),
             raw: [0; 3],
-        })
+        };
+        // What came before the filter was in force was counted and thrown away.
+        if live.stats().is_ok() {
+            live.stats = LiveStats::default();
+        }
+        Ok(live)
     }
 
     /// The link type of all packets of this interface.
@@ -138,13 +142,17 @@ impl Live {
         Ok(self.stats)
     }
 
-    /// A handle that ends this capture from another thread.
-    pub fn stop_handle(&self) -> StopHandle {
-        StopHandle { stop: Arc::clone(&self.stop) }
+    /// The counters as they were asked for last.
+    pub(crate) const fn stats_before(&self) -> LiveStats {
+        self.stats
     }
 
     /// Hands over what the ring holds, a batch at most; says how much it was.
-    fn dispatch(&mut self, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<usize> {
+    ///
+    /// # Errors
+    ///
+    /// When the interface goes away or down, in libpcap's words.
+    pub(crate) fn dispatch(&mut self, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<usize> {
         let (link, nanoseconds) = (self.link, self.nanoseconds);
         let handled = self.capture.dispatch(Some(BATCH_PACKETS_MAX), |packet| {
             visit(Packet {
@@ -162,15 +170,18 @@ impl Live {
             ))
         })
     }
+}
 
-    /// Waits until the kernel delivers or the timeout is over. libpcap's own timeout does not
-    /// cover this: on Linux it only runs from the first packet on.
-    fn wait(&self) -> io::Result<()> {
-        let mut descriptor = [PollFd::new(&self.capture, PollFlags::IN)];
-        match poll(&mut descriptor, Some(&self.timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+/// Waits until the kernel delivers for one of the captures, or `timeout_ms` are over. libpcap's own
+/// timeout does not cover this: on Linux it only runs from the first packet on.
+pub(crate) fn wait<'a>(lives: impl Iterator<Item = &'a Live>, timeout_ms: u32) -> io::Result<()> {
+    let timeout_ms = i64::from(timeout_ms.max(1));
+    let timeout = Timespec { tv_sec: timeout_ms / 1_000, tv_nsec: timeout_ms % 1_000 * 1_000_000 };
+    let mut descriptors: Vec<PollFd<'_>> =
+        lives.map(|live| PollFd::new(&live.capture, PollFlags::IN)).collect();
+    match poll(&mut descriptors, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -181,46 +192,6 @@ impl fmt::Debug for Live {
             .field("link", &self.link)
             .field("nanoseconds", &self.nanoseconds)
             .finish_non_exhaustive()
-    }
-}
-
-impl Source for Live {
-    /// [`Batch::Idle`] when nothing came within the timeout, [`Batch::End`] once
-    /// [`StopHandle::stop`] was called; what the ring still holds then is not read.
-    ///
-    /// # Errors
-    ///
-    /// When the interface goes away or down, in libpcap's words.
-    fn next_batch(&mut self, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<Batch> {
-        let stopped = |live: &Self| live.stop.load(Ordering::Acquire);
-        if stopped(self) {
-            return Ok(Batch::End);
-        }
-        if self.dispatch(visit)? > 0 {
-            return Ok(Batch::More);
-        }
-        self.wait()?;
-        if stopped(self) {
-            return Ok(Batch::End);
-        }
-        match self.dispatch(visit)? {
-            0 => Ok(Batch::Idle),
-            _ => Ok(Batch::More),
-        }
-    }
-}
-
-/// Ends a [`Live`] capture from another thread or a signal handler.
-#[derive(Clone, Debug)]
-pub struct StopHandle {
-    stop: Arc<AtomicBool>,
-}
-
-impl StopHandle {
-    /// Makes the running or next [`Source::next_batch`] return [`Batch::End`] within the capture's
-    /// timeout. Harmless when the capture is gone.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
     }
 }
 
@@ -337,6 +308,8 @@ pub struct Interface {
     pub up: bool,
     /// It is a loopback interface.
     pub loopback: bool,
+    /// The addresses it has.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// The interfaces of this system; needs no permission.
@@ -353,6 +326,7 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
         .map(|device| Interface {
             up: device.flags.is_up(),
             loopback: device.flags.is_loopback(),
+            addresses: device.addresses.iter().map(|address| address.addr).collect(),
             name: device.name,
             description: device.desc,
         })
@@ -421,7 +395,8 @@ mod tests {
     use super::*;
 
     fn interface(name: &str, up: bool) -> Interface {
-        Interface { name: name.to_owned(), description: None, up, loopback: false }
+        let (description, addresses) = (None, Vec::new());
+        Interface { name: name.to_owned(), description, up, loopback: false, addresses }
     }
 
     #[test]

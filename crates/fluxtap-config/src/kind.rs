@@ -13,6 +13,8 @@ const HOST_CHARS_MAX: usize = 253;
 
 /// Longest URL, in characters.
 const URL_CHARS_MAX: usize = 2_000;
+/// Longest text, in bytes.
+const TEXT_BYTES_MAX: usize = 4_096;
 
 /// Characters of a wrong value that are shown.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -74,6 +76,10 @@ pub enum Kind {
     Address,
     /// A URL of HTTP or HTTPS, without user and password.
     Url,
+    /// A text of one line.
+    Text,
+    /// An address and a port to listen on, or `none`.
+    Listen,
     /// The path of a file.
     Path,
     /// One of these words, or the path of a file (`./word` for one that is called like a word).
@@ -168,6 +174,8 @@ impl Kind {
             Self::Url => {
                 "an http:// or https:// URL with a host and without user and password".to_owned()
             }
+            Self::Text => format!("1 to {TEXT_BYTES_MAX} bytes of text in one line"),
+            Self::Listen => "an IP address with a port, or none".to_owned(),
             Self::Path => "the path of a file".to_owned(),
             Self::PathOr(words) => format!("{} or the path of a file", one_of(words)),
             Self::Texts { max } => format!("a list of at most {max} texts"),
@@ -226,6 +234,13 @@ impl Kind {
             }
             Self::Address => is_address(text).then(|| Value::Text(text.to_owned())),
             Self::Url => is_url(text).then(|| Value::Text(text.to_owned())),
+            Self::Text => {
+                let is_text = (1..=TEXT_BYTES_MAX).contains(&text.len())
+                    && !text.contains(|c: char| c.is_control());
+                is_text.then(|| Value::Text(text.to_owned()))
+            }
+            Self::Listen if text == "none" => Some(Value::Listen(None)),
+            Self::Listen => text.parse().ok().map(|address| Value::Listen(Some(address))),
             Self::Path => path(),
             Self::PathOr(words) => word(words).or_else(path),
             _ => None,
@@ -431,6 +446,13 @@ mod tests {
             (Kind::Url, "https://u:p@siem.example", Err("without user and password")),
             (Kind::Url, "https://siem.example/#a", Err("expected an http:// or https:// URL")),
             (Kind::Url, "https://siem.example/a b", Err("expected an http:// or https:// URL")),
+            (Kind::Text, "udp and port 53", Ok("\"udp and port 53\"")),
+            (Kind::Text, "", Err("got \"\", expected 1 to 4096 bytes of text in one line")),
+            (Kind::Text, "a\nb", Err("of text in one line")),
+            (Kind::Listen, "none", Ok("\"none\"")),
+            (Kind::Listen, "[::1]:9353", Ok("\"[::1]:9353\"")),
+            (Kind::Listen, "localhost:9353", Err("expected an IP address with a port, or none")),
+            (Kind::Listen, "127.0.0.1", Err("expected an IP address with a port, or none")),
             (Kind::Path, "/a b", Ok("\"/a b\"")),
             (Kind::Path, "", Err("expected the path of a file")),
             (Kind::PathOr(WORDS), "json", Ok("\"json\"")),

@@ -30,6 +30,7 @@ pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Origin};
 pub use setting::{Command, Flag, Setting};
 pub use sinks::{Facility, SINK_SETTINGS, SinkAuth, SinkSettings, SinkTransport, SinkType};
 pub use table::{
-    Clients, Color, Format, MinSeverity, Pairing, SETTINGS, Settings, SpoolSync, sections, setting,
+    AT_START, Clients, Color, Format, LogFormat, MinSeverity, Pairing, SETTINGS, Settings,
+    SpoolSync, sections, setting,
 };
-pub use value::{AddressTable, Tenths, Value, Word};
+pub use value::{AddressTable, Listen, Tenths, Value, Word};

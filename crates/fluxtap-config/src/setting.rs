@@ -1,6 +1,6 @@
 //! One row of the table of settings, and the macro that makes table and [`crate::Settings`] of it.
 
-use crate::{Kind, SinkType, Value};
+use crate::{AT_START, Kind, SinkType, Value};
 
 /// One setting, as the table declares it.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,13 +70,20 @@ impl Setting {
         self.doc.first().map_or("", |line| line.trim())
     }
 
+    /// Whether `run` takes it at its start alone, so that a reload does not change it.
+    #[must_use]
+    pub fn is_at_start(&self) -> bool {
+        AT_START.contains(&self.name)
+    }
+
     /// The paragraphs behind the headline.
     pub fn paragraphs(&self) -> impl Iterator<Item = String> {
         let lines = self.doc.get(1..).unwrap_or_default();
         let paragraphs = lines
             .split(|line| line.trim().is_empty())
             .map(|lines| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "));
-        paragraphs.filter(|text| !text.is_empty())
+        let reload = self.is_at_start().then(|| "A reload does not change it.".to_owned());
+        paragraphs.filter(|text| !text.is_empty()).chain(reload)
     }
 
     /// The default, or where there is none the value shown as an example, as TOML.

@@ -7,7 +7,7 @@
 use crate::kind::Kind;
 use crate::setting::{Command, Flag, Setting, settings};
 use crate::sinks::SinkSettings;
-use crate::value::{AddressTable, FromValue, Tenths, Value, words};
+use crate::value::{AddressTable, FromValue, Listen, Tenths, Value, words};
 use fluxtap_window::WINDOWS_S;
 use fluxtap_window::limits::{MEMORY_MIN, PARTITIONS};
 use fluxtap_wire::layers::{PORTS_MAX, TUNNEL_PORTS_MAX};
@@ -23,6 +23,9 @@ const JUDGES: &[Command] = &[Command::Replay, Command::Run, Command::Evaluate];
 /// Largest budget accepted, in bytes: 1 TiB.
 const MEMORY_MAX: u64 = 1 << 40;
 
+/// Most interfaces of one sensor.
+const INTERFACES_MAX: usize = 16;
+
 /// Most entries of the curated lists that are switched off one by one.
 const CURATED_OFF_MAX: usize = 1_000;
 
@@ -34,6 +37,9 @@ const RISK: Kind = Kind::Tenths { min: Tenths(10), max: Tenths(1_000), unit: "ri
 
 /// The fewest are none: that kind of tunnel is not looked into.
 const TUNNEL_PORTS: Kind = Kind::Ports { min: 0, max: TUNNEL_PORTS_MAX };
+
+/// Shares; none of anything would always be degraded.
+const PERCENT: Kind = Kind::Tenths { min: Tenths(1), max: Tenths(1_000), unit: "percentage" };
 
 const POINTS: Kind = Kind::Tenths { min: Tenths(0), max: Tenths(300), unit: "number of points" };
 
@@ -65,6 +71,16 @@ words! {
 
     /// The form of the alerts.
     Format {
+        /// one JSON object a line
+        Json = "json",
+        /// for people
+        Text = "text",
+    }
+
+    /// The form of what is said on standard error.
+    LogFormat {
+        /// text on a terminal, otherwise JSON
+        Auto = "auto",
         /// one JSON object a line
         Json = "json",
         /// for people
@@ -255,14 +271,70 @@ settings! {
         flag: flag("lateness", "TIME", REPLAY),
     }
 
-    /// Interface the mirrored traffic arrives on.
+    /// Interfaces the mirrored traffic arrives on.
     ///
-    /// `run` needs one, here or as a flag.
-    "run.interface" => interface: Option<String> {
+    /// `run` needs one at least, here or as a flag, which may be repeated.
+    /// Packets of several are merged by time, so the two directions of a tap may come on two.
+    /// One that goes away later is tried again each second.
+    "run.interfaces" => interfaces: Vec<String> {
+        kind: Kind::Texts { max: INTERFACES_MAX },
+        default: Some(""),
+        flag: Flag { long: "interface", short: Some('i'), value_name: "IFACE", commands: RUN },
+    }
+
+    /// Memory of the kernel's ring of each interface.
+    ///
+    /// It holds what arrives while the sensor is busy or not scheduled; `dropped_by_kernel` in the
+    /// counters says when it is too small.
+    /// At 1 Gbit/s of DNS 32 MiB last for a quarter of a second.
+    "run.ring" => ring_bytes: usize {
+        kind: Kind::Size { min: 1 << 20, max: 1 << 30 },
+        default: Some("32MiB"),
+        flag: flag("ring", "SIZE", RUN),
+    }
+
+    /// Whether interfaces are put into promiscuous mode.
+    ///
+    /// Without it packets for other hosts, which is what a mirror port delivers, are left out by the
+    /// interface.
+    "run.promiscuous" => is_promiscuous: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+        flag: flag("promiscuous", "true|false", RUN),
+    }
+
+    /// Packets the kernel hands over: `auto`, `none` (all), or an expression as in pcap-filter(7).
+    ///
+    /// With `auto` it leaves out plain IP packets that have none of the ports of DNS and of tunnels.
+    /// Tags, labels, tunnels, fragments and IPv6 extension headers pass.
+    /// An expression of your own is used as it is: `port 53` loses tagged frames and fragments.
+    "run.filter" => filter: String {
+        kind: Kind::Text,
+        default: Some("auto"),
+        flag: flag("filter", "BPF", RUN),
+    }
+
+    /// User the sensor becomes once the interfaces are open; for those who start it as root.
+    ///
+    /// Its own group goes with it, and of root's rights only that to capture stays, to open an
+    /// interface again that went away.
+    /// Configuration, lists and tables must be readable for this user, because SIGHUP reads them
+    /// again.
+    "run.user" => user: Option<String> {
         kind: Kind::Name,
         default: None,
-        example: "eth1",
-        flag: Flag { long: "interface", short: Some('i'), value_name: "IFACE", commands: RUN },
+        example: "fluxtap",
+        flag: flag("user", "NAME", RUN),
+    }
+
+    /// Start without shutting the sensor in; to find out whether a fault is the sandbox's.
+    ///
+    /// The sandbox is what the start says: no new privileges, the files that are needed (landlock),
+    /// and no system calls that start programs or change the system (seccomp).
+    "run.no_sandbox" => is_unsandboxed: bool {
+        kind: Kind::Switch,
+        default: Some("false"),
+        flag: flag("no-sandbox", "true|false", RUN),
     }
 
     /// How late a packet may be before its facts are left out.
@@ -292,6 +364,46 @@ settings! {
         kind: Kind::Duration { min_s: 1, max_s: 86_400 },
         default: Some("5m"),
         flag: flag("checkpoint-interval", "TIME", RUN),
+    }
+
+    /// Where `run` serves `/metrics`, `/healthz` and `/readyz`: an address and a port, or `none`.
+    ///
+    /// There is no encryption and no password, so listen on loopback and let a proxy do the rest.
+    "metrics.listen" => metrics_listen: Listen {
+        kind: Kind::Listen,
+        default: Some("127.0.0.1:9353"),
+        flag: flag("metrics", "ADDR:PORT", RUN),
+    }
+
+    /// Share of packets lost within a minute that makes the sensor degraded, in percent.
+    ///
+    /// Packets lost by the kernel, by the interface and by the sensor itself count.
+    "health.drops" => health_drops_percent: Tenths {
+        kind: PERCENT,
+        default: Some("1"),
+    }
+
+    /// How long no DNS may be seen before the sensor says that it is degraded; 0s is for ever.
+    "health.dns_quiet" => health_dns_quiet_s: u64 {
+        kind: Kind::Duration { min_s: 0, max_s: 604_800 },
+        default: Some("10m"),
+    }
+
+    /// How often a line about the sensor's health is written; 0s is on a change alone.
+    ///
+    /// It stands among the alerts; set this where nobody reads the metrics: silence is then a fault,
+    /// and not peace.
+    "health.interval" => health_interval_s: u64 {
+        kind: Kind::Duration { min_s: 0, max_s: 604_800 },
+        default: Some("0s"),
+        flag: flag("health-interval", "TIME", RUN),
+    }
+
+    /// Form of what `run` says on standard error.
+    "log.format" => log_format: LogFormat {
+        kind: Kind::Word(LogFormat::WORDS),
+        default: Some("auto"),
+        flag: flag("log-format", "FORM", RUN),
     }
 
     /// Table of the owners of addresses: autonomous systems, countries, kinds of network.
@@ -531,6 +643,42 @@ settings! {
     }
 }
 
+/// Settings of `run` that a reload cannot change: what they say is done at the start, or what they
+/// size is there already.
+pub const AT_START: &[&str] = &[
+    "sensor.memory",
+    "sensor.workers",
+    "capture.dns_ports",
+    "capture.verify_checksums",
+    "capture.tunnels.vxlan",
+    "capture.tunnels.vxlan_gpe",
+    "capture.tunnels.geneve",
+    "capture.tunnels.gtp_u",
+    "capture.tunnels.teredo",
+    "capture.tunnels.mpls",
+    "capture.tunnels.gre",
+    "flow.pairing",
+    "flow.duplicates",
+    "flow.duplicate_window",
+    "run.interfaces",
+    "run.ring",
+    "run.promiscuous",
+    "run.filter",
+    "run.user",
+    "run.no_sandbox",
+    "run.lateness",
+    "checkpoint.file",
+    "checkpoint.interval",
+    "metrics.listen",
+    "log.format",
+    "privacy.clients",
+    "output.stats",
+    "spool.folder",
+    "spool.size",
+    "spool.sync",
+    "spool.drain",
+];
+
 /// The tables that settings stand in, in the order of the table.
 pub fn sections() -> impl Iterator<Item = &'static str> {
     let mut last = "";
@@ -587,6 +735,11 @@ mod tests {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
             assert!(setting.name.chars().all(plain), "{}: needs quotes", setting.name);
         }
+    }
+
+    #[test]
+    fn settings_that_take_a_restart_exist() {
+        assert!(AT_START.iter().all(|name| setting(name).is_some()));
     }
 
     /// Two settings may share a flag if no command has both.

@@ -3,6 +3,7 @@
 use crate::kind::Kind;
 use fluxtap_wire::shown::is_hostile;
 use std::fmt::{self, Display, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -27,6 +28,8 @@ pub enum Value {
     Word(&'static str),
     /// A text.
     Text(String),
+    /// Where to listen; `None` is nowhere.
+    Listen(Option<SocketAddr>),
     /// A file or folder.
     Path(PathBuf),
     /// Several texts.
@@ -49,6 +52,8 @@ impl Value {
             Self::Ports(ports) => list(&mut ports.iter().map(u16::to_string)),
             Self::Word(word) => (*word).to_owned(),
             Self::Text(text) => text.clone(),
+            Self::Listen(None) => "none".to_owned(),
+            Self::Listen(Some(address)) => address.to_string(),
             Self::Path(path) => path.display().to_string(),
             Self::Texts(texts) => list(&mut texts.iter().cloned()),
         }
@@ -183,6 +188,19 @@ from_value! {
     String: Value::Text(text) => Some(text.clone());
     PathBuf: Value::Path(path) => Some(path.clone());
     Vec<String>: Value::Texts(texts) => Some(texts.clone());
+}
+
+/// Where to listen; nowhere is an answer too, so this is not read as a setting without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub Option<SocketAddr>);
+
+impl FromValue for Listen {
+    fn from_value(value: Option<&Value>) -> Option<Self> {
+        match value? {
+            Value::Listen(address) => Some(Self(*address)),
+            _ => None,
+        }
+    }
 }
 
 /// Declares an enumeration whose variants are the words of a setting, each with its meaning: the

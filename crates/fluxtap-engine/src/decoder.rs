@@ -105,6 +105,12 @@ impl Decoder {
         }
     }
 
+    /// Bytes that wait in the tables of fragments and of TCP streams.
+    #[must_use]
+    pub const fn held_octets(&self) -> [usize; 2] {
+        [self.fragments.held_octets(), self.streams.held_octets()]
+    }
+
     /// The counters of event time.
     #[must_use]
     pub const fn clock_counts(&self) -> ClockCounts {

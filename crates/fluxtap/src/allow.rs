@@ -213,7 +213,8 @@ fn named<'a>(
     names.join(", ")
 }
 
-fn entries(number: usize) -> String {
+/// A number of entries in words.
+pub(crate) fn entries(number: usize) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{} entries", grouped(number as u64)) }
 }
 

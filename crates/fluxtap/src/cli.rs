@@ -2,7 +2,7 @@
 
 use crate::console::{self, Exit};
 use crate::intel_command::{self, IntelArgs};
-use crate::{config, evaluate, explain_command, live, output, page, replay};
+use crate::{config, evaluate, explain_command, interfaces, live, output, page, replay, selftest};
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{
@@ -40,9 +40,12 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
         ],
         "run" => &[
             "fluxtap run -i eth1 >> /var/log/fluxtap/alerts.jsonl",
+            "fluxtap run -i tap-in -i tap-out --user fluxtap --health-interval 5m",
             "fluxtap run --config site.toml",
             "sudo setcap cap_net_raw+ep $(command -v fluxtap)   # to run without root",
         ],
+        "interfaces" => &["fluxtap interfaces", "fluxtap interfaces --json | jq '.interfaces[0]'"],
+        "selftest" => &["fluxtap selftest", "sudo fluxtap selftest -i eth1"],
         "explain" => &[
             "fluxtap explain www.example.com monday.pcap",
             "fluxtap explain example.com --at 2026-03-02T08:04:22Z captures/",
@@ -81,9 +84,10 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
 }
 
 /// The commands that take settings, and the commands of the sensor whose flags they take.
-const CONFIGURED: [(&str, &[Sensor]); 6] = [
+const CONFIGURED: [(&str, &[Sensor]); 7] = [
     ("replay", &[Sensor::Replay]),
     ("run", &[Sensor::Run]),
+    ("selftest", &[Sensor::Run]),
     ("explain", &[Sensor::Replay]),
     ("evaluate", &[Sensor::Evaluate]),
     ("check-config", &[Sensor::Replay, Sensor::Run]),
@@ -119,7 +123,7 @@ fn completed(command: Command) -> Command {
     }
 }
 
-fn commands() -> [Command; 10] {
+fn commands() -> [Command; 12] {
     [
         Command::new("replay")
             .about(
@@ -129,7 +133,16 @@ fn commands() -> [Command; 10] {
             .arg(files_arg())
             .arg(follow_arg()),
         Command::new("run")
-            .about("Watch a mirror port until SIGINT or SIGTERM; needs root or CAP_NET_RAW"),
+            .about("Watch mirror ports until SIGINT or SIGTERM; needs root or CAP_NET_RAW"),
+        Command::new("interfaces")
+            .about("List what can be captured, and how it is; needs no rights")
+            .arg(
+                Arg::new("json")
+                    .long("json")
+                    .help("As one JSON object in place of a table")
+                    .action(ArgAction::SetTrue),
+            ),
+        selftest::command(),
         explain_command::command(),
         Command::new("evaluate")
             .about(
@@ -382,6 +395,7 @@ pub(crate) fn run() -> Exit {
                 page::completions(shell.expect("clap takes shells alone"))
             }
             "man" => page::man(),
+            "interfaces" => interfaces::run(matches.get_flag("json")),
             "intel" => match IntelArgs::from_arg_matches(matches) {
                 Ok(args) => intel_command::run(&args),
                 Err(error) => console::usage(&error),
@@ -393,7 +407,8 @@ pub(crate) fn run() -> Exit {
 
 /// Runs a command that takes settings.
 fn run_configured(name: &str, matches: &ArgMatches, sensors: &[Sensor]) -> Exit {
-    let read = match config::read(matches, sensors) {
+    let sources = config::Sources::of(matches, sensors);
+    let read = match sources.read() {
         Ok(read) => read,
         Err(exit) => return exit,
     };
@@ -407,7 +422,8 @@ fn run_configured(name: &str, matches: &ArgMatches, sensors: &[Sensor]) -> Exit 
             let is_json = matches.get_flag("json");
             evaluate::run(&files(matches), truth, is_json, &read.loaded.settings)
         }
-        "run" => live::run(&read.loaded.settings),
+        "run" => live::run(sources, read.loaded),
+        "selftest" => selftest::run(matches, &read.loaded.settings),
         "explain" => explain_command::run(matches, &read.loaded.settings),
         "check-config" => config::check(&read),
         _ => config::print(&read.loaded, matches.get_flag("json")),
@@ -443,7 +459,7 @@ mod tests {
             ["fluxtap", "print-config", "--lateness", "5s", "-q", "--ports", "1", "--ports=2"];
         let matches = command().try_get_matches_from(line).expect("good");
         let (_, matches) = matches.subcommand().expect("a command");
-        let given = flags_given(matches, CONFIGURED[4].1);
+        let given = flags_given(matches, CONFIGURED[5].1);
         let expect = [
             ("capture.dns_ports", "1,2"),
             ("replay.lateness", "5s"),

@@ -40,20 +40,38 @@ pub(crate) struct Read {
     files: Vec<String>,
 }
 
-/// Reads all layers; mistakes are said, all of them, and end the program.
-pub(crate) fn read(matches: &ArgMatches, sensors: &[Sensor]) -> Result<Read, Exit> {
-    let named = matches.get_one::<PathBuf>("config").cloned();
-    read_layers(named, cli::flags_given(matches, sensors))
+/// Where the settings come from: what the command line says of it. The files are read each time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    named: Option<PathBuf>,
+    flags: Vec<(&'static str, String)>,
+}
+
+impl Sources {
+    /// What a command line names, and the flags it gives to the commands of the sensor.
+    pub(crate) fn of(matches: &ArgMatches, sensors: &[Sensor]) -> Self {
+        let named = matches.get_one::<PathBuf>("config").cloned();
+        Self { named, flags: cli::flags_given(matches, sensors) }
+    }
+
+    /// Reads all layers; mistakes are said, all of them.
+    pub(crate) fn read(&self) -> Result<Read, Exit> {
+        read_layers(self.file(), self.flags.clone())
+    }
+
+    /// The file that takes the place of the default ones.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let variable = || std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
+        self.named.clone().or_else(|| variable().map(PathBuf::from))
+    }
 }
 
 /// The settings without any flag, for what only looks at them.
 pub(crate) fn of_files() -> Result<Settings, Exit> {
-    Ok(read_layers(None, Vec::new())?.loaded.settings)
+    Ok(Sources::default().read()?.loaded.settings)
 }
 
 fn read_layers(named: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Result<Read, Exit> {
-    let named = named
-        .or_else(|| std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
     let paths = match named {
         Some(path) => vec![path],
         None => default_files(Path::new(FOLDER)).map_err(|text| {

@@ -1,8 +1,12 @@
 //! Words for people, on standard error, and the exit status.
 
+use crate::output::{self, json_line};
+use fluxtap_config::LogFormat;
 use fluxtap_wire::shown::escaped;
+use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// How the program ends; the numbers are those of sysexits.h where it has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,20 +38,71 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// How urgent a line is; the numbers are those of syslog(3), which journald reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Error = 3,
+    Warning = 4,
+    Info = 6,
+}
+
+/// The form of lines on standard error.
+#[derive(Clone, Copy, Debug, Default)]
+struct Form {
+    is_json: bool,
+    /// In front stands the level as journald takes it.
+    has_priority: bool,
+}
+
+/// Text for people until a daemon says otherwise.
+static FORM: OnceLock<Form> = OnceLock::new();
+
+/// Sets the form of all further lines; for a daemon, whose lines programs read.
+pub(crate) fn set_form(format: LogFormat) {
+    let is_json = match format {
+        LogFormat::Auto => !is_watched(),
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    };
+    let has_priority = std::env::var_os("JOURNAL_STREAM").is_some() && !is_watched();
+    let _ = FORM.set(Form { is_json, has_priority });
+}
+
 /// Says what went wrong.
 pub(crate) fn error(text: &str) {
-    say(&format!("fluxtap: error: {text}"));
+    emit(Level::Error, &format!("fluxtap: error: {text}"), text);
 }
 
 /// Says what should be known but stops nothing.
 pub(crate) fn warning(text: &str) {
-    say(&format!("fluxtap: warning: {text}"));
+    emit(Level::Warning, &format!("fluxtap: warning: {text}"), text);
 }
 
-/// Writes a line to standard error. Whoever closed it does not want to read it. File and interface
-/// names are chosen by others: what would take over a terminal is escaped.
+/// Says a line of a summary, or what a daemon did.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", escaped(line));
+    emit(Level::Info, line, line.trim_start().trim_start_matches("fluxtap: "));
+}
+
+/// Writes a line to standard error, in its form. Whoever closed it does not want to read it. File
+/// and interface names are chosen by others: what would take over a terminal is escaped.
+fn emit(level: Level, line: &str, message: &str) {
+    let form = FORM.get().copied().unwrap_or_default();
+    let priority = if form.has_priority { format!("<{}>", level as u8) } else { String::new() };
+    let line = if form.is_json {
+        let level = match level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+        };
+        json_line(&json!({
+            "@timestamp": fluxtap_alert::rfc3339(output::now().millis()),
+            "log": { "level": level },
+            "message": message,
+        }))
+    } else {
+        escaped(line) + "\n"
+    };
+    let _ = std::io::stderr().lock().write_all((priority + &line).as_bytes());
 }
 
 /// Writes text as it is, for the progress line.

@@ -5,9 +5,13 @@ use crate::inputs::Inputs;
 use crate::sinks;
 use crate::summary::ascii;
 use crate::terminal;
-use fluxtap_alert::{Alert, Context, Label, SourceKind, Style, write_line, write_text};
+use fluxtap_alert::{
+    Alert, Context, Health, HealthContext, Label, SourceKind, Style, health_id, write_health,
+    write_health_text, write_line, write_text,
+};
 use fluxtap_config::{Clients, Format, Settings};
-use fluxtap_sink::{Delivery, Form};
+use fluxtap_flow::Histogram;
+use fluxtap_sink::{Delivery, Form, SinkCounts};
 use fluxtap_wire::Timestamp;
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::sync::Arc;
@@ -64,6 +68,30 @@ pub(crate) struct Output {
     interface: Option<String>,
     model: String,
     clients: Clients,
+    latency: Latency,
+}
+
+/// How long after the event time of a decision its line was handed over, in milliseconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Latency {
+    pub(crate) times: Histogram<u64>,
+    pub(crate) sum_ms: u64,
+}
+
+/// Longest latency that is told apart, in milliseconds.
+const LATENCY_MS_MAX: u64 = 3_600_000;
+
+impl Latency {
+    fn new() -> Self {
+        let times = Histogram::new_with_bounds(1, LATENCY_MS_MAX, 2);
+        Self { times: times.expect("the bounds are good"), sum_ms: 0 }
+    }
+
+    fn note(&mut self, from: Timestamp, to: Timestamp) {
+        let ms = (to.since(from) / 1_000_000).min(LATENCY_MS_MAX);
+        self.times.saturating_record(ms);
+        self.sum_ms += ms;
+    }
 }
 
 impl Output {
@@ -89,7 +117,64 @@ impl Output {
             interface,
             model: inputs.model(),
             clients: settings.clients,
+            latency: Latency::new(),
         }
+    }
+
+    /// Goes on with other settings and lists; sinks reopen their files.
+    pub(crate) fn reload(&mut self, settings: &Settings, inputs: &Arc<Inputs>, observer: String) {
+        self.format = settings.format;
+        self.inputs = Arc::clone(inputs);
+        self.model = inputs.model();
+        self.observer = observer;
+        if let To::Sinks(delivery) = &self.to {
+            delivery.reopen();
+        }
+    }
+
+    /// Latencies of the lines of a mirror port.
+    pub(crate) const fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// What sinks did and where they stand; none where lines go to standard output.
+    pub(crate) fn sinks(&self) -> Vec<SinkCounts> {
+        match &self.to {
+            To::Sinks(delivery) => delivery.counts(),
+            To::Stdout(_) => Vec::new(),
+        }
+    }
+
+    /// Writes a line about the sensor itself among the alerts.
+    pub(crate) fn write_health(&mut self, health: &Health) -> Result<(), Closed> {
+        self.sequence += 1;
+        let context = HealthContext {
+            observer: &self.observer,
+            interface: self.interface.as_deref(),
+            sequence: self.sequence,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let form = |form| {
+            let mut line = Vec::new();
+            match form {
+                Form::Json => write_health(health, &context, &mut line),
+                Form::Text | Form::Terminal => write_health_text(health, &context, &mut line),
+            }
+            line
+        };
+        match &mut self.to {
+            To::Sinks(delivery) => {
+                let forms = [Form::Json, Form::Text, Form::Terminal].map(form);
+                let id = health_id(health, &context);
+                delivery.push(sinks::health_record(id, health.at.millis(), forms));
+            }
+            To::Stdout(stdout) => {
+                let is_json = self.format == Format::Json;
+                stdout.write_all(&form(if is_json { Form::Json } else { Form::Text }))?;
+                stdout.flush()?;
+            }
+        }
+        Ok(())
     }
 
     /// The same with its lines to sinks instead, of which standard output may be one.
@@ -137,6 +222,9 @@ impl Output {
                 clients: self.inputs.clients(self.clients),
                 created: if is_live { now() } else { alert.at },
             };
+            if is_live {
+                self.latency.note(alert.at, context.created);
+            }
             match (&self.to, self.format) {
                 (To::Sinks(delivery), _) => {
                     let forms = forms(delivery, &alert, &context, self.style);

@@ -92,7 +92,7 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     if let (Ok(()), Err(stopped)) = (&stopped, counted) {
         exit = exit.max(stopped.exit());
     }
-    let counters = summary::Counters::of(&sensor, &inputs.intel, None);
+    let counters = summary::Counters::of(&sensor, Vec::new());
     let stats = settings.stats.as_deref();
     exit = exit.max(summary::write_stats(stats, &counters, &files.listed, files.unlisted));
     if !settings.is_quiet {

@@ -9,7 +9,7 @@ use crate::workers::{Shards, Tally};
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_config::{Clients, Settings};
-use fluxtap_engine::checkpoint::Standing;
+use fluxtap_engine::checkpoint::{Standing, renumbered};
 use fluxtap_engine::{Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_intel::Day;
@@ -125,6 +125,15 @@ impl<F: Follow> Sensor<F> {
         self.tell()
     }
 
+    /// Goes on with other lists, tables and thresholds.
+    pub(crate) fn reload(&mut self, inputs: &Arc<Inputs>) -> Result<(), Stopped> {
+        let numbers = Arc::new(renumbered(&self.inputs.intel, &inputs.intel));
+        self.shards.reload(inputs, &numbers, &mut self.alerts).map_err(Stopped::Worker)?;
+        self.inputs = Arc::clone(inputs);
+        self.daily = Daily::default();
+        self.tell()
+    }
+
     /// What is to be said about the allow list now that a day of event time is over.
     pub(crate) fn daily_note(&mut self) -> Result<Option<String>, Stopped> {
         let Some(now) = self.decoder.watermark() else { return Ok(None) };
@@ -233,8 +242,8 @@ fn workers(settings: &Settings) -> usize {
     settings.workers.unwrap_or_else(processors).min(PARTITIONS)
 }
 
-/// What of the layers is set.
-fn layers(settings: &Settings) -> Layers {
+/// The ports of tunnels that are looked into.
+pub(crate) fn tunnels(settings: &Settings) -> Vec<(TunnelKind, u16)> {
     let kinds = [
         (TunnelKind::Vxlan, &settings.vxlan_ports),
         (TunnelKind::VxlanGpe, &settings.vxlan_gpe_ports),
@@ -253,9 +262,14 @@ fn layers(settings: &Settings) -> Layers {
             }
         }
     }
+    tunnels
+}
+
+/// What of the layers is set.
+pub(crate) fn layers(settings: &Settings) -> Layers {
     Layers {
         ports: Ports::new(&settings.dns_ports).expect("the table bounds them likewise"),
-        tunnels: TunnelPorts::new(&tunnels).expect("contradictions were refused"),
+        tunnels: TunnelPorts::new(&tunnels(settings)).expect("contradictions were refused"),
         is_checksum_verified: settings.has_checksums_verified,
     }
 }

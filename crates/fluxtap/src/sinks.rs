@@ -109,6 +109,20 @@ pub(crate) fn record(label: Label, forms: [Vec<u8>; 3]) -> Record {
     }
 }
 
+/// A line about the sensor itself, as all sinks take it: no filter for alerts holds it back, and it
+/// is the first to go where there is no room.
+pub(crate) fn health_record(id: String, at_ms: u64, forms: [Vec<u8>; 3]) -> Record {
+    Record {
+        id,
+        domain: String::new(),
+        kind: "sensor_health".to_owned(),
+        severity: None,
+        at_ms,
+        keep: Keep::WhileThereIsRoom,
+        forms: forms.map(Arc::from),
+    }
+}
+
 /// What a sink has to say, as any other word for people.
 fn tell(notice: &Notice) {
     let text = format!("sink {}: {}", notice.sink, notice.text);

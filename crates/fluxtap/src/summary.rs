@@ -2,7 +2,7 @@
 
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
-use fluxtap_capture::{Compression, FileReport, LiveStats, Progress};
+use fluxtap_capture::{Compression, FileReport, PortStats, Progress};
 use fluxtap_engine::{
     ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, MESSAGE_SOURCES, OpenAlert, PacketEnds,
     ShardCounts,
@@ -35,30 +35,31 @@ pub(crate) struct Unlisted {
 
 /// All counters at one moment.
 pub(crate) struct Counters {
-    decode: DecodeCounts,
-    clock: ClockCounts,
-    observe: ObserveCounts,
-    shard: ShardCounts,
-    table: TableCounts,
-    table_date: Option<String>,
+    pub(crate) decode: DecodeCounts,
+    pub(crate) clock: ClockCounts,
+    pub(crate) observe: ObserveCounts,
+    pub(crate) shard: ShardCounts,
+    pub(crate) table: TableCounts,
+    pub(crate) table_date: Option<String>,
     /// Addresses looked up in the address table, and those with an owner.
-    look_ups: (u64, u64),
-    live: Option<LiveStats>,
-    open: usize,
-    allow: Value,
-    curated: Curated,
-    queries_visible: Option<bool>,
-    response_times: ResponseTimes,
+    pub(crate) look_ups: (u64, u64),
+    /// The interfaces; none in replay.
+    pub(crate) ports: Vec<PortStats>,
+    pub(crate) open: usize,
+    pub(crate) allow: Value,
+    pub(crate) curated: Curated,
+    pub(crate) queries_visible: Option<bool>,
+    pub(crate) response_times: ResponseTimes,
 }
 
 /// Times from query to response, in microseconds.
 #[derive(Clone, Copy)]
-struct ResponseTimes {
-    count: u64,
-    p50: u64,
-    p95: u64,
-    p99: u64,
-    max: u64,
+pub(crate) struct ResponseTimes {
+    pub(crate) count: u64,
+    pub(crate) p50: u64,
+    pub(crate) p95: u64,
+    pub(crate) p99: u64,
+    pub(crate) max: u64,
 }
 
 impl ResponseTimes {
@@ -74,8 +75,8 @@ impl ResponseTimes {
 }
 
 impl Counters {
-    pub(crate) fn of(sensor: &Sensor, intel: &Intel, live: Option<LiveStats>) -> Self {
-        let tally = &sensor.tally;
+    pub(crate) fn of(sensor: &Sensor, ports: Vec<PortStats>) -> Self {
+        let (intel, tally) = (&sensor.inputs().intel, &sensor.tally);
         Self {
             decode: sensor.decoder.counts(),
             clock: sensor.decoder.clock_counts(),
@@ -87,7 +88,7 @@ impl Counters {
                 let look_ups = &tally.explained.look_ups;
                 (look_ups.addresses, look_ups.with_owner)
             },
-            live,
+            ports,
             open: tally.open.len(),
             allow: sensor.allow_report().to_json(tally.shard.suppressed),
             curated: Curated::of(&tally.explained, intel),
@@ -145,6 +146,32 @@ impl Counters {
             "gaps": counts.gaps,
             "resynchronised": counts.resynchronised,
             "octets_skipped": counts.octets_skipped,
+        })
+    }
+
+    /// What the interfaces delivered and lost, each and together; null in replay.
+    fn capture(&self) -> Value {
+        if self.ports.is_empty() {
+            return Value::Null;
+        }
+        let port = |port: &PortStats| {
+            json!({
+                "interface": port.interface,
+                "received": port.live.received,
+                "read": port.handed,
+                "dropped_by_kernel": port.live.dropped_by_kernel,
+                "dropped_by_interface": port.live.dropped_by_interface,
+                "dropped_by_sensor": port.dropped_by_sensor,
+                "times_lost": port.losses,
+            })
+        };
+        let [kernel, interface, sensor] = lost(&self.ports);
+        json!({
+            "received": self.ports.iter().map(|port| port.live.received).sum::<u64>(),
+            "dropped_by_kernel": kernel,
+            "dropped_by_interface": interface,
+            "dropped_by_sensor": sensor,
+            "interfaces": self.ports.iter().map(port).collect::<Vec<_>>(),
         })
     }
 
@@ -231,11 +258,7 @@ impl Counters {
                 "server_facts_unused": self.table.server_facts_unused,
                 "hint_facts_unused": self.table.hint_facts_unused,
             },
-            "capture": self.live.map(|live| json!({
-                "received": live.received,
-                "dropped_by_kernel": live.dropped_by_kernel,
-                "dropped_by_interface": live.dropped_by_interface,
-            })),
+            "capture": self.capture(),
             "address_table_date": self.table_date,
             "address_table_coverage": {
                 "addresses": self.look_ups.0,
@@ -247,8 +270,20 @@ impl Counters {
     }
 }
 
+/// Packets lost by the kernel, by interfaces, and by the sensor.
+pub(crate) fn lost(ports: &[PortStats]) -> [u64; 3] {
+    ports.iter().fold([0; 3], |[kernel, interface, sensor], port| {
+        let live = &port.live;
+        [
+            kernel + live.dropped_by_kernel,
+            interface + live.dropped_by_interface,
+            sensor + port.dropped_by_sensor,
+        ]
+    })
+}
+
 /// What the curated lists explained away, most first.
-struct Curated {
+pub(crate) struct Curated {
     zones: Vec<(String, u64)>,
     edges: Vec<(String, u64)>,
 }
@@ -389,19 +424,21 @@ pub(crate) fn print(
     print_counters(counters, sensor);
 }
 
-/// The summary of a live run.
-pub(crate) fn print_live(counters: &Counters, elapsed: Duration, sensor: &Sensor) {
+/// The summary of a live run, at its end or in between.
+pub(crate) fn print_live(verb: &str, counters: &Counters, elapsed: Duration, sensor: &Sensor) {
     console::say(&format!(
-        "fluxtap: stopped after {:.0} s, {}",
+        "fluxtap: {verb} after {:.0} s, {}",
         elapsed.as_secs_f64(),
         count(counters.decode.packets, "packet"),
     ));
-    if let Some(live) = counters.live {
+    for port in &counters.ports {
         console::say(&format!(
-            "  capture     {} received, {} dropped by the kernel, {} by the interface",
-            grouped(live.received),
-            grouped(live.dropped_by_kernel),
-            grouped(live.dropped_by_interface),
+            "  {:11} {} read; {} dropped by the kernel, {} by the interface, {} by the sensor",
+            port.interface,
+            count(port.handed, "packet"),
+            grouped(port.live.dropped_by_kernel),
+            grouped(port.live.dropped_by_interface),
+            grouped(port.dropped_by_sensor),
         ));
     }
     print_counters(counters, sensor);

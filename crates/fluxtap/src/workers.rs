@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use fluxtap_alert::Alert;
 use fluxtap_engine::{AllowUse, Explained, Moment, OpenAlert, Shard, ShardCounts, Told, in_order};
 use fluxtap_observe::Batch;
-use fluxtap_window::{Share, TableCounts};
+use fluxtap_window::{Renumber, Share, TableCounts};
 use fluxtap_wire::Timestamp;
 use std::collections::VecDeque;
 use std::io;
@@ -183,6 +183,25 @@ impl Shards {
         }
     }
 
+    /// All of them go on with other lists, tables and thresholds, in which what they refer to has
+    /// these numbers.
+    pub(crate) fn reload(
+        &mut self,
+        inputs: &Arc<Inputs>,
+        numbers: &Arc<Renumber>,
+        out: &mut Vec<Alert>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Here(shards) => {
+                shards.iter_mut().for_each(|shard| renew(shard, inputs, numbers));
+                Ok(())
+            }
+            Self::Away(workers) => {
+                workers.send(Job::Reload(Arc::clone(inputs), Arc::clone(numbers)), out)
+            }
+        }
+    }
+
     /// Where all of them stand in event time.
     pub(crate) fn moment(&mut self, out: &mut Vec<Alert>) -> io::Result<Moment> {
         match self {
@@ -213,6 +232,13 @@ enum Job {
     Tally,
     Save(u8),
     Moment,
+    Reload(Arc<Inputs>, Arc<Renumber>),
+}
+
+/// Gives a shard another policy, and what is in its windows the numbers of other lists.
+fn renew(shard: &mut Shard, inputs: &Inputs, numbers: &Renumber) {
+    shard.renumber(numbers);
+    shard.reload(inputs.policy);
 }
 
 /// What a worker says when it has done the job with a number.
@@ -387,6 +413,10 @@ impl Worker {
                     said = is_mine.then(|| Said::Saved(self.shard.save(partition)));
                 }
                 Job::Moment => said = Some(Said::Moment(self.shard.moment())),
+                Job::Reload(inputs, numbers) => {
+                    renew(&mut self.shard, &inputs, &numbers);
+                    self.inputs = inputs;
+                }
             }
             // The batch is let go of by now, so that whoever takes the last answer can use it again.
             if self.answers.send(Answer { job, told, said }).is_err() {

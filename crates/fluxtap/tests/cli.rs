@@ -681,7 +681,8 @@ fn a_live_run_alerts_and_counts() {
     let resolver = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let port = resolver.local_addr().expect("an address").port().to_string();
     let mut command = support::program();
-    command.args(["run", "-i", "lo", "--ports", &port, "--lateness", "0s", "--stats"]).arg(&stats);
+    command.args(["run", "-i", "lo", "--ports", &port, "--lateness", "0s", "--metrics", "none"]);
+    command.args(["--log-format", "text", "--stats"]).arg(&stats);
     let mut running = Running::spawn(&mut command);
     let mut stderr = BufReader::new(running.child.stderr.take().expect("a pipe"));
     let mut said = String::new();
@@ -691,7 +692,7 @@ fn a_live_run_alerts_and_counts() {
         assert_eq!(running.finish().status, 77);
         return;
     }
-    assert_eq!(said, "fluxtap: watching lo; stop with SIGINT\n");
+    assert_eq!(said, "fluxtap: watching lo; stop with SIGINT or SIGTERM\n");
     let mut stdout = BufReader::new(running.child.stdout.take().expect("a pipe"));
     let addresses = access_addresses();
     for name in ["first-story.example", "second-story.example"] {
@@ -710,7 +711,7 @@ fn a_live_run_alerts_and_counts() {
     stderr.read_to_string(&mut said).expect("messages are UTF-8");
     let run = running.finish();
     assert_eq!(run.status, 0, "{said}");
-    for part in ["fluxtap: stopped after", "received", "responses", "first-story.example"] {
+    for part in ["fluxtap: stopped after", "packets read", "responses", "first-story.example"] {
         assert!(said.contains(part), "got {said}, expected {part:?} in it");
     }
     let stats = support::read_stats(&stats, &run);

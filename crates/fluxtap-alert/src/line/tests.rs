@@ -1,5 +1,8 @@
 use super::*;
-use crate::testing::{AT_MS, address, alert, all_terms, context, longest_name, set_terms, wire};
+use crate::testing::{
+    AT_MS, address, alert, all_terms, context, documented, field_paths, longest_name, set_terms,
+    wire,
+};
 use crate::{ClientKey, CloseReason, Label};
 use fluxtap_flux::{Score, Term};
 use fluxtap_intel::{AddressClass, Country};
@@ -905,29 +908,6 @@ fn the_schema_refuses_what_is_wrong() {
     assert!(!schema().is_valid(&line));
 }
 
-/// Paths of all fields, as the documentation writes them.
-fn field_paths<'a>(schema: &'a Value, node: &'a Value, path: &str, paths: &mut Vec<String>) {
-    if let Some(reference) = node.get("$ref").and_then(Value::as_str) {
-        let target = schema.pointer(reference.trim_start_matches('#')).expect("a definition");
-        return field_paths(schema, target, path, paths);
-    }
-    if let Some(choices) = node.get("anyOf").and_then(Value::as_array) {
-        return field_paths(schema, &choices[0], path, paths);
-    }
-    if let Some(items) = node.get("items") {
-        return field_paths(schema, items, path, paths);
-    }
-    match node.get("properties").and_then(Value::as_object) {
-        Some(properties) => {
-            for (name, child) in properties {
-                let dot = if path.is_empty() { "" } else { "." };
-                field_paths(schema, child, &format!("{path}{dot}{name}"), paths);
-            }
-        }
-        None => paths.push(path.to_owned()),
-    }
-}
-
 const FORMAT_MD: &str = include_str!("../../../../docs/alert-format.md");
 
 #[test]
@@ -937,14 +917,7 @@ fn the_documentation_has_every_field_and_no_other() {
     field_paths(&schema, &schema, "", &mut paths);
     paths.sort();
     let (_, fields) = FORMAT_MD.split_once("\n## Fields\n").expect("a chapter of fields");
-    let rows = fields.lines().filter(|line| line.starts_with("| `"));
-    let mut documented: Vec<String> = rows
-        .filter_map(|row| row.split('|').nth(1))
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .map(str::to_owned)
-        .collect();
-    documented.sort();
-    assert_eq!(documented, paths);
+    assert_eq!(documented(fields), paths);
 }
 
 /// The example of the documentation is the line of the alert that the tests begin with, one field

@@ -1,0 +1,636 @@
+//! The daemon on veth pairs, in a network namespace of its own, with an AF_PACKET sender at the
+//! other ends. Needs root; who is not is told so, loudly.
+
+mod support;
+
+use fluxtap_capture::{Batch, LiveGroup, LiveOptions, Source as _};
+use fluxtap_wire::{LinkType, Timestamp};
+use pcap::{Active, Capture};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::env;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use support::{Run, Running, number};
+
+/// Where each daemon serves; there is one at a time, alone in its namespace.
+const METRICS: &str = "127.0.0.1:9353";
+
+/// What has not happened within this will not happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A user without any rights.
+const NOBODY: u32 = 65_534;
+
+/// Runs all tests of this file in a namespace, one after the other.
+#[test]
+fn in_a_namespace() {
+    let is_root = rustix::process::getuid().is_root();
+    let can = || {
+        let unshare = Command::new("unshare").args(["--net", "--mount", "true"]).output();
+        unshare.is_ok_and(|output| output.status.success())
+    };
+    if !is_root || !can() {
+        support::say(
+            "SKIPPED: the live tests need root and `unshare --net --mount`; nothing was captured",
+        );
+        return;
+    }
+    let script = "mount -t sysfs none /sys; ip link set lo up; exec \"$0\" \"$@\"";
+    let status = Command::new("unshare")
+        .args(["--net", "--mount", "sh", "-euc", script])
+        .arg(env::current_exe().expect("this program"))
+        .args(["--ignored", "--test-threads=1"])
+        .status()
+        .expect("unshare runs");
+    assert!(status.success(), "a live test failed; what it said is above");
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn live_and_replay_agree() {
+    let pair = Pair::new("fa", "fb");
+    let folder = support::folder();
+    let recorder = Recorder::start("fa", folder.path().join("seen.pcap"));
+    let daemon = Daemon::start(&["-i", "fa"], "");
+    pair.send(&support::demo(), 20_000);
+    daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", packets(&support::demo()));
+    let (run, stats) = daemon.stop(Signal::TERM);
+    let recorded = recorder.stop();
+    assert_eq!(number(&stats["packets"]), packets(&support::demo()), "nothing is lost: {stats}");
+    let (replayed, _) = support::replay(["--quiet".as_ref(), recorded.as_os_str()]);
+    // Time is as fast as packets were sent, so these are not the alerts of the capture's own time.
+    let (live, replayed) = (run.alerts(), replayed.alerts());
+    assert!(live.len() >= 8, "{} alerts", live.len());
+    assert_eq!(
+        live.iter().map(said).collect::<Vec<_>>(),
+        replayed.iter().map(said).collect::<Vec<_>>()
+    );
+    for (live, replayed) in live.iter().zip(&replayed) {
+        let risk = |alert: &Value| alert["event"]["risk_score"].as_f64().expect("a number");
+        assert!((risk(live) - risk(replayed)).abs() < 3.0, "{live}\n{replayed}");
+    }
+}
+
+/// Tags pass the kernel filter, and are seen as they are in a capture.
+#[test]
+#[ignore = "runs in a namespace"]
+fn the_filter_takes_what_replay_takes() {
+    let pair = Pair::new("fa", "fb");
+    for case in ["vlan/vlan.pcap", "fragments/fragments.pcap", "browsing/browsing.pcap"] {
+        let capture = support::workspace().join("pcaps").join(case);
+        let (_, replayed) = support::replay(["--quiet".as_ref(), capture.as_os_str()]);
+        let daemon = Daemon::start(&["-i", "fa"], "");
+        pair.send(&capture, 2_000);
+        daemon.wait_for("fluxtap_dns_messages_total{source=\"datagram\"}", {
+            number(&replayed["messages_by_source"]["datagram"])
+        });
+        let segments = number(&replayed["packets_by_end"]["tcp_segment"]);
+        daemon.wait_for("fluxtap_packet_ends_total{end=\"tcp_segment\"}", segments);
+        let (_, stats) = daemon.stop(Signal::TERM);
+        assert_eq!(stats["messages_by_source"], replayed["messages_by_source"], "{case}");
+    }
+}
+
+/// The two directions of a tap on two interfaces: a response never overtakes its query.
+#[test]
+#[ignore = "runs in a namespace"]
+fn two_directions_on_two_interfaces() {
+    let (queries, responses) = (Pair::new("fa", "fb"), Pair::new("fc", "fd"));
+    let daemon = Daemon::start(&["-i", "fa", "-i", "fc", "--pairing", "require"], "");
+    let mut sent = 0;
+    for_each_packet(&support::demo(), |bytes| {
+        // Port 53 is that of the destination in queries; the capture is Ethernet, IPv4 and UDP.
+        let is_query = bytes.get(36..38) == Some(&[0, 53]);
+        let pair = if is_query { &queries } else { &responses };
+        pair.send_one(bytes);
+        sent += 1;
+        if sent % 20 == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    thread::sleep(Duration::from_secs(1));
+    let (_, stats) = daemon.stop(Signal::INT);
+    assert_eq!(number(&stats["packets"]), sent);
+    let unsolicited = number(&stats["messages_by_end"]["unsolicited"]);
+    // Responses whose query is not in the capture either.
+    let (_, replayed) = support::replay([
+        "--quiet".as_ref(),
+        "--pairing".as_ref(),
+        "require".as_ref(),
+        support::demo().as_os_str(),
+    ]);
+    let expect = number(&replayed["messages_by_end"]["unsolicited"]);
+    assert!(unsolicited <= expect + 5, "{unsolicited} unsolicited, {expect} in the capture");
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn an_interface_that_goes_and_comes_back() {
+    let pair = Pair::new("fa", "fb");
+    let steady = Pair::new("fc", "fd");
+    let daemon = Daemon::start(&["-i", "fa", "-i", "fc", "--user", "nobody"], "");
+    drop(pair);
+    daemon.wait_for_ready("interface_lost");
+    // A silent and a lost interface do not stall the other.
+    steady.send(&support::demo(), 20_000);
+    daemon.wait_for("fluxtap_packets_total{interface=\"fc\"}", packets(&support::demo()));
+    assert_eq!(daemon.get("/healthz").0, 200, "one interface is captured");
+    let pair = Pair::new("fa", "fb");
+    daemon.wait_for("fluxtap_interface_up{interface=\"fa\"}", 1);
+    pair.send(&support::demo(), 20_000);
+    daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", packets(&support::demo()));
+    pair.set("down");
+    daemon.wait_for_ready("interface_down");
+    pair.set("up");
+    pair.send(&support::demo(), 20_000);
+    daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", 2 * packets(&support::demo()));
+    let (run, stats) = daemon.stop(Signal::TERM);
+    run.assert_said(&["interface fa: lost: ", "interface fa: captured again"]);
+    assert_eq!(stats["capture"]["interfaces"][0]["times_lost"], 1, "{stats}");
+    let health: Vec<Value> = health_lines(&run);
+    let codes: Vec<&str> = health
+        .iter()
+        .filter_map(|line| line["fluxtap"]["health"]["reasons"][0]["code"].as_str())
+        .collect();
+    assert!(codes.contains(&"interface_lost"), "{codes:?}");
+    // Alerts and lines about the sensor are counted together.
+    let sequence = lines(&run).into_iter().map(|line| number(&line["event"]["sequence"]));
+    assert_eq!(sequence.collect::<Vec<_>>(), (1..=lines(&run).len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn signals_under_load() {
+    let pair = Pair::new("fa", "fb");
+    let daemon = Daemon::start(&["-i", "fa"], "[detect]\nthreshold_low = 40\n");
+    let load = pair.load();
+    daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", 10_000);
+    daemon.write("[detect]\nthreshold_low = 90\nthreshold_medium = 91\nthreshold_high = 92\n");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("fluxtap_config_last_reload_successful", 1);
+    daemon.wait_for_said("reloaded configuration, lists and tables");
+    daemon.write("[detect]\nthreshold_low = \"high\"\n");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for_ready("reload_failed");
+    daemon.write("[sensor]\nmemory = \"1GiB\"\nname = \"renamed\"\n");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("fluxtap_config_last_reload_successful", 1);
+    daemon.wait_for_said("reload: sensor.memory changed and stay as they were");
+    daemon.signal(Signal::USR1);
+    daemon.wait_for_said("fluxtap: running after");
+    let (run, stats) = daemon.stop(Signal::TERM);
+    let sent = load.stop();
+    run.assert_said(&["threshold_low", "the old one stays in force", "fluxtap: stopped after"]);
+    // Everything that the kernel had delivered was read, and nothing was lost on the way.
+    let port = &stats["capture"]["interfaces"][0];
+    assert_eq!(number(&port["dropped_by_sensor"]), 0, "{stats}");
+    assert_eq!(port["read"], stats["packets"], "{stats}");
+    let (packets, kernel) = (number(&stats["packets"]), number(&port["dropped_by_kernel"]));
+    assert!(
+        packets > 10_000 && packets + kernel <= sent,
+        "{packets} read of {sent}, {kernel} dropped"
+    );
+}
+
+/// What is sent before SIGTERM is read, though the kernel may not have delivered it yet.
+#[test]
+#[ignore = "runs in a namespace"]
+fn a_stop_drains_the_ring() {
+    let pair = Pair::new("fa", "fb");
+    for _ in 0..5 {
+        let daemon = Daemon::start(&["-i", "fa"], "");
+        pair.send(&support::demo(), 1_000_000);
+        let (_, stats) = daemon.stop(Signal::TERM);
+        assert_eq!(number(&stats["packets"]), packets(&support::demo()), "{stats}");
+    }
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn memory_stays_flat_under_load() {
+    let pair = Pair::new("fa", "fb");
+    let daemon = Daemon::start(&["-i", "fa"], "");
+    let load = pair.load();
+    let metric = "fluxtap_packets_total{interface=\"fa\"}";
+    daemon.wait_for(metric, 100_000);
+    let before = daemon.metric("fluxtap_resident_memory_bytes").expect("a metric");
+    daemon.wait_for(metric, 400_000);
+    let after = daemon.metric("fluxtap_resident_memory_bytes").expect("a metric");
+    load.stop();
+    let (_, stats) = daemon.stop(Signal::TERM);
+    assert_eq!(stats["is_conserved"], true);
+    assert!(after < before * 1.1 + 16e6, "{before} bytes became {after}");
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn what_cannot_be_captured_is_said() {
+    let _pair = Pair::new("fa", "fb");
+    let fails = |args: &[&str], status: i32, said: &[&str]| {
+        let run = support::run(["run"].iter().chain(args));
+        assert_eq!(run.status, status, "{}", run.stderr);
+        run.assert_said(said);
+        assert!(run.stdout.is_empty());
+    };
+    fails(&["-i", "nothere"], 66, &["got interface \"nothere\", expected one of: "]);
+    fails(&["-i", "fa", "-i", "nothere"], 66, &["got interface \"nothere\""]);
+    fails(&["-i", "fa", "--filter", "port fifty"], 78, &["got filter \"port fifty\", expected"]);
+    fails(&["-i", "fa", "--user", "no-such-user"], 1, &["--user: got \"no-such-user\", expected"]);
+    fails(
+        &["-i", "fa", "--metrics", "192.0.2.1:1"],
+        1,
+        &["--metrics: cannot listen on 192.0.2.1:1"],
+    );
+    // As a user without rights, from a place that this user may reach.
+    let folder = support::folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our folder");
+    let copy = folder.path().join("fluxtap");
+    fs::copy(env!("CARGO_BIN_EXE_fluxtap"), &copy).expect("room for a copy");
+    let mut command = Command::new(copy);
+    command.args(["run", "-i", "fa", "--metrics", "none"]).uid(NOBODY).gid(NOBODY);
+    command.env("FLUXTAP_CONFIG", "/dev/null").current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = Running::spawn(&mut command).finish();
+    assert_eq!(run.status, 77, "{}", run.stderr);
+    run.assert_said(&["interface fa: no permission to capture", "setcap cap_net_raw+ep"]);
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn rights_are_given_away_and_the_start_says_so() {
+    let _pair = Pair::new("fa", "fb");
+    let daemon = Daemon::start(&["-i", "fa", "--user", "nobody"], "");
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("a process");
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name}: {status}")).split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(field("Uid:"), ["65534"; 4]);
+    // Bit 13 is CAP_NET_RAW.
+    for set in ["CapPrm:", "CapEff:", "CapBnd:"] {
+        assert_eq!(field(set), ["0000000000002000"], "{set}");
+    }
+    assert_eq!((field("NoNewPrivs:"), field("Seccomp:")), (vec!["1"], vec!["2"]));
+    let (run, _) = daemon.stop(Signal::TERM);
+    run.assert_said(&[
+        "in force: user nobody (65534); rights: CAP_NET_RAW alone; no new privileges",
+    ]);
+    let daemon = Daemon::start(&["-i", "fa", "--no-sandbox"], "");
+    let (run, _) = daemon.stop(Signal::TERM);
+    run.assert_said(&["no sandbox, as asked for"]);
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn health_is_told_and_silence_is_no_peace() {
+    let pair = Pair::new("fa", "fb");
+    let config = "[health]\ndns_quiet = \"2s\"\ninterval = \"1s\"\n";
+    let daemon = Daemon::start(&["-i", "fa"], config);
+    assert_eq!(daemon.get("/healthz"), (200, "capturing\n".to_owned()));
+    assert_eq!(daemon.get("/").0, 200);
+    assert_eq!(daemon.get("/none").0, 404);
+    daemon.wait_for_ready("no_dns");
+    let (status, body) = daemon.get("/readyz");
+    assert_eq!(status, 503, "{body}");
+    pair.send(&support::demo(), 20_000);
+    daemon.wait_for("fluxtap_degraded{reason=\"no_dns\"}", 0);
+    let (run, _) = daemon.stop(Signal::TERM);
+    let health = health_lines(&run);
+    let statuses: Vec<&str> =
+        health.iter().filter_map(|line| line["fluxtap"]["health"]["status"].as_str()).collect();
+    assert!(statuses.contains(&"ok") && statuses.contains(&"degraded"), "{statuses:?}");
+    let schema = fs::read(support::workspace().join("docs/schema/fluxtap.alert-1.schema.json"));
+    let schema: Value = serde_json::from_slice(&schema.expect("the schema")).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
+    assert!(lines(&run).iter().all(|line| validator.is_valid(line)));
+}
+
+/// What an alert says that two captures of the same packets must agree in. The kernel stamps each
+/// packet once for each capture, some microseconds apart, so a second may begin between the two.
+fn said(alert: &Value) -> [String; 4] {
+    let text = |pointer: &str| alert.pointer(pointer).expect(pointer).to_string();
+    [
+        text("/dns/question/registered_domain"),
+        text("/event/action"),
+        text("/fluxtap/flux/kind"),
+        text("/fluxtap/flux/severity"),
+    ]
+}
+
+/// All lines of a run.
+fn lines(run: &Run) -> Vec<Value> {
+    let text = str::from_utf8(&run.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// The lines of a run about the sensor itself.
+fn health_lines(run: &Run) -> Vec<Value> {
+    let is_health = |line: &Value| line["event"]["dataset"] == "fluxtap.health";
+    lines(run).into_iter().filter(is_health).collect()
+}
+
+/// Hands each packet of a capture to `visit`.
+fn for_each_packet(capture: &Path, mut visit: impl FnMut(&[u8])) {
+    let bytes = fs::read(capture).expect("the capture");
+    support::read(&bytes, |packet| match packet.link {
+        LinkType::ETHERNET => visit(packet.bytes),
+        LinkType::IPV4 => visit(&[&[0; 12][..], &[8, 0], packet.bytes].concat()),
+        other => panic!("got link type {other:?}, expected one that goes over a cable"),
+    });
+}
+
+fn packets(capture: &Path) -> u64 {
+    let mut packets = 0;
+    for_each_packet(capture, |_| packets += 1);
+    packets
+}
+
+/// Two interfaces with a cable between them, gone with the value.
+struct Pair {
+    near: &'static str,
+    far: &'static str,
+}
+
+impl Pair {
+    fn new(near: &'static str, far: &'static str) -> Self {
+        ip(&["link", "add", "name", near, "type", "veth", "peer", "name", far]);
+        let pair = Self { near, far };
+        for end in [near, far] {
+            // Nothing of its own accord: neighbours are looked for over IPv6.
+            let quiet = format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6");
+            let _ = fs::write(quiet, "1");
+            ip(&["link", "set", end, "up", "mtu", "9000"]);
+        }
+        pair
+    }
+
+    fn set(&self, state: &str) {
+        ip(&["link", "set", self.near, state]);
+    }
+
+    fn sender(&self) -> Capture<Active> {
+        let capture = Capture::from_device(self.far).expect("an interface");
+        capture.open().expect("the right to send")
+    }
+
+    fn send_one(&self, bytes: &[u8]) {
+        thread_local! {
+            static SENDERS: std::cell::RefCell<Vec<(&'static str, Capture<Active>)>> =
+                const { std::cell::RefCell::new(Vec::new()) };
+        }
+        SENDERS.with_borrow_mut(|senders| {
+            if !senders.iter().any(|(far, _)| *far == self.far) {
+                senders.push((self.far, self.sender()));
+            }
+            let (_, sender) = senders.iter_mut().find(|(far, _)| *far == self.far).expect("one");
+            sender.sendpacket(bytes).expect("a cable");
+        });
+    }
+
+    /// Sends a capture's packets, at most so many in a second.
+    fn send(&self, capture: &Path, per_second: u32) {
+        let mut sender = self.sender();
+        let (began, mut sent) = (now(), 0);
+        for_each_packet(capture, |bytes| {
+            sender.sendpacket(bytes).expect("a cable");
+            sent += 1;
+            let due = Duration::from_secs(1) * sent / per_second;
+            thread::sleep(due.saturating_sub(began.elapsed()));
+        });
+    }
+
+    /// Sends the demonstration again and again, about 40,000 packets in a second.
+    fn load(&self) -> Load {
+        let mut sender = self.sender();
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut sent = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                for_each_packet(&support::demo(), |bytes| {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    sender.sendpacket(bytes).expect("a cable");
+                    sent += 1;
+                    if sent % 40 == 0 {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                });
+            }
+            sent
+        });
+        Load { stop, thread }
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "del", self.near]).status();
+    }
+}
+
+/// Packets that are sent beside everything else.
+struct Load {
+    stop: Arc<AtomicBool>,
+    thread: thread::JoinHandle<u64>,
+}
+
+impl Load {
+    /// How many were sent.
+    fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the sender does not fail")
+    }
+}
+
+fn ip(args: &[&str]) {
+    let output = Command::new("ip").args(args).output().expect("iproute2 is there");
+    assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits for a daemon")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the recorder has to tell its source the time")]
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    Timestamp(since.as_nanos() as u64)
+}
+
+/// Records what arrives at an interface.
+struct Recorder {
+    stop: fluxtap_capture::StopHandle,
+    thread: thread::JoinHandle<()>,
+    path: PathBuf,
+}
+
+impl Recorder {
+    fn start(interface: &str, path: PathBuf) -> Self {
+        let interfaces = [interface.to_owned()];
+        let mut source = LiveGroup::open(&interfaces, LiveOptions::default(), wall_clock)
+            .expect("the right to capture");
+        let stop = source.stop_handle();
+        let mut file = fs::File::create(&path).expect("a folder");
+        let thread = thread::spawn(move || {
+            // The head of a capture with times in nanoseconds, of Ethernet.
+            let head: [u32; 6] = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 65_535, 1];
+            let mut bytes: Vec<u8> = head.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            let mut keep = |packet: fluxtap_wire::Packet<'_>| {
+                let at = packet.at;
+                let nanoseconds = (at.0 % Timestamp::SECOND) as u32;
+                let len = packet.bytes.len() as u32;
+                for word in [at.secs() as u32, nanoseconds, len, packet.wire_len] {
+                    bytes.extend_from_slice(&word.to_ne_bytes());
+                }
+                bytes.extend_from_slice(packet.bytes);
+            };
+            while source.next_batch(&mut keep).expect("a working interface") != Batch::End {}
+            file.write_all(&bytes).expect("room");
+        });
+        Self { stop, thread, path }
+    }
+
+    fn stop(self) -> PathBuf {
+        self.stop.stop();
+        self.thread.join().expect("the recorder does not fail");
+        self.path
+    }
+}
+
+/// A daemon that runs.
+struct Daemon {
+    running: Running,
+    folder: tempfile::TempDir,
+    said: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `fluxtap run` and waits until it captures.
+    fn start(args: &[&str], config: &str) -> Self {
+        let folder = support::folder();
+        // The daemon may become another user.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("our folder");
+        let path = support::write(&folder, "config.toml", config.as_bytes());
+        let said = folder.path().join("said");
+        let mut command = support::program();
+        command.arg("run").args(args).args(["--metrics", METRICS, "--log-format", "text"]);
+        command.arg("--config").arg(path).arg("--stats").arg(folder.path().join("stats.json"));
+        command.stdout(fs::File::create(folder.path().join("lines")).expect("a file"));
+        command.stderr(fs::File::create(&said).expect("a file"));
+        let mut daemon = Self { running: Running::spawn(&mut command), folder, said };
+        daemon.until("it captures", |daemon| {
+            assert_eq!(
+                daemon.running.child.try_wait().expect("a process"),
+                None,
+                "{}",
+                daemon.said()
+            );
+            TcpStream::connect(METRICS).is_ok() && daemon.get("/healthz").0 == 200
+        });
+        daemon
+    }
+
+    fn pid(&self) -> u32 {
+        self.running.child.id()
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).expect("text")
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    /// Writes its configuration anew.
+    fn write(&self, config: &str) {
+        support::write(&self.folder, "config.toml", config.as_bytes());
+    }
+
+    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let began = now();
+        while !is_so(self) {
+            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {}", self.said());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Status and body of a page.
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(METRICS).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        let status = answer.get(9..12).and_then(|status| status.parse().ok());
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        (status.expect("a status"), body.to_owned())
+    }
+
+    /// A metric by its name with labels.
+    fn metric(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok())
+    }
+
+    /// Waits until a metric has a value; where that is a number of packets, or more.
+    fn wait_for(&self, name: &str, value: u64) {
+        let began = now();
+        loop {
+            let got = self.metric(name);
+            let is_counter = name.contains("_total");
+            let is_so =
+                |got: f64| if is_counter { got >= value as f64 } else { got == value as f64 };
+            if got.is_some_and(is_so) {
+                return;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{name} is {got:?}, expected {value}: {}",
+                self.said()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until it is not ready for a reason.
+    fn wait_for_ready(&self, code: &str) {
+        let name = format!("fluxtap_degraded{{reason=\"{code}\"}}");
+        self.wait_for(&name, 1);
+        let (status, body) = self.get("/readyz");
+        assert!(status == 503 && body.contains(code), "{status}: {body}");
+    }
+
+    fn wait_for_said(&self, part: &str) {
+        let began = now();
+        while !self.said().contains(part) {
+            assert!(began.elapsed() < PATIENCE, "it did not say {part:?}: {}", self.said());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Stops it, which has to go well; gives what it wrote, and its counters.
+    fn stop(self, signal: Signal) -> (Run, Value) {
+        self.signal(signal);
+        let run = self.running.finish();
+        let stderr = fs::read_to_string(&self.said).expect("text");
+        let stdout = fs::read(self.folder.path().join("lines")).expect("lines");
+        let run = Run { status: run.status, stdout, stderr };
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        let stats = support::read_stats(&self.folder.path().join("stats.json"), &run);
+        (run, stats)
+    }
+}
