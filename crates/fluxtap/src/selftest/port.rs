@@ -9,7 +9,9 @@ use crate::sensor;
 use fluxtap_capture::{Batch, Filter, LiveGroup, LiveOptions, Source as _};
 use fluxtap_config::Settings;
 use fluxtap_flow::{FlowSettings, Gate, Verdict};
-use fluxtap_wire::{Carried, Datagram, Layers, Packet, PacketEnd, Ports, TunnelKind, layers};
+use fluxtap_wire::{
+    Carried, Datagram, Layers, Message, Packet, PacketEnd, Ports, TunnelKind, layers,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -118,9 +120,13 @@ impl Seen {
     fn datagram(&mut self, packet: &Packet<'_>, datagram: &Datagram<'_>) {
         self.way(&datagram.ends);
         self.cut += u64::from(datagram.is_cut);
-        if self.gate.judge(packet.at, packet.at, datagram) == Verdict::Duplicate {
+        let Ok(message) = Message::new_checked(datagram.payload) else {
+            self.malformed += 1;
+            return;
+        };
+        if self.gate.judge(packet.at, packet.at, datagram, &message) == Verdict::Duplicate {
             self.duplicates += 1;
-        } else if datagram.payload.get(2).is_some_and(|flags| flags & 0x80 != 0) {
+        } else if message.header().is_response() {
             self.responses += 1;
         } else {
             self.queries += 1;
