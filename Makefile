@@ -201,7 +201,7 @@ toolchain:
 # The package manager, what it calls the things we need, and `install`, which takes their names. What
 # `install` would do is printed instead where nothing may or can be installed.
 define package_manager
-	compiler=gcc compiler_cpp=g++ update=
+	compiler=gcc compiler_cpp=g++ update= rsyslog='rsyslog rsyslog-gnutls'
 	if command -v apt-get >/dev/null; then
 		update='apt-get update' install='env DEBIAN_FRONTEND=noninteractive apt-get install -y'
 		compiler='gcc libc6-dev' libpcap=libpcap-dev tshark=tshark
@@ -212,6 +212,7 @@ define package_manager
 	elif command -v pacman >/dev/null; then
 		install='pacman -Sy --needed --noconfirm' compiler_cpp=gcc libpcap=libpcap tshark=wireshark-cli
 	elif command -v zypper >/dev/null; then
+		rsyslog='rsyslog rsyslog-module-gtls'
 		install='zypper --non-interactive install' compiler_cpp=gcc-c++ libpcap=libpcap-devel tshark=wireshark
 	else
 		install=
@@ -279,7 +280,7 @@ rsyslog:
 	$(package_manager)
 	# Nobody is asked for a password for what can be missing.
 	if [ -z "$$install" ] || { [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; } ||
-		! install_missing 'rsyslog rsyslog-gnutls'; then
+		! install_missing "$$rsyslog"; then
 		echo 'make: no rsyslog with TLS, so the tests that deliver to it are skipped'
 	fi
 

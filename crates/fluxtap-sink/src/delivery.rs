@@ -64,6 +64,15 @@ impl Display for OpenError {
     }
 }
 
+/// How delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// What is left of sinks that did not get it all out.
+    pub left: Vec<Left>,
+    /// What each sink did, in the order of the settings.
+    pub counts: Vec<SinkCounts>,
+}
+
 /// What a stop left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
@@ -183,9 +192,9 @@ impl Delivery {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Delivers what waits, for as long as `limit`, and ends. Returns what is left of sinks that
-    /// did not get it all out.
-    pub fn drain(mut self, limit: Duration) -> Vec<Left> {
+    /// Delivers what waits, for as long as `limit`, and ends.
+    #[must_use]
+    pub fn drain(mut self, limit: Duration) -> Drained {
         let by = clock::instant() + limit;
         self.inbox.close();
         // The spool comes first: what is there is safe.
@@ -198,11 +207,13 @@ impl Delivery {
         for thread in &self.threads {
             wait_for(thread, by + ENDING);
         }
-        let left = self.counts().into_iter().map(|counts| {
-            let lost = counts.unspooled;
-            Left { sink: counts.name, spooled: counts.waiting.saturating_sub(lost), lost }
+        let counts = self.counts();
+        let left = counts.iter().filter(|counts| counts.waiting > 0).map(|counts| Left {
+            sink: counts.name.clone(),
+            spooled: counts.waiting.saturating_sub(counts.unspooled),
+            lost: counts.unspooled,
         });
-        left.filter(|left| left.spooled + left.lost > 0).collect()
+        Drained { left: left.collect(), counts }
     }
 }
 

@@ -30,7 +30,7 @@ mod worker;
 
 pub use counts::{Dropped, SinkCounts};
 pub use dead_letter::DEAD_LETTERS;
-pub use delivery::{Delivery, Left, OpenError};
+pub use delivery::{Delivery, Drained, Left, OpenError};
 pub use notice::{Notice, Tell};
 pub use options::{
     Auth, Dialect, FileOptions, Filter, HttpOptions, Paths, SinkOptions, SpoolOptions, Sync,

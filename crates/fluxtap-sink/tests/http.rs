@@ -98,7 +98,7 @@ fn fails_once(name: &str, dialect: &Dialect, fail: impl Fn(&Request) -> Reply + 
     assert_eq!(said.len(), 2, "{name}: {said:?}");
     assert!(said[0].is_warning && said[0].text.ends_with("lines wait until it takes them"));
     assert!(said[1].text.starts_with("delivers again after"), "{name}: {said:?}");
-    assert_eq!(delivery.drain(DRAIN), []);
+    assert_eq!(delivery.drain(DRAIN).left, []);
 }
 
 /// The ids of Splunk's events, which stand one behind the other.
@@ -327,7 +327,7 @@ fn a_dead_sink_delays_no_other() {
     assert!(dead.lag_ms > 0);
     // A stop does not wait for it longer than it may, and keeps what it did not take.
     let started = now();
-    let left = delivery.drain(Duration::from_secs(1));
+    let left = delivery.drain(Duration::from_secs(1)).left;
     assert!(now() - started < Duration::from_secs(10));
     assert_eq!((left.len(), left[0].sink.as_str(), left[0].spooled), (1, "dead", 2_000));
 }
@@ -339,7 +339,7 @@ fn what_a_stop_left_is_delivered_by_the_next_start() {
     let nobody = sink("s", Target::Http(http("http://127.0.0.1:9/in", Dialect::Webhook)));
     let delivery = open(&[nobody], &spool).0.expect("opens");
     (0..50).for_each(|n| delivery.push(record(&format!("e{n}"), Keep::Always)));
-    assert_eq!(delivery.drain(Duration::from_millis(300))[0].spooled, 50);
+    assert_eq!(delivery.drain(Duration::from_millis(300)).left[0].spooled, 50);
     let fake = Fake::new(|_, _| ok());
     let sinks = [sink("s", Target::Http(http(&fake.url, Dialect::Webhook)))];
     let (delivery, said) = open(&sinks, &spool);
@@ -350,12 +350,12 @@ fn what_a_stop_left_is_delivered_by_the_next_start() {
     let taken: Vec<String> = fake.seen().iter().flat_map(|r| ids(&r.body)).collect();
     assert_eq!(taken, (0..51).map(|n| format!("e{n}")).collect::<Vec<_>>(), "oldest first");
     assert!(said.lock().expect("sound")[0].text.starts_with("50 lines of an earlier run wait"));
-    assert_eq!(delivery.drain(DRAIN), []);
+    assert_eq!(delivery.drain(DRAIN).left, []);
     // A sink that is not there any more is not forgotten without a word.
     let nobody = sink("s", Target::Http(http("http://127.0.0.1:9/in", Dialect::Webhook)));
     let delivery = open(&[nobody], &spool).0.expect("opens");
     delivery.push(record("e51", Keep::Always));
-    assert_eq!(delivery.drain(Duration::from_millis(300)).len(), 1);
+    assert_eq!(delivery.drain(Duration::from_millis(300)).left.len(), 1);
     let other = sink("other", Target::Http(http(&fake.url, Dialect::Webhook)));
     let (_delivery, said) = open(&[other], &spool);
     let said = said.lock().expect("sound").clone();
@@ -379,7 +379,7 @@ fn a_full_spool_keeps_beginnings_and_ends() {
     assert!(counts.dropped.updates_for_room > 1_000, "{counts:?}");
     assert_eq!(counts.dropped.sum(), counts.dropped.updates_for_room);
     assert!(counts.spool_octets <= 1 << 20);
-    drop(delivery.drain(Duration::from_millis(100)));
+    drop(delivery.drain(Duration::from_millis(100)).left);
     let fake = Fake::new(|_, _| ok());
     let sinks = [sink("s", Target::Http(http(&fake.url, Dialect::Webhook)))];
     let delivery = open(&sinks, &spool).0.expect("opens");
@@ -413,7 +413,7 @@ fn certificates_are_looked_at() {
         delivery.push(record("a", Keep::Always));
         let fault = wait(&delivery, name, |counts| counts.faults > 0).last_fault;
         assert!(fault.contains(expect), "{name}: {fault}");
-        assert_eq!(delivery.drain(Duration::ZERO)[0].spooled, 1);
+        assert_eq!(delivery.drain(Duration::ZERO).left[0].spooled, 1);
         required.is_required = true;
         match open(&[required], &spool(folder.path())).0 {
             Err(OpenError::Unreachable(said)) => {

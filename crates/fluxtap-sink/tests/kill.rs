@@ -122,7 +122,7 @@ fn deliver(folder: &Path) {
         let line = if n == 0 { format!("\n{id}\n") } else { format!("{id}\n") };
         emitted.write_all(line.as_bytes()).expect("written");
     }
-    assert_eq!(delivery.drain(PATIENCE), []);
+    assert_eq!(delivery.drain(PATIENCE).left, []);
 }
 
 fn await_growth(path: &PathBuf, child: &mut Child) {

@@ -8,8 +8,8 @@ use fluxtap_config::{
 };
 use fluxtap_sink::{
     Auth, Delivery, Dialect, FileOptions, Filter, Form, Gone, HttpOptions, Keep, Left, Notice,
-    OpenError, Record, SinkOptions, SpoolOptions, Sync, SyslogOptions, SyslogTransport, Target,
-    Tell, TlsOptions,
+    OpenError, Record, SinkCounts, SinkOptions, SpoolOptions, Sync, SyslogOptions, SyslogTransport,
+    Target, Tell, TlsOptions,
 };
 use std::fs;
 use std::io;
@@ -67,7 +67,11 @@ fn warn_of_open_secrets(settings: &Settings) {
 pub(crate) fn drain(delivery: Delivery, settings: &Settings) -> Exit {
     let gone = delivery.stdout_gone().is_some();
     let mut exit = Exit::Done;
-    for Left { sink, spooled, lost } in delivery.drain(Duration::from_secs(settings.drain_s)) {
+    let drained = delivery.drain(Duration::from_secs(settings.drain_s));
+    if !settings.is_quiet && !settings.sinks.is_empty() {
+        drained.counts.iter().for_each(|counts| console::say(&summary(counts)));
+    }
+    for Left { sink, spooled, lost } in drained.left {
         if spooled > 0 {
             console::warning(&format!(
                 "sink {sink}: {} not delivered; the next start goes on with them",
@@ -83,6 +87,21 @@ pub(crate) fn drain(delivery: Delivery, settings: &Settings) -> Exit {
         }
     }
     exit
+}
+
+/// A line of the summary at the end: `  sink        log: 8 delivered, 2 waiting`.
+fn summary(counts: &SinkCounts) -> String {
+    let numbers = [
+        (counts.retried, "sent again"),
+        (counts.filtered, "held back by its filter"),
+        (counts.dead_lettered, "dead letters"),
+        (counts.dropped.sum(), "dropped"),
+        (counts.waiting, "waiting"),
+    ];
+    let told = numbers.iter().filter(|(number, _)| *number > 0);
+    let told: String =
+        told.map(|(number, what)| format!(", {} {what}", console::grouped(*number))).collect();
+    format!("  sink        {}: {} delivered{told}", counts.name, console::grouped(counts.delivered))
 }
 
 /// Whether the run is to end because standard output was all there was, and takes nothing.
@@ -250,5 +269,82 @@ fn tls(sink: &SinkSettings) -> TlsOptions {
     TlsOptions {
         ca_file: sink.ca_file.clone(),
         identity: sink.cert_file.clone().zip(sink.key_file.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_tells_what_is_not_nothing() {
+        let mut counts =
+            SinkCounts { name: "log".to_owned(), delivered: 1_234, ..SinkCounts::default() };
+        assert_eq!(summary(&counts), "  sink        log: 1,234 delivered");
+        (counts.retried, counts.dropped.no_room, counts.waiting) = (2, 3, 4);
+        let expect = "  sink        log: 1,234 delivered, 2 sent again, 3 dropped, 4 waiting";
+        assert_eq!(summary(&counts), expect);
+    }
+
+    /// Every setting of a sink reaches what it is for.
+    #[test]
+    fn settings_become_options() {
+        let text = "[[sinks]]\nname = 'a'\ntype = 'syslog'\ntransport = 'tls'\naddress = 'h:1'\n\
+                    facility = 'local3'\nca_file = 'ca'\ncert_file = 'c'\nkey_file = 'k'\n\
+                    timeout = '3s'\nrequired = true\nseverity = 'high'\nkinds = ['ns_flux']\n\
+                    [[sinks]]\nname = 'b'\ntype = 'file'\nformat = 'text'\npath = '/b'\n\
+                    rotate_size = '1MiB'\nrotate_age = '1d'\nrotate_keep = 3\n\
+                    [[sinks]]\nname = 'c'\ntype = 'splunk_hec'\nurl = 'https://h/'\n\
+                    token_file = 't'\nindex = 'i'\nsourcetype = 's'\ngzip = true\n\
+                    batch_lines = 7\nbatch_size = '64KiB'\nbatch_wait = '20ms'\n\
+                    proxy = 'http://p:1'\n\
+                    [[sinks]]\nname = 'd'\ntype = 'elasticsearch'\nurl = 'http://h'\nindex = 'i'\n\
+                    auth = 'basic'\n\
+                    [[sinks]]\nname = 'e'\ntype = 'stdout'\nformat = 'text'\n";
+        let layer = fluxtap_config::Layer::Toml { path: "f".to_owned(), text: text.to_owned() };
+        let settings = fluxtap_config::load(&[layer]).expect("good").settings;
+        let sinks = options(&settings, "tap");
+        let identity = Some(("c".into(), "k".into()));
+        let tls = TlsOptions { ca_file: Some("ca".into()), identity };
+        let Target::Http(http) = &sinks[2].target else { panic!("{:?}", sinks[2]) };
+        let expect = SinkOptions {
+            name: "a".to_owned(),
+            form: Form::Json,
+            filter: Filter { severity_min: 3, kinds: vec!["ns_flux".to_owned()] },
+            is_required: true,
+            timeout: Duration::from_secs(3),
+            target: Target::Syslog(SyslogOptions {
+                transport: SyslogTransport::Tls("h:1".to_owned(), tls),
+                facility: 19,
+                host: "tap".to_owned(),
+            }),
+        };
+        assert_eq!(sinks[0], expect);
+        let file = FileOptions {
+            path: "/b".into(),
+            rotate_octets: Some(1 << 20),
+            rotate_age: Some(Duration::from_secs(86_400)),
+            rotate_keep: 3,
+        };
+        assert_eq!((sinks[1].form, &sinks[1].target), (Form::Text, &Target::File(file)));
+        let expect = HttpOptions {
+            url: "https://h/".to_owned(),
+            host: "tap".to_owned(),
+            dialect: Dialect::SplunkHec { index: Some("i".to_owned()), sourcetype: "s".to_owned() },
+            tls: TlsOptions::default(),
+            token_file: Some("t".into()),
+            auth: Auth::Splunk,
+            batch_records: 7,
+            batch_octets: 64 << 10,
+            batch_wait: Duration::from_millis(20),
+            is_gzip: true,
+            proxy: Some("http://p:1".to_owned()),
+        };
+        assert_eq!(*http, expect);
+        let Target::Http(http) = &sinks[3].target else { panic!("{:?}", sinks[3]) };
+        assert_eq!(http.auth, Auth::Basic);
+        assert_eq!((sinks[4].form, &sinks[4].target), (Form::Terminal, &Target::Stdout));
+        let alone = options(&Settings::default(), "tap");
+        assert_eq!((alone.len(), alone[0].form), (1, Form::Json));
     }
 }
