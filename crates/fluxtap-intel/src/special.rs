@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 ///
 /// An IPv4-mapped or translated address (`::ffff:0:0/96`, `64:ff9b::/96`) is special as a whole;
 /// who wants the IPv4 address inside asks again with it.
+#[inline]
 pub fn is_special_use(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_special_v4(ip.to_bits()),
@@ -18,6 +19,7 @@ pub fn is_special_use(ip: IpAddr) -> bool {
     }
 }
 
+#[inline]
 fn is_special_v4(ip: u32) -> bool {
     let octet = (ip >> 24) as usize;
     // Most addresses end here: the first octet of no block.

@@ -312,17 +312,16 @@ impl DomainWindow {
     ) -> Outcome {
         let addresses = batch.addresses(observation);
         let observer = hash_ip(observation.observer(), key) as u32;
-        let of_v6 = addresses.iter().filter(|a| a.ip.is_ipv6()).count();
         let mut strongest = Outcome::Known;
-        for (is_v6, count) in [(false, addresses.len() - of_v6), (true, of_v6)] {
-            if count == 0 {
-                continue;
-            }
+        for is_v6 in [false, true] {
             let mut ttl_s = u32::MAX;
             ips.clear();
             for address in addresses.iter().filter(|a| a.ip.is_ipv6() == is_v6) {
                 ips.push(address.ip);
                 ttl_s = ttl_s.min(address.ttl_s);
+            }
+            if ips.is_empty() {
+                continue;
             }
             let fill = Fill {
                 host,
@@ -450,10 +449,13 @@ impl Servers {
     }
 }
 
-/// Sorts and removes repetitions, which some servers put into one answer.
+/// Sorts addresses of one family and removes repetitions, which some servers put into one answer.
 fn unique(ips: &mut Vec<IpAddr>) -> &[IpAddr] {
     if ips.len() > 1 {
-        ips.sort_unstable();
+        ips.sort_unstable_by_key(|ip| match ip {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        });
         ips.dedup();
     }
     ips

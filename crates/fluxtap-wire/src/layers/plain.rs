@@ -95,7 +95,7 @@ fn ipv6<'a>(frame: &'a [u8], vlan: u16, layers: &Layers) -> Option<Datagram<'a>>
 
 /// The datagram whose header begins `behind`, of which `inside_len` bytes belong to the packet and
 /// `stated` to the datagram.
-#[inline]
+#[inline(always)]
 fn udp<'a>(
     behind: &'a [u8],
     inside_len: usize,
