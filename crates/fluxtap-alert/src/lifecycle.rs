@@ -57,6 +57,8 @@ pub enum CloseReason {
     Allowlisted,
     /// The domain's state had to make room.
     Evicted,
+    /// Its name servers are those of a sinkhole.
+    Sinkholed,
 }
 
 impl CloseReason {
@@ -67,6 +69,7 @@ impl CloseReason {
             Self::Quiet => "quiet",
             Self::Allowlisted => "allowlisted",
             Self::Evicted => "evicted",
+            Self::Sinkholed => "sinkholed",
         }
     }
 }
@@ -205,6 +208,14 @@ impl Lifecycle {
             self.stage = self.before_pending();
         }
         self.is_open().then(|| self.end(at, CloseReason::Allowlisted, policy))
+    }
+
+    /// The domain was taken over: ends the alert if it is open, and takes a pending opening back.
+    pub fn sinkholed(&mut self, at: Timestamp, policy: &Policy) -> Option<Step> {
+        if matches!(self.stage, Stage::Pending { .. }) {
+            self.stage = self.before_pending();
+        }
+        self.is_open().then(|| self.end(at, CloseReason::Sinkholed, policy))
     }
 
     /// Ends the alert because its state was evicted.

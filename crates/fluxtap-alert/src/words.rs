@@ -127,6 +127,7 @@ pub(crate) const fn why_ended(reason: CloseReason) -> &'static str {
         CloseReason::Quiet => "ended because a day went by without flux",
         CloseReason::Allowlisted => "ended because the allow list covers it",
         CloseReason::Evicted => "ended because its history had to make room",
+        CloseReason::Sinkholed => "ended because its name servers are a sinkhole's now",
     }
 }
 

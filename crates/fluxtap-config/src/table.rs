@@ -448,7 +448,7 @@ settings! {
 
     /// Whether the list of the kinds of autonomous systems is used.
     ///
-    /// Without it no address counts as one of a content network or of an access network.
+    /// Without it kinds come from the words of a system's name alone.
     "curated.asns" => has_curated_asns: bool {
         kind: Kind::Switch,
         default: Some("true"),

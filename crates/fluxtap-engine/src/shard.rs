@@ -56,6 +56,8 @@ pub struct ShardCounts {
     pub pools: u64,
     /// Of these, pools of rented servers.
     pub hosting_pools: u64,
+    /// Alerts that ended because the domain was led into a sinkhole.
+    pub sinkholed: u64,
     /// Findings that could not be followed because of [`ALERTS_PER_PARTITION_MAX`].
     pub alerts_refused: u64,
     /// Alerts that opened and were not written, because the policy says so, by severity.
@@ -73,6 +75,7 @@ impl ShardCounts {
         self.ended += other.ended;
         self.pools += other.pools;
         self.hosting_pools += other.hosting_pools;
+        self.sinkholed += other.sinkholed;
         self.alerts_refused += other.alerts_refused;
         self.suppressed += other.suppressed;
         for severity in 0..self.opened.len() {
@@ -571,6 +574,12 @@ impl Shard {
         out: &mut Vec<Alert>,
     ) {
         let Some(window) = self.table.get_mut(domain) else { return };
+        if window.is_sinkholed() {
+            let next_s = seconds(at) + JUDGE_PAUSE_S_MAX;
+            window.set_judged(next_s, Rank::Suspect, false);
+            self.end_sinkholed(at, name, domain, intel, out);
+            return;
+        }
         window.look_up_owners(intel, &mut self.explained.look_ups);
         self.counts.judgements += 1;
         let now_s = seconds(at);
@@ -617,6 +626,24 @@ impl Shard {
             let is_new_pool = window.set_judged(now_s + pause_s, rank, pool.is_some());
             self.counts.pools += u64::from(is_new_pool);
             self.counts.hosting_pools += u64::from(is_new_pool && pool == Some(Pool::Hosting));
+        }
+    }
+
+    /// Ends the alert of a domain that somebody took over.
+    fn end_sinkholed(
+        &mut self,
+        at: Timestamp,
+        name: &[u8],
+        domain: DomainRef,
+        intel: &Intel,
+        out: &mut Vec<Alert>,
+    ) {
+        let Some(record) = self.records.get_mut(name) else { return };
+        if let Some(step) = record.lifecycle.sinkholed(at, &self.policy) {
+            self.counts.sinkholed += 1;
+            let window = self.table.get(domain);
+            let alert = alert_of(step, record, window, name, at, &self.policy, intel);
+            self.tell(step, alert, out);
         }
     }
 

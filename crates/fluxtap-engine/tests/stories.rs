@@ -390,6 +390,79 @@ fn rented_servers_that_follow_each_other_are_a_rotation() {
 }
 
 #[test]
+fn a_domain_that_is_led_into_a_sinkhole_is_over() {
+    let pool = access(120);
+    let servers = |zone: &str| -> Vec<(String, &str)> {
+        (0..2).map(|i| (format!("ns{i}.{zone}"), ["8.8.1.1", "8.8.2.2"][i])).collect()
+    };
+    // One domain is taken over; another only says so, and goes on.
+    for goes_on in [false, true] {
+        let mut story = Story::new();
+        for step in 0..60_usize {
+            let is_taken = step >= 20;
+            let zone = if is_taken { "sinkhole.shadowserver.org" } else { "evil.example" };
+            let set = match is_taken && !goes_on {
+                true => vec!["8.8.4.4"],
+                false => window(&pool, step * 5, 5),
+            };
+            let at = step as u64 * 150;
+            story.with_servers(at, "www.evil.example", "9.9.9.9", 150, &set, &servers(zone));
+        }
+        let alerts = story.end();
+        let actions: Vec<Action> = alerts.iter().map(|alert| alert.action).collect();
+        let ended = Action::Ended(CloseReason::Sinkholed);
+        let at = alerts.iter().find(|alert| alert.action == ended).expect("an end").at_s;
+        assert!((20 * 150..22 * 150).contains(&at), "{alerts:?}");
+        assert_eq!(actions.contains(&Action::Reopened), goes_on, "{alerts:?}");
+    }
+}
+
+#[test]
+fn a_platform_with_one_customer_in_flux_is_told_by_him() {
+    // Nineteen stand still on rented servers, and are no reason to take the one for a pool.
+    let (bots, rented) = (access(200), hosting(19));
+    let mut story = Story::new();
+    for step in 0..30_usize {
+        for (name, server) in rented.iter().enumerate() {
+            let at = step as u64 * 400 + name as u64;
+            story.seen(at, &format!("n{name}.platform.example"), "9.9.9.9", 300, &[server]);
+        }
+        let set = window(&bots, step * 5, 5);
+        story.seen(step as u64 * 400 + 30, "n77.platform.example", "9.9.9.9", 180, &set);
+    }
+    let alerts = story.end();
+    let first = alerts.first().expect("an alert");
+    assert_eq!(first.host, "n77.platform.example");
+    assert!(alerts.iter().any(|a| a.severity >= 2), "{alerts:?}");
+}
+
+#[test]
+fn names_that_never_keep_an_address_for_an_hour_are_one_subject() {
+    let pool = access(200);
+    let [mut many, mut homes, mut made_up] = [Story::new(), Story::new(), Story::new()];
+    for minute in 0..60_usize {
+        let at = minute as u64 * 60;
+        // Twelve names that are asked every twelve minutes, and have two new addresses each time.
+        let set = window(&pool, minute * 2, 2);
+        many.seen(at, &format!("n{}.evil.example", minute % 12), "9.9.9.9", 120, &set);
+        // The same of people at home, one in four of whom got another address.
+        let home = if (minute / 12 + minute) % 4 == 0 { 12 + minute } else { minute % 12 };
+        let name = format!("n{}.homes.example", minute % 12);
+        homes.seen(at, &name, "9.9.9.9", 120, &[&pool[home]]);
+        // And names that are asked once, each with an address that is worth no cache.
+        let name = format!("x{minute}.evil.example");
+        made_up.seen(at, &name, "9.9.9.9", 0, &[&pool[minute]]);
+    }
+    let [many, homes, made_up] = [many, homes, made_up].map(Story::end);
+    let first = many.first().expect("an alert");
+    assert!(first.at_s <= 25 * 60, "{first:?}");
+    assert!(many.iter().any(|a| a.severity >= 2), "{many:?}");
+    assert_eq!(homes, []);
+    // Nothing but that nobody asked twice tells these from customers: low, whatever the score.
+    assert!(!made_up.is_empty() && made_up.iter().all(|a| a.severity == 1), "{made_up:?}");
+}
+
+#[test]
 fn forged_glue_for_somebody_else_is_not_his() {
     // evil.example names bank.example's servers in its own answers.
     let pool = access(120);

@@ -340,6 +340,8 @@ fn reckon(
     // What clients were told when they looked the servers up is as good as any other answer.
     if is_of_servers {
         push_limit(&mut terms, Severity::Medium, policy);
+    } else if subject.is_unproven {
+        push_limit(&mut terms, Severity::Low, policy);
     }
     let score = Score(terms.iter().map(|t| t.points.0).sum());
     let without_ownership: f64 =

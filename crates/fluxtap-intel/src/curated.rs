@@ -13,6 +13,8 @@ pub struct Curated {
     are_asns_off: bool,
     zones_off: BTreeSet<Box<str>>,
     asns_off: BTreeSet<u32>,
+    /// All that are listed, if the list is off.
+    asns_listed: BTreeSet<u32>,
 }
 
 impl Curated {
@@ -23,6 +25,9 @@ impl Curated {
     /// Every name in `off` that no list has, with the nearest that one has.
     pub fn new(zones: bool, asns: bool, off: &[impl AsRef<str>]) -> Result<Self, Vec<String>> {
         let mut curated = Self { are_zones_off: !zones, are_asns_off: !asns, ..Self::default() };
+        if !asns {
+            curated.asns_listed = asns_listed().collect();
+        }
         let mut mistakes = Vec::new();
         for name in off.iter().map(AsRef::as_ref) {
             if !curated.switch_off(name) {
@@ -62,9 +67,10 @@ impl Curated {
         !self.are_zones_off && !self.zones_off.contains(&zone.name)
     }
 
-    /// The owner as far as the list of kinds is used: without it, its kind is not known.
+    /// The owner as far as the list of kinds is used: what is listed is of no known kind without it;
+    /// what is not has its kind from the words of its name, as ever.
     pub(crate) fn owner(&self, owner: Owner) -> Owner {
-        if self.are_asns_off || self.asns_off.contains(&owner.asn) {
+        if self.asns_listed.contains(&owner.asn) || self.asns_off.contains(&owner.asn) {
             return Owner { class: AddressClass::Unknown, hyperscaler: false, ..owner };
         }
         owner

@@ -19,6 +19,7 @@ mod day;
 mod labels;
 pub mod nearest;
 mod owner;
+pub mod sinkhole;
 pub mod special;
 pub mod suffix;
 pub mod table;

@@ -3,7 +3,7 @@
 use crate::clients::Clients;
 use crate::context::ContextWindow;
 use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
-use fluxtap_intel::Intel;
+use fluxtap_intel::{Intel, sinkhole};
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
 use fluxtap_wire::Tunnel;
 use fluxtap_wire::name::is_at_or_below;
@@ -54,6 +54,8 @@ pub(crate) struct Servers {
     pub(crate) track: Track,
     /// Hashes of the name sets, in order of first sight.
     pub(crate) sets: Vec<u64>,
+    /// When the set of names came up that came up last, if they are those of a sinkhole; else 0.
+    pub(crate) sinkholed_s: u32,
     /// How often the set of names changed to one that was not known.
     pub(crate) set_changes: u32,
     /// Hashes of the labels in front of the domain of servers that have their names in it, to know
@@ -67,6 +69,9 @@ const HOSTS_WORTH_JUDGING: usize = 4;
 
 /// Name-server sets remembered per domain.
 const SERVER_SETS_MAX: usize = 16;
+
+/// How long after a domain was led into a sinkhole caches may still bring up other sets, in seconds.
+const SINKHOLED_GRACE_S: u32 = 3_600;
 
 /// Name servers within the domain that are known by their names.
 const OWN_HOSTS_MAX: usize = 16;
@@ -185,6 +190,16 @@ impl DomainWindow {
         self.rank = rank;
         self.is_pool |= is_pool;
         is_new_pool
+    }
+
+    /// Whether its name servers are those of a sinkhole by now, all of them, and no set of addresses
+    /// came up since, but for an hour in which caches run out: who names such servers and goes on has
+    /// gained nothing.
+    #[must_use]
+    pub fn is_sinkholed(&self) -> bool {
+        let since_s = self.servers.as_deref().map_or(0, |servers| servers.sinkholed_s);
+        let newest_s = self.answers.runs.iter().map(|run| run.first_s).max().unwrap_or(0);
+        since_s > 0 && newest_s <= since_s + SINKHOLED_GRACE_S
     }
 
     /// How dear the domain is when room is needed.
@@ -381,7 +396,7 @@ impl DomainWindow {
         let at_ms = observation.at.millis();
         let servers = self.servers.get_or_insert_with(Box::default);
         let list = batch.servers(observation);
-        servers.note_set(list, batch, key);
+        servers.note_set(list, batch, key, (at_ms / 1_000) as u32);
         servers.note_own(list, batch, &self.name, key);
         let mut strongest = Outcome::Known;
         for server in list {
@@ -415,7 +430,7 @@ impl DomainWindow {
 }
 
 impl Servers {
-    fn note_set(&mut self, list: &[Server], batch: &Batch, key: u64) {
+    fn note_set(&mut self, list: &[Server], batch: &Batch, key: u64, at_s: u32) {
         let hash = list
             .iter()
             .fold(0_u64, |sum, server| sum.wrapping_add(hash_bytes(batch.name(server.name), key)));
@@ -429,6 +444,8 @@ impl Servers {
             self.sets.remove(0);
         }
         self.sets.push(hash);
+        let is_sinkhole = list.iter().all(|server| sinkhole::is_server(batch.name(server.name)));
+        self.sinkholed_s = if is_sinkhole { at_s } else { 0 };
     }
 
     /// Remembers which of the servers have their names in `domain`.

@@ -27,8 +27,8 @@ pub struct Features {
     pub servers: Option<ServerEvidence>,
     /// Addresses per network over the whole history.
     pub history_density: f64,
-    /// Smoothed mixed-ownership share over the whole history, if the domain has fewer than 64
-    /// names and at least 8 networks.
+    /// Smoothed mixed-ownership share over the whole history of names that ever had another set, or
+    /// were seen once or twice, if the domain has fewer than 64 names and such at least 8 networks.
     pub history_mixed: Option<f64>,
     /// The history lost runs to a limit, so it does not reach back as far as its age.
     pub is_history_cut: bool,
@@ -55,8 +55,10 @@ pub struct Subject {
     pub index: u16,
     /// All of its names are those of name servers, which somebody looked up.
     pub is_of_servers: bool,
-    /// The names seen once, taken together.
+    /// The names seen once, or all of them, taken together.
     pub is_one_off: bool,
+    /// Nothing says that these names belong together but that none of them was ever asked twice.
+    pub is_unproven: bool,
     /// Length of the window in seconds.
     pub window_s: u32,
     /// Whether the history reaches back over the whole window.
@@ -181,9 +183,10 @@ impl DomainWindow {
         let known = self.servers.as_deref();
         let span = Span { now_s, first_s: self.first_s(), addresses_min, servers: known };
         let mut subjects = measure_all(&self.answers, &networks, span, exempt);
-        let (history_density, history_spread) = networks.whole();
-        let history_mixed = (self.names() < 64 && history_spread.networks >= 8)
-            .then(|| smoothed_mixed(&history_spread));
+        let (history_density, _) = networks.whole();
+        let moving = networks.spread(networks.moving(&self.answers).into_iter());
+        let history_mixed =
+            (self.names() < 64 && moving.networks >= 8).then(|| smoothed_mixed(&moving));
         let servers = known.map(|servers| servers.measure(span, exempt, &mut subjects));
         Features {
             age_s: now_s.saturating_sub(self.first_s()),
@@ -307,6 +310,26 @@ impl Networks {
     fn of_run(&self, i: u32) -> &[u16] {
         let i = i as usize;
         &self.nets[self.of_run[i] as usize..self.of_run[i + 1] as usize]
+    }
+
+    /// Networks that were offered under names which are no fixed ones of others: those that ever
+    /// had another set, and those seen once or twice. A pool is not made mixed by neighbours that
+    /// stand still.
+    fn moving(&self, track: &Track) -> Vec<usize> {
+        let mut sets = vec![[0_u32; 2]; track.hosts.len()];
+        for run in &track.runs {
+            if let Some(sets) = sets.get_mut(usize::from(run.host)) {
+                sets[usize::from(run.is_v6)] += 1;
+            }
+        }
+        let mut is_in = vec![false; self.keys.len()];
+        for (i, run) in (0..).zip(&track.runs) {
+            let sets = sets.get(usize::from(run.host)).map(|sets| sets[usize::from(run.is_v6)]);
+            if sets != Some(1) || run.refreshes <= 2 {
+                self.of_run(i).iter().for_each(|&net| is_in[usize::from(net)] = true);
+            }
+        }
+        (0..is_in.len()).filter(|&net| is_in[net]).collect()
     }
 
     /// Density and spread over the whole history.
@@ -470,6 +493,7 @@ impl Measure<'_> {
         let turnover = turnover(&steps);
         let mut subject = Subject {
             is_one_off: self.member.is_one_off,
+            is_unproven: self.member.is_unproven,
             window_s: self.window_s,
             refreshes,
             sets: distinct_sets(&steps),

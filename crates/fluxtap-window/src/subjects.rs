@@ -4,17 +4,21 @@
 //! are thrown together, because *names* bring the addresses. So hosts that were seen repeatedly are
 //! joined only where they share an address, and names seen once are taken together only if
 //! different names agree in time, which a wildcard in flux does and a zone of customers does not.
+//! And if hardly a name of the domain keeps its addresses for an hour, all of them are one subject:
+//! customers keep theirs for longer, all but few of them.
 
 use crate::limits::SUBJECTS_MAX;
-use crate::track::{HOST_FORGOTTEN, Track};
+use crate::track::{HOST_FORGOTTEN, Run, Track};
 use fluxtap_intel::InForce;
 
 /// Runs that belong together, as positions in the track, in order of their first refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) runs: Vec<u32>,
-    /// The names seen once, taken together.
+    /// The names seen once, or all of them, taken together.
     pub(crate) is_one_off: bool,
+    /// Nothing says that the names belong together but that none of them was ever asked twice.
+    pub(crate) is_unproven: bool,
     pub(crate) addresses: usize,
 }
 
@@ -25,6 +29,15 @@ pub(crate) fn split(
     addresses_min: usize,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Member> {
+    if is_restless(track, exempt) {
+        let all = 0..track.runs.len() as u32;
+        let mut runs: Vec<u32> =
+            all.filter(|&i| !track.runs[i as usize].is_explained(exempt)).collect();
+        runs.sort_by_key(|&i| (track.runs[i as usize].first_s, i));
+        let addresses = distinct(track, &runs);
+        let all = Member { addresses, runs, is_one_off: true, is_unproven: false };
+        return Vec::from_iter((all.addresses >= addresses_min).then_some(all));
+    }
     let is_repeat: Vec<bool> = track.hosts.iter().map(|h| h.refreshes > 2 || h.runs > 1).collect();
     let mut joined = Joined::new(track.hosts.len());
     let mut holder = vec![HOST_FORGOTTEN; track.entries.len()];
@@ -57,12 +70,16 @@ pub(crate) fn split(
     }
     let mut members: Vec<Member> = by_host
         .into_iter()
-        .map(|runs| Member { addresses: distinct(track, &runs), runs, is_one_off: false })
+        .map(|runs| {
+            let addresses = distinct(track, &runs);
+            Member { runs, is_one_off: false, is_unproven: false, addresses }
+        })
         .collect();
     one_off.sort_by_key(|&i| (track.runs[i as usize].first_s, i));
-    if agrees_in_time(track, &one_off) {
-        let addresses = distinct(track, &one_off);
-        members.push(Member { runs: one_off, is_one_off: true, addresses });
+    let agrees = agrees_in_time(track, &one_off);
+    let addresses = distinct(track, &one_off);
+    if agrees || looks_made_up(track, &one_off, addresses) {
+        members.push(Member { runs: one_off, is_one_off: true, is_unproven: !agrees, addresses });
     }
     members.retain(|member| member.addresses >= addresses_min);
     members.sort_by_key(|m| (usize::MAX - m.addresses, m.runs.first().copied()));
@@ -71,6 +88,57 @@ pub(crate) fn split(
         member.runs.sort_by_key(|&i| (track.runs[i as usize].first_s, i));
     }
     members
+}
+
+/// Longest time in seconds between two answers for one name that are compared: addresses that people
+/// are given by their providers change after hours at the earliest, all but few of them.
+const RESTLESS_S: u32 = 3_600;
+
+/// Fewest answers for a name within that time of the one before.
+const RESTLESS_MIN: u32 = 5;
+
+/// Whether names that are asked again within an hour hardly ever have an address they had, but ones
+/// that the domain never offered before: in at least 5 cases, and 4 of 5. Only answers count to who
+/// had been answered for the domain before: a service with regions has another set for each resolver.
+fn is_restless(track: &Track, exempt: Option<&InForce<'_>>) -> bool {
+    let mut latest = vec![[None::<&Run>; 2]; track.hosts.len()];
+    let mut is_offered = vec![false; track.entries.len()];
+    let mut repeated = 0_u32;
+    let mut renewed = 0_u32;
+    let mut runs: Vec<&Run> = track.runs.iter().filter(|r| !r.is_explained(exempt)).collect();
+    runs.sort_by_key(|run| run.first_s);
+    for run in runs {
+        // Further fills of the same set.
+        repeated += run.refreshes - 1;
+        let set = track.set(run);
+        let is_new = set.iter().all(|&entry| !is_offered[usize::from(entry)]);
+        set.iter().for_each(|&entry| is_offered[usize::from(entry)] = true);
+        let Some(latest) = latest.get_mut(usize::from(run.host)) else { continue };
+        let before = latest[usize::from(run.is_v6)].replace(run);
+        let is_soon = |b: &Run| run.first_s.saturating_sub(b.refreshed_s) <= RESTLESS_S;
+        if run.is_domain_witnessed && before.is_some_and(is_soon) {
+            repeated += 1;
+            renewed += u32::from(is_new);
+        }
+    }
+    repeated >= RESTLESS_MIN && 5 * renewed >= 4 * repeated
+}
+
+/// Names from which on those asked once each, with an address each that nobody keeps, are looked at.
+const MADE_UP_MIN: usize = 12;
+
+/// Highest TTL of such an address in seconds: an answer for one question.
+const MADE_UP_TTL_S: u32 = 5;
+
+/// Whether names seen once look like made up for one question each: at least 12, hardly an address
+/// twice, and none with a TTL that is worth a cache. What else would tell them from a zone of
+/// customers takes a name that is asked twice.
+fn looks_made_up(track: &Track, runs: &[u32], addresses: usize) -> bool {
+    let is_for_one = |&i: &u32| {
+        let run = &track.runs[i as usize];
+        run.ttl_s <= MADE_UP_TTL_S && run.refreshes == 1 && run.set_len == 1
+    };
+    runs.len() >= MADE_UP_MIN && 10 * addresses >= 9 * runs.len() && runs.iter().all(is_for_one)
 }
 
 /// Whether neighbouring answers under different names share addresses far more than chance: in at

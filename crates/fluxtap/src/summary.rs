@@ -204,6 +204,7 @@ impl Counters {
             "curated": self.curated.to_json(),
             "pools": self.shard.pools,
             "hosting_pools": self.shard.hosting_pools,
+            "sinkholed": self.shard.sinkholed,
             "is_conserved": decode.is_conserved(),
             "packets_by_end": by_end(&decode.packet_ends),
             "messages_by_end": self.messages_by_end(),
