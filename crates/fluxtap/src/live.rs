@@ -350,6 +350,7 @@ impl Watch {
             held_octets: self.sensor.decoder.held_octets(),
             sinks: self.sensor.follower.sinks(),
             allow_entries: self.sensor.inputs().intel.allow().entries().len() as u64,
+            checkpoints: self.checkpoints.as_ref().map(|checkpoints| checkpoints.counts),
             counters: summary::Counters::of(&self.sensor, ports),
         }
     }

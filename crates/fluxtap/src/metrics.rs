@@ -31,6 +31,7 @@ pub(crate) fn text(snapshot: &Snapshot) -> String {
     alerts(&mut page, snapshot);
     sinks(&mut page, snapshot);
     time(&mut page, snapshot);
+    checkpoints(&mut page, snapshot);
     sensor(&mut page, snapshot);
     page.0
 }
@@ -297,6 +298,19 @@ fn time(page: &mut Page, snapshot: &Snapshot) {
     page.counter("packets_ahead_total", help, clock.ahead_unconfirmed);
     let jumps = [("forward", clock.jumps_forward), ("back", clock.jumps_back)];
     page.by("time_jumps_total", "Jumps of event time.", "direction", jumps);
+}
+
+fn checkpoints(page: &mut Page, snapshot: &Snapshot) {
+    let Some(counts) = &snapshot.checkpoints else { return };
+    let results = [("written", counts.written), ("failed", counts.failed)];
+    page.by("checkpoints_total", "Checkpoints, by how they went.", "result", results);
+    page.gauge("checkpoint_bytes", "Size of the last checkpoint.", counts.bytes);
+    if let Some(last) = counts.last {
+        let help = "Time since the last checkpoint was complete.";
+        page.gauge("checkpoint_age_seconds", help, last.elapsed().as_secs_f64());
+    }
+    let help = "Longest time that packets waited for a piece of a checkpoint.";
+    page.gauge("checkpoint_pause_seconds", help, counts.longest_pause.as_secs_f64());
 }
 
 fn sensor(page: &mut Page, snapshot: &Snapshot) {

@@ -4,6 +4,7 @@
 //! between two batches and makes a snapshot; so an answer proves that the loop turns, and when it
 //! does not, that is the answer.
 
+use crate::checkpoint::CheckpointCounts;
 use crate::health::Reason;
 use crate::http::Answer;
 use crate::metrics;
@@ -33,6 +34,8 @@ pub(crate) struct Snapshot {
     /// When it was last reloaded, and whether that went well.
     pub(crate) reloaded: Option<(Timestamp, bool)>,
     pub(crate) allow_entries: u64,
+    /// What became of checkpoints, if any are written.
+    pub(crate) checkpoints: Option<CheckpointCounts>,
     pub(crate) sinks: Vec<SinkCounts>,
     /// Bytes held by the tables of fragments and of TCP streams.
     pub(crate) held_octets: [usize; 2],

@@ -215,6 +215,95 @@ fn a_stop_drains_the_ring() {
     }
 }
 
+/// Open alerts go on under their ids, and lines are numbered on.
+#[test]
+#[ignore = "runs in a namespace"]
+fn a_restart_goes_on_with_what_was_known() {
+    let pair = Pair::new("fa", "fb");
+    let folder = open_folder();
+    let checkpoint = folder.path().join("checkpoint");
+    let args = ["-i", "fa", "--checkpoint", checkpoint.to_str().expect("UTF-8")];
+    let run = || {
+        let daemon = Daemon::start(&args, "");
+        pair.send(&support::demo(), 20_000);
+        daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", packets(&support::demo()));
+        daemon.stop(Signal::TERM)
+    };
+    let id = |alert: &Value| support::text(&alert["fluxtap"]["alert"]["id"]);
+    let sequence = |alert: &Value| number(&alert["event"]["sequence"]);
+    let (first, stats) = run();
+    let opened: Vec<String> = first.alerts().iter().map(id).collect();
+    let open = number(&stats["alerts_open"]);
+    assert!(open >= 8, "{stats}");
+    let (second, stats) = run();
+    second.assert_said(&["fluxtap: goes on with", &format!("{open} open alerts")]);
+    assert!(number(&stats["alerts_open"]) >= open, "{stats}");
+    let last = first.alerts().iter().map(sequence).max().expect("alerts");
+    let known = |alert: &&Value| opened.contains(&id(alert));
+    assert!(second.alerts().iter().all(|alert| sequence(alert) > last));
+    assert!(second.alerts().iter().filter(known).all(|alert| said(alert)[1] != "\"flux-new\""));
+    let mode = fs::metadata(&checkpoint).expect("the checkpoint").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "names and addresses are in it");
+    // Cut in the middle it is set aside, and the sensor begins without it.
+    let bytes = fs::read(&checkpoint).expect("bytes");
+    fs::write(&checkpoint, &bytes[..bytes.len() / 2]).expect("a place to write");
+    let (third, _) = run();
+    third.assert_said(&["it ends early", "is kept as", "checkpoint.bad"]);
+    assert!(third.alerts().iter().any(|alert| said(alert)[1] == "\"flux-new\""));
+    assert_eq!(fs::read(checkpoint.with_extension("bad")).expect("it").len(), bytes.len() / 2);
+}
+
+/// Whenever it is killed, a whole checkpoint is there.
+#[test]
+#[ignore = "runs in a namespace"]
+fn a_kill_never_spoils_the_checkpoint() {
+    let pair = Pair::new("fa", "fb");
+    let folder = open_folder();
+    let checkpoint = folder.path().join("checkpoint");
+    let path = checkpoint.to_str().expect("UTF-8");
+    let args = ["-i", "fa", "--checkpoint", path, "--checkpoint-interval", "1s"];
+    let daemon = Daemon::start(&args, "");
+    pair.send(&support::demo(), 20_000);
+    let written = "fluxtap_checkpoints_total{result=\"written\"}";
+    daemon.wait_for(written, 1);
+    daemon.signal(Signal::KILL);
+    daemon.running.finish();
+    let load = pair.load();
+    for round in 0..8 {
+        let daemon = Daemon::start(&args, "");
+        assert!(daemon.said().contains("goes on with"), "round {round}: {}", daemon.said());
+        if round % 2 == 0 {
+            daemon.wait_for(written, 1);
+        }
+        thread::sleep(Duration::from_millis(round * 137));
+        daemon.signal(Signal::KILL);
+        daemon.running.finish();
+    }
+    load.stop();
+    let daemon = Daemon::start(&args, "");
+    let (run, stats) = daemon.stop(Signal::TERM);
+    assert!(!run.stderr.contains("is kept as"), "{}", run.stderr);
+    assert!(number(&stats["alerts_open"]) >= 8, "{stats}");
+}
+
+#[test]
+#[ignore = "runs in a namespace"]
+fn a_checkpoint_that_cannot_be_written_is_refused_at_the_start() {
+    let _pair = Pair::new("fa", "fb");
+    for path in ["/proc/checkpoint", "/nonexistent/checkpoint"] {
+        let run = support::run(["run", "-i", "fa", "--checkpoint", path]);
+        assert_eq!(run.status, 78, "{}", run.stderr);
+        run.assert_said(&[path, "cannot write beside it", "--checkpoint"]);
+    }
+}
+
+/// A folder that a daemon that became another user may write to.
+fn open_folder() -> tempfile::TempDir {
+    let folder = support::folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("our folder");
+    folder
+}
+
 #[test]
 #[ignore = "runs in a namespace"]
 fn memory_stays_flat_under_load() {
@@ -520,9 +609,7 @@ struct Daemon {
 impl Daemon {
     /// Starts `fluxtap run` and waits until it captures.
     fn start(args: &[&str], config: &str) -> Self {
-        let folder = support::folder();
-        // The daemon may become another user.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("our folder");
+        let folder = open_folder();
         let path = support::write(&folder, "config.toml", config.as_bytes());
         let said = folder.path().join("said");
         let mut command = support::program();
