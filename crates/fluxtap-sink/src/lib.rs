@@ -33,7 +33,7 @@ pub use dead_letter::DEAD_LETTERS;
 pub use delivery::{Delivery, Drained, Left, OpenError};
 pub use notice::{Notice, Tell};
 pub use options::{
-    Auth, Dialect, FileOptions, Filter, HttpOptions, Paths, SinkOptions, SpoolOptions, Sync,
+    Auth, Dialect, FileOptions, Filter, HttpOptions, SinkOptions, SpoolOptions, Sync,
     SyslogOptions, SyslogTransport, Target, TlsOptions,
 };
 pub use record::{Form, Keep, LINE_OCTETS_MAX, Record};

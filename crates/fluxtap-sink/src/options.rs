@@ -1,51 +1,8 @@
 //! What a sink is told to be. The program makes these of its settings.
 
 use crate::record::{Form, Record};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-/// What delivery opens in the file system while it runs, for who takes rights away.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Paths {
-    /// Files that are read, also again: certificates, keys and secrets.
-    pub read: Vec<PathBuf>,
-    /// Folders in which files are made, written, renamed and removed.
-    pub write: Vec<PathBuf>,
-}
-
-impl Paths {
-    /// Those of sinks and their spool. Besides, names of hosts are looked up as the system does.
-    #[must_use]
-    pub fn of(sinks: &[SinkOptions], spool: &SpoolOptions) -> Self {
-        let mut paths = Self::default();
-        for sink in sinks {
-            let tls = match &sink.target {
-                Target::Stdout => continue,
-                Target::File(file) => {
-                    let folder = file.path.parent().filter(|path| *path != Path::new(""));
-                    paths.write.push(folder.unwrap_or(Path::new(".")).to_owned());
-                    None
-                }
-                Target::Syslog(syslog) => match &syslog.transport {
-                    SyslogTransport::Tls(_, tls) => Some(tls),
-                    _ => None,
-                },
-                Target::Http(http) => {
-                    paths.read.extend(http.token_file.clone());
-                    Some(&http.tls)
-                }
-            };
-            if let Some(tls) = tls {
-                paths.read.extend(tls.ca_file.clone());
-                paths.read.extend(tls.identity.iter().flat_map(|(c, k)| [c.clone(), k.clone()]));
-            }
-        }
-        if sinks.iter().any(|sink| sink.target != Target::Stdout) {
-            paths.write.push(spool.folder.clone());
-        }
-        paths
-    }
-}
 
 /// One sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
