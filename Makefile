@@ -111,6 +111,8 @@ uninstall: ## remove what `make install` put there; configuration and alerts sta
 .PHONY: deb
 deb: build ## a Debian package in target/debian; installs cargo-deb (some minutes)
 	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
+	target="$${CARGO_TARGET_DIR:-target}"
+	"$$target/release/fluxtap" man >"$$target/release/fluxtap.1"
 	cargo deb -p fluxtap --no-build
 
 .PHONY: fuzz-smoke

@@ -45,7 +45,7 @@ pub(crate) fn examples(command: &str) -> &'static [&'static str] {
             "sudo setcap cap_net_raw+ep $(command -v fluxtap)   # to run without root",
         ],
         "interfaces" => &["fluxtap interfaces", "fluxtap interfaces --json | jq '.interfaces[0]'"],
-        "selftest" => &["fluxtap selftest", "sudo fluxtap selftest -i eth1"],
+        "selftest" => &["fluxtap selftest --sinks", "sudo fluxtap selftest -i eth1"],
         "explain" => &[
             "fluxtap explain www.example.com monday.pcap",
             "fluxtap explain example.com --at 2026-03-02T08:04:22Z captures/",

@@ -145,8 +145,17 @@ impl Output {
         }
     }
 
+    /// Whether anybody still wants lines.
+    fn check_open(&self) -> Result<(), Closed> {
+        match &self.to {
+            To::Sinks(delivery) => sinks::closed(delivery).map_or(Ok(()), Err),
+            To::Stdout(_) => Ok(()),
+        }
+    }
+
     /// Writes a line about the sensor itself among the alerts.
     pub(crate) fn write_health(&mut self, health: &Health) -> Result<(), Closed> {
+        self.check_open()?;
         self.sequence += 1;
         let context = HealthContext {
             observer: &self.observer,
@@ -202,11 +211,7 @@ impl Output {
 
     /// Writes whole lines and hands them on: an alert does not wait in a buffer.
     pub(crate) fn write(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
-        if let To::Sinks(delivery) = &self.to
-            && let Some(closed) = sinks::closed(delivery)
-        {
-            return Err(closed);
-        }
+        self.check_open()?;
         self.lines.clear();
         for alert in alerts.drain(..) {
             self.sequence += 1;

@@ -8,10 +8,15 @@ use crate::console::{self, Exit};
 use crate::live;
 use crate::output::{self, Output};
 use crate::sensor::Sensor;
-use crate::{inputs::Inputs, replay};
+use crate::{inputs::Inputs, replay, sinks};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use fluxtap_config::Settings;
+use fluxtap_sink::SinkCounts;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time that sinks have for the alerts of the story.
+const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Name of the sensor in alerts of the story, so that nobody takes them for real.
 const OBSERVER: &str = "fluxtap-selftest";
@@ -29,28 +34,56 @@ pub(crate) fn command() -> Command {
                 .help("Write the alerts of the story, marked as a test, to standard output")
                 .action(ArgAction::SetTrue),
         )
+        .arg(
+            Arg::new("sinks")
+                .long("sinks")
+                .help("Deliver them to the sinks of the settings, and say what arrived")
+                .action(ArgAction::SetTrue),
+        )
 }
 
 /// Runs what was asked for and says how it ended.
 pub(crate) fn run(matches: &ArgMatches, settings: &Settings) -> Exit {
-    let engine = engine(settings, matches.get_flag("alerts"));
+    let to = match (matches.get_flag("sinks"), matches.get_flag("alerts")) {
+        (true, _) => To::Sinks,
+        (false, true) => To::Stdout,
+        (false, false) => To::Nobody,
+    };
+    let engine = engine(settings, to);
     if settings.interfaces.is_empty() {
         return engine;
     }
     engine.max(port::watch(settings))
 }
 
+/// Who gets the alerts of the story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Nobody,
+    Stdout,
+    Sinks,
+}
+
 /// The story through the real engine, with the settings in force.
-fn engine(settings: &Settings, is_shown: bool) -> Exit {
+fn engine(settings: &Settings, to: To) -> Exit {
     let inputs = match Inputs::open(settings) {
         Ok(inputs) => Arc::new(inputs),
         Err(exit) => return exit,
     };
     let began = replay::instant();
     let story = story::Story::new(live::random_key(), output::now());
-    let output = Output::new(settings, &inputs, OBSERVER.to_owned(), None);
+    let mut output = Output::new(settings, &inputs, OBSERVER.to_owned(), None);
+    // A spool of its own, because that of the settings may be a running sensor's.
+    let spool = std::env::temp_dir().join(format!("{OBSERVER}-{}", std::process::id()));
+    if to == To::Sinks {
+        let settings = Settings { spool_folder: spool.clone(), ..settings.clone() };
+        match sinks::open(&settings, OBSERVER) {
+            Ok(delivery) => output = output.deliver(delivery),
+            Err(exit) => return exit,
+        }
+    }
     let lateness_s = settings.run_lateness_s;
-    let follower = story::Watcher::new(output, story.domain().to_owned(), is_shown);
+    let follower = story::Watcher::new(output, story.domain().to_owned(), to != To::Nobody);
     let mut sensor = Sensor::new(settings, lateness_s, live::random_key(), &inputs, follower);
     let mut source = story.into_source(settings);
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -72,14 +105,48 @@ fn engine(settings: &Settings, is_shown: bool) -> Exit {
             sensor.follower.others() == 0,
         ),
     ];
-    let is_good = table.iter().all(|row| row.is_good);
+    let mut is_good = table.iter().all(|row| row.is_good);
     console::say(&format!(
         "fluxtap: engine, with {domain}, a made-up name: {} in {:.2} s",
         if is_good { "works" } else { "does not work as it should" },
         began.elapsed().as_secs_f64()
     ));
     say_rows(&table);
+    if to == To::Sinks {
+        let rows = delivered(&sensor.follower);
+        is_good &= rows.iter().all(|row| row.is_good);
+        console::say("fluxtap: sinks:");
+        say_rows(&rows);
+        drop(sensor);
+        // What did not arrive was a test; nobody waits for it.
+        let _ = std::fs::remove_dir_all(spool);
+    }
     if is_good { Exit::Done } else { Exit::Failed }
+}
+
+/// Waits for the sinks, and says what arrived.
+fn delivered(watcher: &story::Watcher) -> Vec<Row> {
+    let began = replay::instant();
+    while began.elapsed() < DELIVERY_TIME_MAX
+        && watcher.sinks().iter().any(|sink| sink.waiting > 0 || sink.accepted + sink.filtered == 0)
+    {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let told = |sink: &SinkCounts| {
+        let all = sink.accepted + sink.filtered;
+        let filtered = match sink.filtered {
+            0 => String::new(),
+            filtered => format!(", {filtered} held back by its filter"),
+        };
+        let fault = match sink.last_fault.as_str() {
+            "" => String::new(),
+            fault => format!(": {fault}"),
+        };
+        let is_good = all > 0 && sink.delivered == sink.accepted;
+        let found = format!("{} of {all} lines arrived{filtered}{fault}", sink.delivered);
+        row(format!("{} ({})", sink.name, sink.kind), found, is_good)
+    };
+    watcher.sinks().iter().map(told).collect()
 }
 
 /// A line of a report.

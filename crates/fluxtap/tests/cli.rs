@@ -657,6 +657,49 @@ fn an_interface_that_does_not_exist() {
     assert!(run.stdout.is_empty());
 }
 
+/// Needs no rights, and loopback is everywhere.
+#[test]
+fn interfaces_are_listed() {
+    let run = support::run(["interfaces"]);
+    let table = String::from_utf8(run.stdout).expect("text");
+    assert!(table.starts_with("NAME") && table.contains("\nlo "), "{table}");
+    let run = support::run(["interfaces", "--json"]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let list: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    let is_lo = |row: &&Value| row["name"] == "lo";
+    let lo = list["interfaces"].as_array().expect("a list").iter().find(is_lo);
+    assert!(lo.expect("loopback")["mtu_bytes"].as_u64() > Some(1_000), "{list}");
+}
+
+/// The story alerts, is marked as a test, and reaches a sink without touching the spool of others.
+#[test]
+fn the_self_test_finds_its_own_story() {
+    let folder = support::folder();
+    let path = folder.path().join("alerts.jsonl");
+    let sink =
+        format!("[[sinks]]\nname = \"log\"\ntype = \"file\"\npath = {:?}\n", path_text(&path));
+    let config = support::write(&folder, "config.toml", sink.as_bytes());
+    let run = support::run(["selftest", "--sinks", "--config", path_text(&config)]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    run.assert_said(&[": works in", "ok   alert opened for the made-up flux", "ok   log (file)"]);
+    let lines = fs::read_to_string(&path).expect("the sink wrote");
+    assert!(lines.lines().count() > 0);
+    for line in lines.lines() {
+        let alert: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(alert["observer"]["name"], "fluxtap-selftest");
+        let domain = support::text(&alert["dns"]["question"]["registered_domain"]);
+        assert!(
+            domain.starts_with("fluxtap-selftest-") && domain.ends_with(".example"),
+            "{domain}"
+        );
+    }
+    // With thresholds that nothing reaches it says that something is wrong.
+    let high = ["--threshold-low=99.8", "--threshold-medium=99.9", "--threshold-high=100"];
+    let run = support::run(["selftest"].iter().chain(&high));
+    assert_eq!(run.status, 1, "{}", run.stderr);
+    run.assert_said(&["does not work as it should", "LOOK alert opened"]);
+}
+
 #[test]
 fn capturing_without_permission() {
     let Some(running) = spawn_without_rights(support::program().args(["run", "-i", "lo"])) else {

@@ -5,6 +5,7 @@ use crate::sensor::Follow;
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch, Source};
 use fluxtap_config::Settings;
+use fluxtap_sink::SinkCounts;
 use fluxtap_wire::name::WireText;
 use fluxtap_wire::{LinkType, Packet, Timestamp};
 use std::collections::VecDeque;
@@ -180,6 +181,11 @@ impl Watcher {
 
     pub(super) fn domain(&self) -> &str {
         &self.domain
+    }
+
+    /// What sinks did with the alerts.
+    pub(super) fn sinks(&self) -> Vec<SinkCounts> {
+        self.output.sinks()
     }
 }
 
