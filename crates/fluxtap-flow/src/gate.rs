@@ -76,8 +76,8 @@ impl Gate {
 
     /// Judges the message of a datagram that was captured at `at` when event time is `now`.
     ///
-    /// A message is a copy if every byte of it is that of the other; of a query that can have a
-    /// response, the id and the question tell that.
+    /// A message is a copy if every byte of it is that of the other: by a hash of 64 bits, but for a
+    /// query's bytes beside id and question, where 8 are enough.
     #[inline]
     pub fn judge(
         &mut self,
@@ -91,12 +91,15 @@ impl Gate {
         let pair = self.pair(datagram, header, question);
         let has_pair = !question.is_empty() && header.opcode() == 0 && self.pairs.is_some();
         if has_pair && !header.is_response() {
-            return match self.pairs.as_mut().map(|pairs| pairs.ask(pair, at)) {
+            let print = self.print(pair, datagram.payload, header, question.len()) as u8;
+            return match self.pairs.as_mut().map(|pairs| pairs.ask(pair, print, at)) {
                 Some(Asked::Copy) => Verdict::Duplicate,
                 Some(Asked::Anew) | None => Verdict::Use,
             };
         }
-        if self.is_copy(pair, at, datagram.payload, header, question.len()) {
+        if self.duplicates.is_some()
+            && self.is_copy(pair, at, datagram.payload, header, question.len())
+        {
             Verdict::Duplicate
         } else if has_pair {
             let server = self.keyed.source(datagram.ends.source);
@@ -104,6 +107,17 @@ impl Gate {
         } else {
             Verdict::Use
         }
+    }
+
+    /// The hash of a message of which `pair` is the hash of its ends, id and question.
+    #[inline]
+    fn print(&self, pair: u64, payload: &[u8], header: Header, question_len: usize) -> u64 {
+        let (_, counts) = payload.split_at_checked(4).unwrap_or_default();
+        let counts = counts.first_chunk().map_or(0, |counts| u64::from_be_bytes(*counts));
+        // The flags are laid over the count of questions, which is 1.
+        let start = pair ^ counts ^ u64::from(header.flags) << 48;
+        let rest = payload.get(HEADER_OCTETS + question_len..).unwrap_or(&[]);
+        self.keyed.with_octets(start, rest)
     }
 
     /// Whether a message with this hash of its ends, id and question came just before.
@@ -116,13 +130,8 @@ impl Gate {
         header: Header,
         question_len: usize,
     ) -> bool {
+        let key = self.print(pair, payload, header, question_len);
         let Some(duplicates) = &mut self.duplicates else { return false };
-        let (_, counts) = payload.split_at_checked(4).unwrap_or_default();
-        let counts = counts.first_chunk().map_or(0, |counts| u64::from_be_bytes(*counts));
-        // The flags are laid over the count of questions, which is 1.
-        let start = pair ^ counts ^ u64::from(header.flags) << 48;
-        let rest = payload.get(HEADER_OCTETS + question_len..).unwrap_or(&[]);
-        let key = self.keyed.with_octets(start, rest);
         // The milliseconds wrap every 49 days; what is older has long lost its place.
         let at_ms = at.millis() as u32;
         let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();

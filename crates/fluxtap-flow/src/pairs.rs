@@ -1,34 +1,44 @@
 //! Queries that wait for their response, in memory that grows to a limit.
 //!
-//! What tells a query from others is the key that its response is looked up with, so a query that is
-//! there already and was captured just before is known as a copy without a further look-up.
+//! A query that is there already and was captured just before is known as a copy without a further
+//! look-up, if the rest of it, of which a few bits are kept, is the same too.
+//!
+//! A key may lie in either of two buckets, as in [`crate::ring`] and for the same reason: every packet
+//! looks up a place at random, and a small table stays in a processor's nearest cache.
 
+use crate::ring::places;
 use fluxtap_wire::Timestamp;
 
 /// Places in a bucket, so that it fills a cache line.
 const WAYS: usize = 4;
 
-/// Buckets at the start: what a processor keeps at hand. Every packet looks up a place at random, and
-/// most mirrors never have more queries open than this holds.
-const BUCKETS_AT_START: usize = 1 << 10;
+/// Buckets at the start: room for a thousand queries in 16 KiB, so that where few are asked those that
+/// have their response are known for some seconds too.
+const BUCKETS_AT_START: usize = 1 << 8;
 
 /// Set in a stamp once the query has its response.
 const ANSWERED: u64 = 1;
+
+/// Bits of a stamp that tell queries of one key apart: as many as times leave free.
+const PRINT_BITS: u32 = 8;
+
+/// Bits of a stamp below its time.
+const BELOW_TIME: u32 = PRINT_BITS + 1;
 
 #[derive(Clone, Debug, Default)]
 #[repr(align(64))]
 struct Bucket {
     keys: [u64; WAYS],
-    /// When the query was captured, in microseconds, times two; 0 where there is none.
+    /// When the query was captured, in microseconds, with [`PRINT_BITS`] and [`ANSWERED`] below it; 0
+    /// where there is none.
     stamps: [u64; WAYS],
 }
 
 impl Bucket {
-    /// The place of the query that is missed least: one that has its response, else the oldest.
-    #[cold]
-    fn least_needed(&self) -> usize {
-        let waits_since = |way: &usize| (self.stamps[*way] & ANSWERED == 0, self.stamps[*way]);
-        (0..WAYS).min_by_key(waits_since).unwrap_or(0)
+    /// The place of a key, if it is there.
+    #[inline]
+    fn position(&self, key: u64) -> Option<usize> {
+        (0..WAYS).find(|&way| self.keys[way] == key && self.stamps[way] != 0)
     }
 }
 
@@ -93,51 +103,77 @@ impl Pairs {
         self.copies_evicted
     }
 
-    /// Lets a query wait, unless it is a copy; one that is repeated later waits anew. Expired queries
+    /// Lets a query wait, unless it is a copy; one that is repeated later, or with another `print`,
+    /// which is a hash of what is not in the key, waits anew. Expired queries
     /// give way first, with those that have their response and can have no copy any more; then the
     /// others that have it, and then those that wait longest.
     #[inline]
-    pub(crate) fn ask(&mut self, key: u64, at: Timestamp) -> Asked {
-        let stamp = stamp(at);
-        let oldest_alive = stamp.saturating_sub(self.lifetime_us << 1);
+    pub(crate) fn ask(&mut self, key: u64, print: u8, captured: Timestamp) -> Asked {
+        let stamp = stamp(captured) | u64::from(print) << 1;
+        let oldest_alive = stamp.saturating_sub(self.lifetime_us << BELOW_TIME);
         let within_us = self.copies_within_us;
-        let is_near = |known: u64| known != 0 && (known >> 1).abs_diff(stamp >> 1) < within_us;
+        let is_near = |known: u64| known != 0 && time(known).abs_diff(time(stamp)) < within_us;
         let is_over = |known: u64| {
             known < oldest_alive || known & ANSWERED != 0 && !is_near(known) || known == 0
         };
-        let buckets = self.buckets.len();
-        let bucket = &mut self.buckets[key as usize & (buckets - 1)];
-        let place = if let Some(known) = bucket.keys.iter().position(|&k| k == key) {
-            if is_near(bucket.stamps[known]) {
-                return Asked::Copy;
+        let [first, second] = places(key, self.buckets.len());
+        for at in [first, second] {
+            let bucket = &mut self.buckets[at];
+            if let Some(known) = bucket.position(key) {
+                if is_near(bucket.stamps[known]) && print_of(bucket.stamps[known]) == print {
+                    return Asked::Copy;
+                }
+                bucket.stamps[known] = stamp;
+                return Asked::Anew;
             }
-            known
-        } else if let Some(free) = bucket.stamps.iter().position(|&known| is_over(known)) {
-            free
-        } else if buckets < self.buckets_max {
-            self.grow();
-            return self.ask(key, at);
-        } else {
-            let place = bucket.least_needed();
-            let has_response = bucket.stamps[place] & ANSWERED != 0;
-            self.copies_evicted += u64::from(has_response);
-            self.evicted += u64::from(!has_response);
-            place
+        }
+        // The oldest of those that are over: a free place is older than all.
+        let mut oldest: Option<(u64, usize, usize)> = None;
+        for at in [first, second] {
+            for (way, &known) in self.buckets[at].stamps.iter().enumerate() {
+                if is_over(known) && oldest.is_none_or(|(stamp, ..)| known < stamp) {
+                    oldest = Some((known, at, way));
+                }
+            }
+        }
+        let (at, way) = match oldest {
+            Some((_, at, way)) => (at, way),
+            None if self.buckets.len() < self.buckets_max => {
+                self.grow();
+                return self.ask(key, print, captured);
+            }
+            None => self.evict([first, second]),
         };
-        bucket.keys[place] = key;
-        bucket.stamps[place] = stamp;
+        let bucket = &mut self.buckets[at];
+        (bucket.keys[way], bucket.stamps[way]) = (key, stamp);
         Asked::Anew
     }
 
-    /// Doubles the buckets. A key keeps its way, so each bucket becomes two with gaps.
+    /// Makes room in one of two full buckets: the query goes that is missed least, one that has its
+    /// response, else the oldest.
+    #[cold]
+    fn evict(&mut self, buckets: [usize; 2]) -> (usize, usize) {
+        let stamp = |&(at, way): &(usize, usize)| self.buckets[at].stamps[way];
+        let all = buckets.into_iter().flat_map(|at| (0..WAYS).map(move |way| (at, way)));
+        let least = all.min_by_key(|place| (stamp(place) & ANSWERED == 0, stamp(place)));
+        let place = least.unwrap_or((buckets[0], 0));
+        let has_response = stamp(&place) & ANSWERED != 0;
+        self.copies_evicted += u64::from(has_response);
+        self.evicted += u64::from(!has_response);
+        place
+    }
+
+    /// Doubles the buckets: what lies in one goes to it or to the one that is new.
     #[cold]
     fn grow(&mut self) {
         let half = self.buckets.len();
         self.buckets.extend_from_within(..);
-        for place in 0..self.buckets.len() {
-            let bucket = &mut self.buckets[place];
+        for at in 0..self.buckets.len() {
+            let bucket = &mut self.buckets[at];
             for way in 0..WAYS {
-                if bucket.keys[way] as usize & half != place & half {
+                let [first, second] = places(bucket.keys[way], 2 * half);
+                let stays = if first % half == at % half { first == at } else { second == at };
+                if !stays {
                     (bucket.keys[way], bucket.stamps[way]) = (0, 0);
                 }
             }
@@ -147,15 +183,12 @@ impl Pairs {
     /// What a response captured at `at` answers.
     #[inline]
     pub(crate) fn answer(&mut self, key: u64, at: Timestamp) -> Found {
-        let mask = self.buckets.len() - 1;
-        let bucket = &mut self.buckets[key as usize & mask];
-        for way in 0..WAYS {
+        for place in places(key, self.buckets.len()) {
+            let bucket = &mut self.buckets[place];
+            let Some(way) = bucket.position(key) else { continue };
             let known = bucket.stamps[way];
-            if bucket.keys[way] != key || known == 0 {
-                continue;
-            }
             // Not earlier than the query, except for what the clocks of two taps differ.
-            let took_us = (stamp(at) >> 1).saturating_sub(known >> 1);
+            let took_us = time(stamp(at)).saturating_sub(time(known));
             if took_us > self.lifetime_us {
                 return Found::Nothing;
             }
@@ -166,9 +199,17 @@ impl Pairs {
     }
 }
 
-/// Never 0, and never [`ANSWERED`].
+/// Never 0, and never [`ANSWERED`]. All times fit: nanoseconds in 64 bits are microseconds in 54.
 const fn stamp(at: Timestamp) -> u64 {
-    (at.0 / 1_000 + 1) << 1
+    (at.0 / 1_000 + 1) << BELOW_TIME
+}
+
+const fn time(stamp: u64) -> u64 {
+    stamp >> BELOW_TIME
+}
+
+const fn print_of(stamp: u64) -> u8 {
+    (stamp >> 1) as u8
 }
 
 #[cfg(test)]
@@ -183,15 +224,15 @@ mod tests {
         let mut pairs = Pairs::new(64, 10, 0);
         let at = |s| Timestamp(s * SECOND);
         assert_eq!(pairs.answer(5, at(1)), Found::Nothing);
-        pairs.ask(5, at(1));
+        pairs.ask(5, 0, at(1));
         assert_eq!(pairs.answer(6, at(1)), Found::Nothing);
         assert_eq!(pairs.answer(5, at(2)), Found::Query(1_000_000));
         assert_eq!(pairs.answer(5, at(3)), Found::Answered);
-        pairs.ask(5, at(4));
+        pairs.ask(5, 0, at(4));
         assert_eq!(pairs.answer(5, at(4)), Found::Query(0));
-        pairs.ask(5, at(5));
+        pairs.ask(5, 0, at(5));
         assert_eq!(pairs.answer(5, at(16)), Found::Nothing, "expired");
-        pairs.ask(0, Timestamp(0));
+        pairs.ask(0, 0, Timestamp(0));
         assert_eq!(pairs.answer(0, Timestamp(0)), Found::Query(0), "key and time 0 are like any");
     }
 
@@ -209,7 +250,7 @@ mod tests {
             let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let at = Timestamp(step * SECOND / 50);
             if state >> 62 == 0 {
-                pairs.ask(key, at);
+                pairs.ask(key, 0, at);
                 naive.insert(key, (at.0, false));
                 continue;
             }
@@ -237,18 +278,18 @@ mod tests {
         let mut pairs = Pairs::new(WAYS, 10, 0);
         let at = |s| Timestamp(s * SECOND);
         for key in 1..=4 {
-            pairs.ask(key, at(key));
+            pairs.ask(key, 0, at(key));
         }
         pairs.answer(3, at(4));
-        pairs.ask(5, at(5));
+        pairs.ask(5, 0, at(5));
         assert_eq!(pairs.evicted(), 0, "the answered one went");
         assert_eq!(pairs.answer(3, at(5)), Found::Nothing);
-        pairs.ask(6, at(6));
+        pairs.ask(6, 0, at(6));
         assert_eq!(pairs.evicted(), 1, "the one that waited longest went");
         assert_eq!(pairs.answer(1, at(6)), Found::Nothing);
         assert_eq!(pairs.answer(2, at(6)), Found::Query(4_000_000));
         for key in 7..=9 {
-            pairs.ask(key, at(30));
+            pairs.ask(key, 0, at(30));
         }
         assert_eq!(pairs.evicted(), 1, "expired ones are not missed");
     }
@@ -257,25 +298,28 @@ mod tests {
     fn a_copy_is_known_whether_its_query_waits_or_not() {
         let mut pairs = Pairs::new(WAYS, 10, 500);
         let at = |ms: u64| at_ms(1_000 + ms);
-        assert_eq!(pairs.ask(1, at(0)), Asked::Anew);
-        assert_eq!(pairs.ask(1, at(500)), Asked::Copy);
+        assert_eq!(pairs.ask(1, 0, at(0)), Asked::Anew);
+        assert_eq!(pairs.ask(1, 0, at(500)), Asked::Copy);
+        assert_eq!(pairs.ask(1, 7, at(1)), Asked::Anew, "with other options");
+        assert_eq!(pairs.ask(1, 7, at(2)), Asked::Copy);
+        assert_eq!(pairs.ask(1, 0, at(0)), Asked::Anew);
         assert_eq!(pairs.answer(1, at(20)), Found::Query(20_000));
-        assert_eq!(pairs.ask(1, at(30)), Asked::Copy);
+        assert_eq!(pairs.ask(1, 0, at(30)), Asked::Copy);
         assert_eq!(pairs.answer(1, at(40)), Found::Answered, "the copy asked nothing");
         // Of two taps one may be late.
-        assert_eq!(pairs.ask(2, at(400)), Asked::Anew);
-        assert_eq!(pairs.ask(2, at(0)), Asked::Copy);
+        assert_eq!(pairs.ask(2, 0, at(400)), Asked::Anew);
+        assert_eq!(pairs.ask(2, 0, at(0)), Asked::Copy);
         // Behind the window it is a query again.
-        assert_eq!(pairs.ask(1, at(501)), Asked::Anew);
+        assert_eq!(pairs.ask(1, 0, at(501)), Asked::Anew);
         assert_eq!(pairs.answer(1, at(502)), Found::Query(1_000));
         // In a full bucket an answered query goes before those that wait, and is missed as a copy.
         for key in 3..=5 {
-            pairs.ask(key, at(510));
+            pairs.ask(key, 0, at(510));
         }
         assert_eq!((pairs.evicted(), pairs.copies_evicted()), (0, 1));
-        assert_eq!(pairs.ask(1, at(520)), Asked::Anew);
+        assert_eq!(pairs.ask(1, 0, at(520)), Asked::Anew);
         assert_eq!((pairs.evicted(), pairs.copies_evicted()), (1, 1));
-        assert_eq!(pairs.ask(0, Timestamp(0)), Asked::Anew, "a free place is no copy");
+        assert_eq!(pairs.ask(0, 0, Timestamp(0)), Asked::Anew, "a free place is no copy");
     }
 
     /// 64 queries wait while a flood of a million asks from everywhere: those that ask last, as
@@ -291,9 +335,9 @@ mod tests {
                 state ^ state >> 29
             };
             let real = random();
-            pairs.ask(real, at_ms(round));
+            pairs.ask(real, 0, at_ms(round));
             for _ in 0..16_000 {
-                pairs.ask(random(), at_ms(round));
+                pairs.ask(random(), 0, at_ms(round));
             }
             matched += u32::from(pairs.answer(real, at_ms(round)) == Found::Query(0));
         }
@@ -311,14 +355,14 @@ mod tests {
         let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // A thousand wait at a time: the table stays small.
         for n in 0..50_000 {
-            pairs.ask(key(n), at_ms(n));
+            pairs.ask(key(n), 0, at_ms(n));
             if n >= 1_000 {
                 assert_eq!(pairs.answer(key(n - 1_000), at_ms(n)), Found::Query(1_000_000));
             }
         }
-        assert!(pairs.buckets.len() <= 2 * BUCKETS_AT_START, "{}", pairs.buckets.len());
+        assert!(pairs.buckets.len() <= 512, "{}", pairs.buckets.len());
         for n in 60_000..80_000 {
-            pairs.ask(key(n), at_ms(60_000));
+            pairs.ask(key(n), 0, at_ms(60_000));
         }
         let found = |n| pairs.answer(key(n), at_ms(60_000));
         assert!((60_000..80_000).map(found).all(|found| found == Found::Query(0)));

@@ -466,13 +466,10 @@ impl Servers {
     }
 }
 
-/// Sorts addresses of one family and removes repetitions, which some servers put into one answer.
+/// Sorts and removes repetitions, which some servers put into one answer.
 fn unique(ips: &mut Vec<IpAddr>) -> &[IpAddr] {
     if ips.len() > 1 {
-        ips.sort_unstable_by_key(|ip| match ip {
-            IpAddr::V4(ip) => u128::from(ip.to_bits()),
-            IpAddr::V6(ip) => ip.to_bits(),
-        });
+        ips.sort_unstable();
         ips.dedup();
     }
     ips

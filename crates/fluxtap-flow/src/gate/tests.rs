@@ -91,6 +91,20 @@ fn a_second_answer_is_poison_or_a_copy() {
     }
 }
 
+/// As a resolver asks again that got no use out of the first answer.
+#[test]
+fn a_query_with_other_options_is_no_copy() {
+    let mut gate = gate(Pairing::Require);
+    let (asked, answer) = (query(7, "a.example"), response(7, "a.example", 2));
+    let mut again = asked.clone();
+    again[11] = 1;
+    again.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    let other = response(7, "a.example", 3);
+    let told = [&asked, &asked, &answer, &again, &again, &other].into_iter().zip(0..);
+    let told = told.map(|(payload, ms)| judge(&mut gate, ms, &datagram(payload)));
+    assert_eq!(told.collect::<Vec<_>>(), [Use, Duplicate, Use, Use, Duplicate, Use]);
+}
+
 #[test]
 fn messages_without_one_question_are_nobodys_business() {
     let mut gate = gate(Pairing::Require);
