@@ -355,7 +355,7 @@ fn reckon(
         kind,
         openness_gate: round2(gate.value),
         ownership_factor: round2(ownership.value),
-        pool: is_pool.then(|| if is_hosted { Pool::Hosting } else { Pool::Open }),
+        pool: is_pool.then_some(if is_hosted { Pool::Hosting } else { Pool::Open }),
         subject: index,
         confidence: confidence(score, subject),
         terms,

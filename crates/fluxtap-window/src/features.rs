@@ -621,7 +621,7 @@ impl Measure<'_> {
         subject.succession_ratio = if expected > 0.0 { adjacent / expected } else { 0.0 };
         subject.succession_z = (adjacent - expected) / (expected + 1.0).sqrt();
         subject.recurrence = f64::from(recurring) / networks;
-        let overlaps_min = (f64::from(subject.refreshes) / 10.0).max(4.0);
+        let overlaps_min = (f64::from(subject.refreshes) / 4.0).max(4.0);
         let is_cloud = f64::from(subject.spread.hyperscaler) >= 0.7 * networks;
         if f64::from(overlaps) >= overlaps_min && !is_cloud {
             subject.succession = ((subject.succession_z - 2.5) / 2.0).clamp(0.0, 1.0)
