@@ -182,7 +182,7 @@ impl DomainWindow {
         let known = self.servers.as_deref();
         let span = Span { now_s, first_s: self.first_s(), addresses_min, servers: known };
         let mut subjects = measure_all(&self.answers, &networks, span, exempt);
-        let (history_density, _) = networks.whole();
+        let history_density = networks.density();
         let moving = networks.spread(networks.moving(&self.answers).into_iter());
         let history_mixed =
             (self.names() < 64 && moving.networks >= 8).then(|| smoothed_mixed(&moving));
@@ -217,7 +217,7 @@ impl Servers {
             names: self.track.hosts.len() as u32,
             addresses: self.track.entries.len() as u32,
             set_changes: self.set_changes,
-            history_density: networks.whole().0,
+            history_density: networks.density(),
         }
     }
 
@@ -331,10 +331,9 @@ impl Networks {
         (0..is_in.len()).filter(|&net| is_in[net]).collect()
     }
 
-    /// Density and spread over the whole history.
-    fn whole(&self) -> (f64, Spread) {
-        let density = self.units as f64 / self.keys.len().max(1) as f64;
-        (density, self.spread(0..self.keys.len()))
+    /// Addresses per network over the whole history.
+    fn density(&self) -> f64 {
+        self.units as f64 / self.keys.len().max(1) as f64
     }
 
     /// The spread of some networks, each given once.
