@@ -183,7 +183,7 @@ impl DomainWindow {
         let known = self.servers.as_deref();
         let span = Span { now_s, first_s: self.first_s(), addresses_min, servers: known };
         let mut subjects = measure_all(&self.answers, &networks, span, exempt);
-        let (history_density, _) = networks.whole();
+        let history_density = networks.density();
         let moving = networks.spread(networks.moving(&self.answers).into_iter());
         let history_mixed =
             (self.names() < 64 && moving.networks >= 8).then(|| smoothed_mixed(&moving));
@@ -218,7 +218,7 @@ impl Servers {
             names: self.track.hosts.len() as u32,
             addresses: self.track.entries.len() as u32,
             set_changes: self.set_changes,
-            history_density: networks.whole().0,
+            history_density: networks.density(),
         }
     }
 
@@ -332,10 +332,9 @@ impl Networks {
         (0..is_in.len()).filter(|&net| is_in[net]).collect()
     }
 
-    /// Density and spread over the whole history.
-    fn whole(&self) -> (f64, Spread) {
-        let density = self.units as f64 / self.keys.len().max(1) as f64;
-        (density, self.spread(0..self.keys.len()))
+    /// Addresses per network over the whole history.
+    fn density(&self) -> f64 {
+        self.units as f64 / self.keys.len().max(1) as f64
     }
 
     /// The spread of some networks, each given once.
@@ -622,7 +621,7 @@ impl Measure<'_> {
         subject.succession_ratio = if expected > 0.0 { adjacent / expected } else { 0.0 };
         subject.succession_z = (adjacent - expected) / (expected + 1.0).sqrt();
         subject.recurrence = f64::from(recurring) / networks;
-        let overlaps_min = (f64::from(subject.refreshes) / 10.0).max(4.0);
+        let overlaps_min = (f64::from(subject.refreshes) / 4.0).max(4.0);
         let is_cloud = f64::from(subject.spread.hyperscaler) >= 0.7 * networks;
         if f64::from(overlaps) >= overlaps_min && !is_cloud {
             subject.succession = ((subject.succession_z - 2.5) / 2.0).clamp(0.0, 1.0)
