@@ -15,18 +15,19 @@ mod shares;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod threats;
 pub mod words;
 
 pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
 pub use label::Label;
-pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
+pub use lifecycle::{Action, CloseReason, Lifecycle, Step, match_id};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
 pub use page::{Page, Style};
 pub use text::write_text;
 pub use words::rfc3339;
 
 use fluxtap_flux::{Severity, Verdict};
-use fluxtap_window::{Evidence, ServerEvidence, Subject};
+use fluxtap_window::{Evidence, ServerEvidence, Subject, ThreatMatch};
 use fluxtap_wire::Timestamp;
 
 /// One line of an alert's life, ready to be written.
@@ -56,6 +57,8 @@ pub struct Alert {
     pub servers: Option<ServerEvidence>,
     /// What is shown beside the numbers.
     pub evidence: Evidence,
+    /// What lists of what is bad said of what was judged.
+    pub threats: Vec<ThreatMatch>,
     /// Whether entries of the operator's allow list ended it, or lowered its score.
     pub is_allowlisted: bool,
     /// Whether queries were visible beside the responses; `None` if nobody looked.

@@ -13,6 +13,8 @@ pub mod checkpoint;
 mod clock;
 mod counts;
 mod decoder;
+mod matches;
+mod measure;
 mod messages;
 mod order;
 mod relief;
@@ -21,6 +23,7 @@ mod shard;
 pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;
+pub use measure::{Measured, measure};
 pub use order::{Told, in_order};
 pub use relief::{AllowUse, Relief, relieve};
 pub use shard::{

@@ -9,6 +9,7 @@ use crate::replay::instant;
 use crate::sensor::{Sensor, Stopped};
 use crate::sinks;
 use crate::summary;
+use crate::threat_lists;
 use fluxtap_capture::{Batch, Live, LiveError, LiveOptions};
 use fluxtap_config::Settings;
 use fluxtap_intel::Day;
@@ -34,6 +35,7 @@ pub(crate) fn run(settings: &Settings) -> Exit {
         Err(exit) => return exit,
     };
     allow::warn_of_expired(inputs.intel.allow(), Day::of(output::now().secs()));
+    threat_lists::warn_of_expired(inputs.intel.threats(), output::now().secs());
     let mut source = match Live::open(interface, &LiveOptions::default()) {
         Ok(source) => source,
         Err(error) => {

@@ -22,6 +22,7 @@ mod sinks;
 mod summary;
 mod tables;
 mod terminal;
+mod threat_lists;
 mod workers;
 
 use mimalloc::MiMalloc;

@@ -5,6 +5,7 @@ use crate::allow::{Daily, Report};
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{Closed, Output};
+use crate::threat_lists;
 use crate::workers::{Shards, Tally};
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
@@ -140,6 +141,11 @@ impl<F: Follow> Sensor<F> {
     pub(crate) fn allow_report(&self) -> Report<'_> {
         let day = Day::of(self.decoder.watermark().unwrap_or_default().secs());
         Report::new(self.inputs.intel.allow(), &self.tally.allow_uses, day)
+    }
+
+    /// What threat lists did up to now, as a line for people.
+    pub(crate) fn threat_line(&self) -> Option<String> {
+        threat_lists::line(&self.inputs.intel, &self.tally.list_uses)
     }
 
     /// Takes the source's next batch through to the alerts.

@@ -2,6 +2,7 @@
 
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
+use crate::threat_lists;
 use fluxtap_capture::{Compression, FileReport, LiveStats, Progress};
 use fluxtap_engine::{
     ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, MESSAGE_SOURCES, OpenAlert, PacketEnds,
@@ -46,6 +47,7 @@ pub(crate) struct Counters {
     live: Option<LiveStats>,
     open: usize,
     allow: Value,
+    threat_lists: Value,
     curated: Curated,
     queries_visible: Option<bool>,
     response_times: ResponseTimes,
@@ -90,6 +92,7 @@ impl Counters {
             live,
             open: tally.open.len(),
             allow: sensor.allow_report().to_json(tally.shard.suppressed),
+            threat_lists: threat_lists::to_json(intel, &tally.list_uses, &tally.shard),
             curated: Curated::of(&tally.explained, intel),
             queries_visible: sensor.decoder.queries_visible(),
             response_times: ResponseTimes::of(sensor.decoder.response_times()),
@@ -174,6 +177,7 @@ impl Counters {
                 "high": self.shard.unwritten[2],
             },
             "allow": self.allow,
+            "threat_lists": self.threat_lists,
             "curated": self.curated.to_json(),
             "pools": self.shard.pools,
             "hosting_pools": self.shard.hosting_pools,
@@ -461,6 +465,9 @@ fn print_counters(counters: &Counters, sensor: &Sensor) {
     ));
     counters.curated.print();
     for line in sensor.allow_report().lines(counters.shard.suppressed) {
+        console::say(&line);
+    }
+    if let Some(line) = sensor.threat_line() {
         console::say(&line);
     }
     print_alerts(counters, &sensor.tally.open);
