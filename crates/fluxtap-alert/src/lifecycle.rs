@@ -390,18 +390,26 @@ fn networks(verdict: &Verdict) -> f64 {
 #[must_use]
 pub fn match_id(domain: &[u8], at: Timestamp) -> String {
     let name = fluxtap_wire::name::WireText(domain);
-    hashed_id(&format!("{SCHEMA_MAJOR}|{name}|{}|intel", at.millis()))
+    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{}|intel", at.millis()))
+}
+
+/// The id of a campaign, `fc-` and 20 digits made likewise of the domain whose alert opened first,
+/// with the word `campaign`.
+#[must_use]
+pub fn campaign_id(domain: &[u8], opened: Timestamp) -> String {
+    let name = fluxtap_wire::name::WireText(domain);
+    hashed_id("fc-", &format!("{SCHEMA_MAJOR}|{name}|{}|campaign", opened.millis()))
 }
 
 fn alert_id(domain: &[u8], opened: Timestamp) -> String {
     let name = fluxtap_wire::name::WireText(domain);
-    hashed_id(&format!("{SCHEMA_MAJOR}|{name}|{}", opened.millis()))
+    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{}", opened.millis()))
 }
 
-fn hashed_id(text: &str) -> String {
+fn hashed_id(prefix: &str, text: &str) -> String {
     use std::fmt::Write as _;
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(10).fold("fx-".to_owned(), |mut id, byte| {
+    digest.iter().take(10).fold(prefix.to_owned(), |mut id, byte| {
         let _ = write!(id, "{byte:02x}");
         id
     })

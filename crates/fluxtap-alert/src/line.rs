@@ -12,7 +12,7 @@ use crate::shape::{
 };
 use crate::shares::{Shares, judged};
 use crate::words::{self, bounded, rfc3339};
-use crate::{Action, Alert, Clients, shape, threats};
+use crate::{Action, Alert, CampaignSeen, Clients, shape, threats};
 use fluxtap_flux::{FluxKind, Severity, TermId};
 use fluxtap_intel::{Intel, suffix};
 use fluxtap_window::limits::CLIENTS_LISTED_MAX;
@@ -133,6 +133,8 @@ enum Part {
     Context,
     /// Hits in threat lists.
     Threats,
+    /// Further domains of the campaign.
+    Neighbours,
 }
 
 /// No entry of the address list is longer than this in bytes, so that leaving out one for every so
@@ -140,20 +142,21 @@ enum Part {
 const ADDRESS_OCTETS_MAX: usize = 240;
 
 /// How many entries of each [`Part`] are written at most.
-struct Room([usize; 16]);
+struct Room([usize; 17]);
 
 impl Room {
-    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1, CLIENTS_LISTED_MAX, 1, 1, 4]);
+    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1, CLIENTS_LISTED_MAX, 1, 1, 4, 8]);
 
     /// What gives way first, and how far; the rows from the second `Addresses` on are only reached
     /// by names of hundreds of escaped bytes.
-    const ORDER: [(Part, usize); 23] = [
+    const ORDER: [(Part, usize); 25] = [
         (Part::Clients, 4),
         (Part::Addresses, 4),
         (Part::Orgs, 0),
         (Part::Hosts, 1),
         (Part::Servers, 1),
         (Part::Threats, 1),
+        (Part::Neighbours, 2),
         (Part::Related, 2),
         (Part::Answers, 1),
         (Part::Addresses, 0),
@@ -164,6 +167,7 @@ impl Room {
         (Part::Related, 0),
         (Part::Answers, 0),
         (Part::Threats, 0),
+        (Part::Neighbours, 0),
         (Part::Texts, 0),
         (Part::Asked, 0),
         (Part::Tops, 0),
@@ -193,6 +197,7 @@ impl Room {
         bound(Part::Alias, usize::from(evidence.terminal.len() > 1));
         bound(Part::Tunnel, usize::from(evidence.tunnel.is_some()));
         bound(Part::Threats, alert.threats.len());
+        bound(Part::Neighbours, alert.campaign.as_ref().map_or(0, |c| c.neighbours.len()));
         room
     }
 
@@ -468,7 +473,7 @@ impl<'a> View<'a> {
             evidence: self.evidence(),
             compare: Compare::of(&self.alert.subject.compare),
             quality: self.quality(),
-            campaign: None,
+            campaign: self.campaign(),
             suppression: self.suppression(),
             advisory: self.advisory(),
             limits: if self.is_flux() {
@@ -490,6 +495,13 @@ impl<'a> View<'a> {
                 pcap: None,
             },
         }
+    }
+
+    fn campaign(&self) -> Option<shape::Campaign<'a>> {
+        let CampaignSeen { id, domains, neighbours } = self.alert.campaign.as_ref()?;
+        let neighbours = neighbours.iter().take(self.room.left(Part::Neighbours));
+        let neighbours = neighbours.map(|name| WireText(name).to_string()).collect();
+        Some(shape::Campaign { id, domains: *domains, neighbours })
     }
 
     fn life(&self) -> Life<'a> {

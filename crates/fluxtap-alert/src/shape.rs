@@ -220,7 +220,7 @@ pub(crate) struct Fluxtap<'a> {
     pub(crate) evidence: Evidence<'a>,
     pub(crate) compare: Compare,
     pub(crate) quality: Quality<'a>,
-    pub(crate) campaign: Option<Campaign>,
+    pub(crate) campaign: Option<Campaign<'a>>,
     pub(crate) suppression: Suppression<'a>,
     pub(crate) advisory: Vec<&'a str>,
     pub(crate) limits: &'a str,
@@ -452,9 +452,12 @@ pub(crate) struct Quality<'a> {
     pub(crate) degraded: Vec<&'a str>,
 }
 
-/// Domains that share addresses: a place in the line that later versions fill.
 #[derive(Serialize)]
-pub(crate) enum Campaign {}
+pub(crate) struct Campaign<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) domains: u32,
+    pub(crate) neighbours: Vec<String>,
+}
 
 #[derive(Serialize)]
 pub(crate) struct Suppression<'a> {

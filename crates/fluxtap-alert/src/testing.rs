@@ -135,6 +135,7 @@ pub(crate) fn alert() -> Alert {
         servers: Some(ServerEvidence { names: 1, addresses: 1, ..ServerEvidence::default() }),
         queries_visible: Some(true),
         threats: Vec::new(),
+        campaign: None,
         evidence: Evidence {
             domain: wire("evil-flux.test"),
             host: wire("www.evil-flux.test"),

@@ -45,6 +45,10 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, style: Style, out: &mut 
         LISTED_MAX,
     );
     page.list("on threat lists", alert.threats.iter().map(threats::shown_match), LISTED_MAX);
+    if let Some(campaign) = &alert.campaign {
+        let others = campaign.neighbours.iter().map(|n| name(n));
+        page.list(&format!("campaign {} with", campaign.id), others, LISTED_MAX);
+    }
     page.list("hosts", evidence.hosts.iter().map(|host| name(&host.name)), LISTED_MAX);
     page.list("name servers", evidence.server_names.iter().map(|n| name(n)), LISTED_MAX);
     let alias = Some(&evidence.terminal).filter(|name| name.len() > 1);

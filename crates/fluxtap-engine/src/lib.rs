@@ -9,6 +9,7 @@
 //! the same order, whatever the speed.
 #![forbid(unsafe_code)]
 
+mod campaign;
 pub mod checkpoint;
 mod clock;
 mod counts;
@@ -20,6 +21,7 @@ mod order;
 mod relief;
 mod shard;
 
+pub use campaign::{CAMPAIGN_DOMAINS_MAX, Campaigns};
 pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;

@@ -166,6 +166,7 @@ pub(crate) fn alert(
         servers: None,
         evidence,
         threats: threats.of_subject(WHOLE).cloned().collect(),
+        campaign: None,
         is_allowlisted: false,
         queries_visible: None,
     })

@@ -951,6 +951,7 @@ fn alert_of(
         threats: basis.threats.clone(),
         servers: basis.servers.clone(),
         evidence: evidence_of(basis, record.lifecycle.fluxed(), window, name, policy, intel),
+        campaign: None,
         is_allowlisted: is_covered || basis.relieved.is_some(),
         queries_visible: None,
     })

@@ -11,7 +11,7 @@ use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_config::{Clients, Settings};
 use fluxtap_engine::checkpoint::Standing;
-use fluxtap_engine::{Decoder, Shard};
+use fluxtap_engine::{Campaigns, Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_intel::Day;
 use fluxtap_observe::Batch;
@@ -44,6 +44,7 @@ pub(crate) struct Sensor<F = Output> {
     pub(crate) follower: F,
     batch: Batch,
     alerts: Vec<Alert>,
+    pub(crate) campaigns: Campaigns,
     /// Alerts that came of it so far.
     pub(crate) alerts_told: u64,
     /// What the shards have counted, as of [`Sensor::count`].
@@ -90,6 +91,7 @@ impl<F: Follow> Sensor<F> {
             follower,
             batch: Batch::default(),
             alerts: Vec::new(),
+            campaigns: Campaigns::default(),
             alerts_told: 0,
             tally: Tally::default(),
             daily: Daily::default(),
@@ -208,6 +210,7 @@ impl<F: Follow> Sensor<F> {
     }
 
     fn tell(&mut self) -> Result<(), Stopped> {
+        self.alerts.iter_mut().for_each(|alert| self.campaigns.label(alert));
         self.alerts_told += self.alerts.len() as u64;
         self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
     }

@@ -629,6 +629,11 @@ fn the_longest_line_there_can_be_fits() {
         crowd(&mut alert, &[0; 61]);
         set_terms(&mut alert, all_terms());
         alert.threats = vec![longest_threat(&name); 64];
+        alert.campaign = Some(CampaignSeen {
+            id: crate::campaign_id(&name, alert.at),
+            domains: u32::MAX,
+            neighbours: vec![name.clone(); CampaignSeen::NEIGHBOURS_MAX],
+        });
         alert.subject.listed =
             Listed { is_named: true, names: 1, addresses: u32::MAX / 4, of_systems: u32::MAX / 4 };
         alert.action = Action::Ended(CloseReason::Evicted);
@@ -717,6 +722,21 @@ fn longest_threat(name: &[u8]) -> ThreatMatch {
     let indicator = Indicator::Name(longest_name(b'a').into(), Scope::Below);
     let hit = ThreatHit { list: list.into(), indicator, until_s: Some(u32::MAX) };
     ThreatMatch { matched: Matched::Host(name.to_vec()), hit }
+}
+
+#[test]
+fn a_campaign_is_told_with_the_other_domains() {
+    let intel = Intel::embedded();
+    let mut alert = alert();
+    let id = crate::campaign_id(&alert.evidence.domain, alert.opened);
+    assert_eq!((id.len(), &id[..3]), (23, "fc-"));
+    let neighbours = vec![wire("more-flux.test"), wire("other-flux.test")];
+    alert.campaign = Some(CampaignSeen { id: id.clone(), domains: 3, neighbours });
+    let line = check(&alert, &context(&intel));
+    let expect = json!({
+        "id": id, "domains": 3, "neighbours": ["more-flux.test", "other-flux.test"],
+    });
+    assert_eq!(line["fluxtap"]["campaign"], expect);
 }
 
 #[test]
@@ -1060,7 +1080,7 @@ fn the_documented_example_is_what_is_written() {
     let context = context(&intel);
     check(&alert, &context);
     let (names, shares) = (Names::of(&alert.evidence), Shares::of(&alert.evidence));
-    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1, 1, 0]);
+    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1, 1, 0, 0]);
     let view =
         View { alert: &alert, context: &context, names: &names, shares: &shares, room: &room };
     let line = serde_json::to_string_pretty(&view.line()).expect("JSON");

@@ -3,7 +3,7 @@
 
 use fluxtap_alert::{Action, Alert};
 use fluxtap_engine::checkpoint::{self, Checkpoint, Fault, Standing};
-use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, Shard, in_order};
+use fluxtap_engine::{AllowUse, Campaigns, DecodeCounts, Decoder, Shard, in_order};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{
@@ -43,6 +43,8 @@ pub(crate) struct Told {
     pub(crate) context: ContextSeen,
     /// Hits in threat lists, as `list entry`.
     pub(crate) threats: Vec<String>,
+    /// The campaign: its id, how many domains it has, and the others.
+    pub(crate) campaign: Option<(String, u32, Vec<String>)>,
 }
 
 /// Packets through the engine.
@@ -300,6 +302,8 @@ impl Story {
         let mut all = Vec::new();
         self.shards.iter_mut().for_each(|shard| shard.finish_part(&self.intel, &mut all));
         in_order(&mut all, &mut self.alerts);
+        let mut campaigns = Campaigns::default();
+        self.alerts.iter_mut().for_each(|alert| campaigns.label(alert));
         let counts = self.decoder.counts();
         assert!(counts.is_conserved(), "{counts:?}");
         assert_eq!(counts.malformed_total(), 0);
@@ -371,6 +375,10 @@ fn told(alert: &Alert) -> Told {
         score: alert.verdict.score.0,
         turnover: (alert.subject.changes, alert.subject.replaced),
         context: alert.evidence.context,
+        campaign: alert.campaign.as_ref().map(|campaign| {
+            let others = campaign.neighbours.iter().map(|name| WireText(name).to_string());
+            (campaign.id.clone(), campaign.domains, others.collect())
+        }),
         threats: alert
             .threats
             .iter()
