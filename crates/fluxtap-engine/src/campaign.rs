@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Most domains with an open alert that are compared.
-pub const CAMPAIGN_DOMAINS_MAX: usize = 4_096;
+/// Most domains with an open alert that are compared: with all their addresses some 20 MB.
+pub const CAMPAIGN_DOMAINS_MAX: usize = 1_024;
 
 /// Most addresses of a domain that are compared, the newest.
 const KEYS_MAX: usize = 128;
