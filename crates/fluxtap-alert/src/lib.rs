@@ -16,20 +16,38 @@ mod shares;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod threats;
 pub mod words;
 
 pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
 pub use health::{Health, HealthContext, health_id, write_health, write_health_text};
 pub use label::Label;
-pub use lifecycle::{Action, CloseReason, Lifecycle, Step};
+pub use lifecycle::{Action, CloseReason, Lifecycle, Step, campaign_id, match_id};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
 pub use page::{Page, Style};
 pub use text::write_text;
 pub use words::rfc3339;
 
 use fluxtap_flux::{Severity, Verdict};
-use fluxtap_window::{Evidence, ServerEvidence, Subject};
+use fluxtap_window::{Evidence, ServerEvidence, Subject, ThreatMatch};
 use fluxtap_wire::Timestamp;
+
+/// Domains with an open alert that have addresses or name servers in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignSeen {
+    /// Made of the domain whose alert opened first: see [`campaign_id`].
+    pub id: String,
+    /// How many there are, the domain of the line included.
+    pub domains: u32,
+    /// The others, wire form, in the order of their names, as many as
+    /// [`CampaignSeen::NEIGHBOURS_MAX`].
+    pub neighbours: Vec<Vec<u8>>,
+}
+
+impl CampaignSeen {
+    /// Most domains that a line lists.
+    pub const NEIGHBOURS_MAX: usize = 8;
+}
 
 /// One line of an alert's life, ready to be written.
 #[derive(Clone, Debug)]
@@ -58,6 +76,10 @@ pub struct Alert {
     pub servers: Option<ServerEvidence>,
     /// What is shown beside the numbers.
     pub evidence: Evidence,
+    /// What lists of what is bad said of what was judged.
+    pub threats: Vec<ThreatMatch>,
+    /// The campaign that it is part of, if it shares anything with other alerts.
+    pub campaign: Option<CampaignSeen>,
     /// Whether entries of the operator's allow list ended it, or lowered its score.
     pub is_allowlisted: bool,
     /// Whether queries were visible beside the responses; `None` if nobody looked.

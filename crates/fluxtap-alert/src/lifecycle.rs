@@ -22,6 +22,9 @@ pub enum Action {
     Ended(CloseReason),
     /// It began again within a day of its end.
     Reopened,
+    /// A list of what is bad names the domain, its names or its addresses. This is told once and
+    /// has no life.
+    Matched,
 }
 
 impl Action {
@@ -33,6 +36,7 @@ impl Action {
             Self::Ongoing => "flux-ongoing",
             Self::Ended(_) => "flux-ended",
             Self::Reopened => "flux-reopened",
+            Self::Matched => "intel-match",
         }
     }
 
@@ -44,6 +48,7 @@ impl Action {
             Self::Ongoing => "ongoing",
             Self::Ended(_) => "ended",
             Self::Reopened => "reopened",
+            Self::Matched => "matched",
         }
     }
 }
@@ -391,12 +396,31 @@ fn networks(verdict: &Verdict) -> f64 {
     term.map_or(0.0, |t| t.value)
 }
 
-fn alert_id(domain: &[u8], opened: Timestamp) -> String {
-    use std::fmt::Write as _;
+/// The id of a line that tells of a hit in a list alone, of the same form: made of schema major,
+/// domain, time in milliseconds and the word `intel`, so that it is not that of an alert of flux.
+#[must_use]
+pub fn match_id(domain: &[u8], at: Timestamp) -> String {
     let name = fluxtap_wire::name::WireText(domain);
-    let text = format!("{SCHEMA_MAJOR}|{name}|{}", opened.millis());
+    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{}|intel", at.millis()))
+}
+
+/// The id of a campaign, `fc-` and 20 digits made likewise of the domain whose alert opened first,
+/// with the word `campaign`.
+#[must_use]
+pub fn campaign_id(domain: &[u8], opened: Timestamp) -> String {
+    let name = fluxtap_wire::name::WireText(domain);
+    hashed_id("fc-", &format!("{SCHEMA_MAJOR}|{name}|{}|campaign", opened.millis()))
+}
+
+fn alert_id(domain: &[u8], opened: Timestamp) -> String {
+    let name = fluxtap_wire::name::WireText(domain);
+    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{}", opened.millis()))
+}
+
+fn hashed_id(prefix: &str, text: &str) -> String {
+    use std::fmt::Write as _;
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(10).fold("fx-".to_owned(), |mut id, byte| {
+    digest.iter().take(10).fold(prefix.to_owned(), |mut id, byte| {
         let _ = write!(id, "{byte:02x}");
         id
     })

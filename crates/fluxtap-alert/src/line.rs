@@ -12,7 +12,7 @@ use crate::shape::{
 };
 use crate::shares::{Shares, judged};
 use crate::words::{self, bounded, rfc3339};
-use crate::{Action, Alert, Clients, shape};
+use crate::{Action, Alert, CampaignSeen, Clients, shape, threats};
 use fluxtap_flux::{FluxKind, Severity, TermId};
 use fluxtap_intel::{Intel, suffix};
 use fluxtap_window::limits::CLIENTS_LISTED_MAX;
@@ -131,6 +131,10 @@ enum Part {
     Tunnel,
     /// What explains the answers.
     Context,
+    /// Hits in threat lists.
+    Threats,
+    /// Further domains of the campaign.
+    Neighbours,
 }
 
 /// No entry of the address list is longer than this in bytes, so that leaving out one for every so
@@ -138,19 +142,21 @@ enum Part {
 const ADDRESS_OCTETS_MAX: usize = 240;
 
 /// How many entries of each [`Part`] are written at most.
-struct Room([usize; 15]);
+struct Room([usize; 17]);
 
 impl Room {
-    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1, CLIENTS_LISTED_MAX, 1, 1]);
+    const FULL: Self = Self([12, 5, 8, 8, 8, 6, 6, 5, 1, 1, 1, 1, CLIENTS_LISTED_MAX, 1, 1, 4, 8]);
 
     /// What gives way first, and how far; the rows from the second `Addresses` on are only reached
     /// by names of hundreds of escaped bytes.
-    const ORDER: [(Part, usize); 21] = [
+    const ORDER: [(Part, usize); 25] = [
         (Part::Clients, 4),
         (Part::Addresses, 4),
         (Part::Orgs, 0),
         (Part::Hosts, 1),
         (Part::Servers, 1),
+        (Part::Threats, 1),
+        (Part::Neighbours, 2),
         (Part::Related, 2),
         (Part::Answers, 1),
         (Part::Addresses, 0),
@@ -160,6 +166,8 @@ impl Room {
         (Part::Hosts, 0),
         (Part::Related, 0),
         (Part::Answers, 0),
+        (Part::Threats, 0),
+        (Part::Neighbours, 0),
         (Part::Texts, 0),
         (Part::Asked, 0),
         (Part::Tops, 0),
@@ -188,6 +196,8 @@ impl Room {
         }
         bound(Part::Alias, usize::from(evidence.terminal.len() > 1));
         bound(Part::Tunnel, usize::from(evidence.tunnel.is_some()));
+        bound(Part::Threats, alert.threats.len());
+        bound(Part::Neighbours, alert.campaign.as_ref().map_or(0, |c| c.neighbours.len()));
         room
     }
 
@@ -276,7 +286,7 @@ impl<'a> View<'a> {
             network: self.network(),
             related: self.related(),
             observer: self.observer(),
-            tags: ["fast-flux", "dns"],
+            tags: [if self.is_flux() { "fast-flux" } else { "threat-intel" }, "dns"],
             fluxtap: self.fluxtap(),
         }
     }
@@ -300,7 +310,7 @@ impl<'a> View<'a> {
             severity: alert.severity.number(),
             risk_score: risk,
             risk_score_norm: risk,
-            reason: words::reason(alert),
+            reason: words::reason(alert, self.room.left(Part::Texts) > 0),
         }
     }
 
@@ -310,11 +320,12 @@ impl<'a> View<'a> {
             FluxKind::Servers => ("fluxtap-ns-flux", "Fast flux: name-server flux"),
             FluxKind::Single => ("fluxtap-single-flux", "Fast flux: single flux"),
             FluxKind::Double => ("fluxtap-double-flux", "Fast flux: double flux"),
+            FluxKind::Intel => ("fluxtap-intel-match", "Threat list: a listed name or address"),
         };
         Rule {
             id,
             name,
-            category: "fast-flux",
+            category: if self.is_flux() { "fast-flux" } else { "threat-intel" },
             ruleset: "fluxtap-default",
             version: "1",
             reference: "https://www.cisa.gov/news-events/cybersecurity-advisories/aa25-093a",
@@ -323,14 +334,21 @@ impl<'a> View<'a> {
 
     fn threat(&self) -> Threat<'a> {
         let evidence = &self.alert.evidence;
+        let technique = Technique {
+            id: ["T1568"],
+            name: ["Dynamic Resolution"],
+            subtechnique: Tactic { id: ["T1568.001"], name: ["Fast Flux DNS"] },
+        };
+        let tactic = Tactic { id: ["TA0011"], name: ["Command and Control"] };
+        let listed = self.alert.threats.iter().take(self.room.left(Part::Threats));
         Threat {
-            framework: "MITRE ATT&CK",
-            tactic: Tactic { id: ["TA0011"], name: ["Command and Control"] },
-            technique: Technique {
-                id: ["T1568"],
-                name: ["Dynamic Resolution"],
-                subtechnique: Tactic { id: ["T1568.001"], name: ["Fast Flux DNS"] },
-            },
+            // What a list says by itself shows no technique.
+            framework: self.is_flux().then_some("MITRE ATT&CK"),
+            tactic: self.is_flux().then_some(tactic),
+            technique: self.is_flux().then_some(technique),
+            enrichments: listed
+                .map(|found| threats::enrichment(found, &self.names.domain))
+                .collect(),
             indicator: Indicator {
                 kind: "domain-name",
                 name: (self.room.left(Part::Indicator) > 0).then_some(&self.names.domain),
@@ -344,6 +362,11 @@ impl<'a> View<'a> {
                 sightings: evidence.responses,
             },
         }
+    }
+
+    /// Whether flux was found, and not only a hit in a list.
+    fn is_flux(&self) -> bool {
+        self.alert.verdict.kind != FluxKind::Intel
     }
 
     fn dns(&self) -> Dns<'a> {
@@ -450,11 +473,15 @@ impl<'a> View<'a> {
             evidence: self.evidence(),
             compare: Compare::of(&self.alert.subject.compare),
             quality: self.quality(),
-            campaign: None,
+            campaign: self.campaign(),
             suppression: self.suppression(),
             advisory: self.advisory(),
-            limits: "flux-like behaviour of the name; says nothing about who owns the addresses \
-                     or what was served",
+            limits: if self.is_flux() {
+                "flux-like behaviour of the name; says nothing about who owns the addresses or \
+                 what was served"
+            } else {
+                "a list of others names it; says nothing about how the name behaves"
+            },
             sensors: [bounded(self.context.observer, LABEL_OCTETS_MAX)],
             source: Source {
                 kind: match self.context.source {
@@ -470,6 +497,13 @@ impl<'a> View<'a> {
         }
     }
 
+    fn campaign(&self) -> Option<shape::Campaign<'a>> {
+        let CampaignSeen { id, domains, neighbours } = self.alert.campaign.as_ref()?;
+        let neighbours = neighbours.iter().take(self.room.left(Part::Neighbours));
+        let neighbours = neighbours.map(|name| WireText(name).to_string()).collect();
+        Some(shape::Campaign { id, domains: *domains, neighbours })
+    }
+
     fn life(&self) -> Life<'a> {
         let alert = self.alert;
         Life {
@@ -481,7 +515,7 @@ impl<'a> View<'a> {
             closed: alert.closed.map(|at| rfc3339(at.millis())),
             close_reason: match alert.action {
                 Action::Ended(reason) => Some(reason.as_str()),
-                Action::New | Action::Ongoing | Action::Reopened => None,
+                Action::New | Action::Ongoing | Action::Reopened | Action::Matched => None,
             },
         }
     }
@@ -543,6 +577,9 @@ impl<'a> View<'a> {
             dns64: Some(context.dns64_responses)
                 .filter(|&responses| has_context && responses > 0)
                 .map(|responses| shape::Dns64 { responses }),
+            intel: Some(subject.listed.total())
+                .filter(|&matched| has_context && matched > 0)
+                .map(|matched| shape::Intel { matched, listed: self.alert.threats.len() as u32 }),
             client_list: self.clients(),
         }
     }
@@ -634,10 +671,11 @@ impl<'a> View<'a> {
     fn advisory(&self) -> Vec<&'a str> {
         let has = |ids: &[TermId]| self.alert.verdict.terms.iter().any(|t| ids.contains(&t.id));
         let techniques = [
-            ("D2", true),
+            ("D1", has(&[TermId::Intelligence])),
+            ("D2", self.is_flux()),
             ("D3", has(&[TermId::Ttl])),
             ("D4", has(&[TermId::AutonomousSystems, TermId::Countries])),
-            ("D6", true),
+            ("D6", self.is_flux()),
         ];
         techniques.into_iter().filter(|(_, applies)| *applies).map(|(name, _)| name).collect()
     }

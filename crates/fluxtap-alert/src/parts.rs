@@ -1,9 +1,10 @@
 //! Parts of a line as JSON of their own, for what tells of a domain without an alert.
 
 use crate::shape::{Compare, Decimal, Term};
+use crate::threats::enrichment;
 use crate::words;
 use fluxtap_flux::{Severity, Verdict};
-use fluxtap_window::Subject;
+use fluxtap_window::{Subject, ThreatMatch};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -34,6 +35,12 @@ pub fn terms(verdict: &Verdict, subject: &Subject) -> Value {
 #[must_use]
 pub fn compare(subject: &Subject) -> Value {
     value(&Compare::of(&subject.compare))
+}
+
+/// A hit in a threat list about a domain, as in `threat.enrichments`.
+#[must_use]
+pub fn threat(found: &ThreatMatch, domain: &str) -> Value {
+    value(&enrichment(found, domain))
 }
 
 fn value(part: &impl Serialize) -> Value {

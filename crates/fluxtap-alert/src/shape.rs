@@ -83,10 +83,38 @@ pub(crate) struct Rule<'a> {
 
 #[derive(Serialize)]
 pub(crate) struct Threat<'a> {
-    pub(crate) framework: &'a str,
-    pub(crate) tactic: Tactic<'a>,
-    pub(crate) technique: Technique<'a>,
+    pub(crate) framework: Option<&'a str>,
+    pub(crate) tactic: Option<Tactic<'a>>,
+    pub(crate) technique: Option<Technique<'a>>,
     pub(crate) indicator: Indicator<'a>,
+    /// Left out where no list says anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) enrichments: Vec<Enrichment<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Enrichment<'a> {
+    pub(crate) indicator: Listed<'a>,
+    pub(crate) matched: Matched<'a>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Listed<'a> {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
+    pub(crate) name: String,
+    pub(crate) provider: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) modified_at: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Matched<'a> {
+    pub(crate) atomic: String,
+    pub(crate) field: &'a str,
+    pub(crate) index: &'a str,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
 }
 
 #[derive(Serialize)]
@@ -192,7 +220,7 @@ pub(crate) struct Fluxtap<'a> {
     pub(crate) evidence: Evidence<'a>,
     pub(crate) compare: Compare,
     pub(crate) quality: Quality<'a>,
-    pub(crate) campaign: Option<Campaign>,
+    pub(crate) campaign: Option<Campaign<'a>>,
     pub(crate) suppression: Suppression<'a>,
     pub(crate) advisory: Vec<&'a str>,
     pub(crate) limits: &'a str,
@@ -278,7 +306,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) replaced: u32,
     pub(crate) special_use: u32,
     pub(crate) subtracted: u32,
-    /// These three are left out where there is nothing to tell, which is nearly everywhere: as
+    /// These four are left out where there is nothing to tell, which is nearly everywhere: as
     /// `null` they would take the room of an address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_subnet: Option<ClientSubnet>,
@@ -286,6 +314,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) hints: Option<Hints>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dns64: Option<Dns64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) intel: Option<Intel>,
     /// Left out where no setting asks for it: who does not list clients should see in the schema of
     /// his lines that there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -303,6 +333,12 @@ pub(crate) struct ClientSubnet {
 pub(crate) struct Hints {
     pub(crate) responses: u32,
     pub(crate) distinct: u32,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Intel {
+    pub(crate) matched: u32,
+    pub(crate) listed: u32,
 }
 
 #[derive(Serialize)]
@@ -416,9 +452,12 @@ pub(crate) struct Quality<'a> {
     pub(crate) degraded: Vec<&'a str>,
 }
 
-/// Domains that share addresses: a place in the line that later versions fill.
 #[derive(Serialize)]
-pub(crate) enum Campaign {}
+pub(crate) struct Campaign<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) domains: u32,
+    pub(crate) neighbours: Vec<String>,
+}
 
 #[derive(Serialize)]
 pub(crate) struct Suppression<'a> {

@@ -78,8 +78,8 @@ fn term(id: TermId, value: f64, reference: f64, points: i32) -> Term {
 /// All terms that can stand beside each other, with the largest numbers a verdict can hold.
 pub(crate) fn all_terms() -> Vec<Term> {
     use TermId::{
-        AccessShare, AutonomousSystems, Countries, Limit, Longevity, Networks, OneOwner,
-        Replacement, Servers, Snapshot, Spread, StaticPool, Ttl,
+        AccessShare, AutonomousSystems, Countries, Intelligence, Limit, Longevity, Networks,
+        OneOwner, Replacement, Servers, Snapshot, Spread, StaticPool, Ttl,
     };
     [
         Networks,
@@ -95,6 +95,7 @@ pub(crate) fn all_terms() -> Vec<Term> {
         Longevity,
         StaticPool,
         Limit,
+        Intelligence,
     ]
     .into_iter()
     .enumerate()
@@ -134,6 +135,8 @@ pub(crate) fn alert() -> Alert {
         subject: subject(),
         servers: Some(ServerEvidence { names: 1, addresses: 1, ..ServerEvidence::default() }),
         queries_visible: Some(true),
+        threats: Vec::new(),
+        campaign: None,
         evidence: Evidence {
             domain: wire("evil-flux.test"),
             host: wire("www.evil-flux.test"),

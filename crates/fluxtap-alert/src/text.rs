@@ -4,7 +4,7 @@ use crate::line::degraded;
 use crate::page::{Page, Style};
 use crate::shares::judged;
 use crate::words::{self, counted, time};
-use crate::{Action, Alert, Context};
+use crate::{Action, Alert, Context, threats};
 use fluxtap_flux::Severity;
 use fluxtap_window::Evidence;
 use fluxtap_wire::shown::shown_name;
@@ -44,6 +44,11 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, style: Style, out: &mut 
         judged(evidence).map(|a| words::address(a.ip, &a.owner, context.intel)),
         LISTED_MAX,
     );
+    page.list("on threat lists", alert.threats.iter().map(threats::shown_match), LISTED_MAX);
+    if let Some(campaign) = &alert.campaign {
+        let others = campaign.neighbours.iter().map(|n| name(n));
+        page.list(&format!("campaign {} with", campaign.id), others, LISTED_MAX);
+    }
     page.list("hosts", evidence.hosts.iter().map(|host| name(&host.name)), LISTED_MAX);
     page.list("name servers", evidence.server_names.iter().map(|n| name(n)), LISTED_MAX);
     let alias = Some(&evidence.terminal).filter(|name| name.len() > 1);
@@ -72,6 +77,7 @@ fn finding(alert: &Alert) -> String {
         Action::New => format!("{kind}: {seen}"),
         Action::Ongoing => format!("{kind}: {seen}, still changing"),
         Action::Reopened => format!("{kind} again: {seen}"),
+        Action::Matched => format!("on a threat list, whatever its behaviour: {seen}"),
         Action::Ended(reason) => {
             format!("{}; it had shown {kind}: {seen}", words::why_ended(reason))
         }

@@ -93,6 +93,7 @@ pub(crate) const fn kind(kind: FluxKind) -> &'static str {
         FluxKind::Servers => "flux of its name servers",
         FluxKind::Single => "single fast flux",
         FluxKind::Double => "double fast flux",
+        FluxKind::Intel => "something that is listed",
     }
 }
 
@@ -102,6 +103,10 @@ pub(crate) fn message(alert: &Alert, domain: &str) -> String {
     let (kind, seen, score) = (kind(alert.verdict.kind), seen(alert), alert.verdict.score.points());
     let severity = alert.severity.as_str();
     match alert.action {
+        Action::Matched => format!(
+            "{name} is on a threat list: {}; {seen}; {severity} (score {score:.1})",
+            crate::threats::brief(alert)
+        ),
         Action::New => {
             format!("{name} looks like {kind}: {seen}; {severity} (score {score:.1})")
         }
@@ -158,8 +163,8 @@ pub(crate) fn seen(alert: &Alert) -> String {
 }
 
 /// The numbers that matter, as `key=value` with spaces between: the counts, then the other terms
-/// of the score.
-pub(crate) fn reason(alert: &Alert) -> String {
+/// of the score, where there is room for them.
+pub(crate) fn reason(alert: &Alert, has_room: bool) -> String {
     let spread = &alert.subject.spread;
     let mut text = format!("networks={}", spread.networks);
     let owners = if spread.asns > 0 {
@@ -172,7 +177,7 @@ pub(crate) fn reason(alert: &Alert) -> String {
             let _ = write!(text, " {}={count}", id.as_str());
         }
     }
-    for term in &alert.verdict.terms {
+    for term in alert.verdict.terms.iter().filter(|_| has_room) {
         match term.id {
             TermId::Networks
             | TermId::AutonomousSystems
@@ -196,6 +201,7 @@ pub fn value(term: &Term) -> String {
         | TermId::Prefixes
         | TermId::Countries
         | TermId::Ttl
+        | TermId::Intelligence
         | TermId::Servers => format!("{:.0}", term.value),
         _ => format!("{:.2}", term.value),
     }
@@ -247,5 +253,9 @@ pub fn term(term: &Term, subject: &Subject) -> String {
         ),
         TermId::OneAtATime => format!("{:.1} networks in an answer", term.value),
         TermId::Limit => "what is above the highest severity for findings of this sort".to_owned(),
+        TermId::Intelligence => {
+            let what = counted(subject.listed.total(), "name or address", "names or addresses");
+            format!("{what} on threat lists")
+        }
     }
 }

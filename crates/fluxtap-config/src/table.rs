@@ -8,6 +8,7 @@ use crate::kind::Kind;
 use crate::setting::{Command, Flag, Setting, settings};
 use crate::sinks::SinkSettings;
 use crate::value::{AddressTable, FromValue, Listen, Tenths, Value, words};
+use fluxtap_intel::THREAT_LISTS_MAX;
 use fluxtap_window::WINDOWS_S;
 use fluxtap_window::limits::{MEMORY_MIN, PARTITIONS};
 use fluxtap_wire::layers::{PORTS_MAX, TUNNEL_PORTS_MAX};
@@ -435,6 +436,18 @@ settings! {
         default: None,
         example: "/etc/fluxtap/allow.txt",
         flag: flag("allow", "FILE", JUDGES),
+    }
+
+    /// Threat lists: domains, addresses, networks and autonomous systems that others say are bad.
+    ///
+    /// Each is written `NAME FILE [OPTION=VALUE]...`, for example
+    /// `openphish /var/lib/fluxtap/openphish.txt category=phishing max_age=2d alert=true`.
+    /// Formats and options are in `docs/threat-lists.md`.
+    /// A hit adds at most 3 points to a score; with `alert=true` it is told by itself, too.
+    "threat.lists" => threat_lists: Vec<String> {
+        kind: Kind::Texts { max: THREAT_LISTS_MAX },
+        default: Some(""),
+        flag: flag("threat-lists", "LISTS", JUDGES),
     }
 
     /// Whether the list of curated zones is used: content delivery, load balancers, pools.

@@ -9,18 +9,23 @@
 //! the same order, whatever the speed.
 #![forbid(unsafe_code)]
 
+mod campaign;
 pub mod checkpoint;
 mod clock;
 mod counts;
 mod decoder;
+mod matches;
+mod measure;
 mod messages;
 mod order;
 mod relief;
 mod shard;
 
+pub use campaign::{CAMPAIGN_DOMAINS_MAX, Campaigns};
 pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;
+pub use measure::{Measured, measure};
 pub use order::{Told, in_order};
 pub use relief::{AllowUse, Relief, relieve};
 pub use shard::{

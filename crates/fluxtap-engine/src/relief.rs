@@ -4,9 +4,10 @@
 //! what entries cover, and what is left counts; so no entry can raise an alert by making what is
 //! left look purer than the whole, and what is not found anyway costs nothing.
 
+use crate::measure::{Measured, measure};
 use fluxtap_flux::{Policy, Verdict, judge};
-use fluxtap_intel::AllowList;
-use fluxtap_window::{DomainWindow, Features};
+use fluxtap_intel::Intel;
+use fluxtap_window::DomainWindow;
 use fluxtap_wire::Timestamp;
 use std::collections::BTreeSet;
 
@@ -19,7 +20,7 @@ pub struct Relief {
     pub is_whole: bool,
     /// What was measured and judged without what they cover; nothing if that is the whole domain,
     /// or too little is left to be judged.
-    pub rest: Option<(Features, Verdict)>,
+    pub rest: Option<(Measured, Verdict)>,
 }
 
 impl Relief {
@@ -42,10 +43,10 @@ pub fn relieve(
     window: &DomainWindow,
     finding: &Verdict,
     now_s: u32,
-    has_table: bool,
     policy: &Policy,
-    allow: &AllowList,
+    intel: &Intel,
 ) -> Option<Relief> {
+    let allow = intel.allow();
     if allow.is_empty() {
         return None;
     }
@@ -57,12 +58,12 @@ pub fn relieve(
     if entries.is_empty() {
         return None;
     }
-    let features = window.features(now_s, policy.addresses_min, has_table, Some(&exempt));
-    let rest = judge(&features, policy);
+    let measured = measure(window, now_s, policy, intel, Some(&exempt));
+    let rest = judge(&measured.features, policy);
     if rest.as_ref() == Some(finding) {
         return None;
     }
-    Some(Relief { entries, is_whole: false, rest: rest.map(|verdict| (features, verdict)) })
+    Some(Relief { entries, is_whole: false, rest: rest.map(|verdict| (measured, verdict)) })
 }
 
 /// How often an entry of the allow list mattered. A domain counts once a day, UTC.
@@ -91,6 +92,15 @@ impl AllowUse {
     }
 }
 
+/// Notes that an entry did something which is no alert kept back.
+pub(crate) fn note_use(uses: &mut Vec<AllowUse>, entry: u16, at: Timestamp) {
+    if uses.len() <= usize::from(entry) {
+        uses.resize(usize::from(entry) + 1, AllowUse::default());
+    }
+    let of_entry = &mut uses[usize::from(entry)];
+    of_entry.last = of_entry.last.max(Some(at));
+}
+
 /// What entries of the allow list did to one domain on one day, so that it counts once.
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
@@ -114,11 +124,8 @@ impl Noted {
         }
         let is_first = !self.entries.iter().any(|&(_, suppressed)| suppressed);
         for &entry in entries {
-            if uses.len() <= usize::from(entry) {
-                uses.resize(usize::from(entry) + 1, AllowUse::default());
-            }
+            note_use(uses, entry, at);
             let of_entry = &mut uses[usize::from(entry)];
-            of_entry.last = of_entry.last.max(Some(at));
             if self.entries.insert((entry, is_suppressed)) {
                 of_entry.suppressed += u64::from(is_suppressed);
                 of_entry.reduced += u64::from(!is_suppressed);

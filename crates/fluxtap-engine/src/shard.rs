@@ -1,19 +1,22 @@
 //! Windows, judgement and the life of alerts, in event time.
 
+use crate::matches;
+use crate::matches::{Match, Matches};
+use crate::measure::{Measured, measure};
 use crate::order::{Told, in_order};
-use crate::relief::{AllowUse, Noted, Relief, relieve};
+use crate::relief::{self, AllowUse, Noted, Relief, relieve};
 use fluxtap_alert::{Action, Alert, CloseReason, Lifecycle, Step};
 use fluxtap_flux::{FluxKind, Policy, Pool, Score, Severity, Verdict, judge};
-use fluxtap_intel::Intel;
+use fluxtap_intel::{Day, Intel};
 use fluxtap_observe::Batch;
 use fluxtap_window::{
-    DomainRef, DomainWindow, Evidence, Features, LookUps, Rank, Renumber, ServerEvidence, Share,
-    Subject, Table, TableCounts, WINDOWS_S, limits,
+    DomainRef, DomainWindow, Evidence, LookUps, Rank, Renumber, ServerEvidence, Share, Subject,
+    Table, TableCounts, ThreatMatch, WINDOWS_S, limits,
 };
 use fluxtap_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most domains of a partition whose alert life is remembered at a time, open, pending or lately
 /// closed: 65,536 of all. Beyond it no further domain can alert, which is counted.
@@ -64,6 +67,13 @@ pub struct ShardCounts {
     pub unwritten: [u64; 3],
     /// Domains whose alert the operator's allow list kept back or ended, each once a day, UTC.
     pub suppressed: u64,
+    /// Lines about domains that are on a threat list which raises alerts of its own; a domain has
+    /// one a day, UTC.
+    pub intel_matches: u64,
+    /// Such hits that the operator's allow list kept back, likewise.
+    pub intel_matches_allowed: u64,
+    /// Such hits that could not be followed because there were too many.
+    pub intel_matches_refused: u64,
 }
 
 impl ShardCounts {
@@ -78,6 +88,9 @@ impl ShardCounts {
         self.sinkholed += other.sinkholed;
         self.alerts_refused += other.alerts_refused;
         self.suppressed += other.suppressed;
+        self.intel_matches += other.intel_matches;
+        self.intel_matches_allowed += other.intel_matches_allowed;
+        self.intel_matches_refused += other.intel_matches_refused;
         for severity in 0..self.opened.len() {
             self.opened[severity] += other.opened[severity];
             self.unwritten[severity] += other.unwritten[severity];
@@ -206,14 +219,19 @@ struct Basis {
     verdict: Verdict,
     subject: Subject,
     servers: Option<ServerEvidence>,
+    /// What threat lists said of what was judged; others may be there when the record is read again.
+    #[serde(skip)]
+    threats: Vec<ThreatMatch>,
     /// The kind of the finding of which entries of the allow list took a part away.
     relieved: Option<FluxKind>,
 }
 
 impl Basis {
-    fn of(verdict: Verdict, features: Features, relieved: Option<FluxKind>) -> Self {
+    fn of(verdict: Verdict, measured: Measured, relieved: Option<FluxKind>) -> Self {
+        let Measured { features, threats } = measured;
         let subject = features.subjects[verdict.subject].clone();
-        Self { verdict, subject, servers: features.servers, relieved }
+        let threats = threats.of_subject(subject.key()).cloned().collect();
+        Self { verdict, subject, servers: features.servers, threats, relieved }
     }
 }
 
@@ -226,6 +244,8 @@ pub struct Shard {
     records_of: [usize; limits::PARTITIONS],
     /// Domains to be judged, by the second in which they may.
     due: BTreeMap<u32, Vec<DomainRef>>,
+    /// Domains that are on a threat list, until that is told.
+    matches: Matches,
     /// No open alert ends before this.
     next_end: Option<Timestamp>,
     now: Timestamp,
@@ -237,6 +257,8 @@ pub struct Shard {
     explained: Explained,
     /// By position in the allow list.
     allow_uses: Vec<AllowUse>,
+    /// By name of the threat list; as many as ever were configured.
+    list_uses: BTreeMap<Box<str>, u64>,
     watched: Option<Box<Watched>>,
 }
 
@@ -250,6 +272,7 @@ impl Shard {
             records: BTreeMap::new(),
             records_of: [0; limits::PARTITIONS],
             due: BTreeMap::new(),
+            matches: Matches::default(),
             next_end: None,
             now: Timestamp::default(),
             swept: Timestamp::default(),
@@ -258,6 +281,7 @@ impl Shard {
             counts: ShardCounts::default(),
             explained: Explained::default(),
             allow_uses: Vec::new(),
+            list_uses: BTreeMap::new(),
             watched: None,
         }
     }
@@ -395,7 +419,15 @@ impl Shard {
                 zones.resize(zones.len().max(zone + 1), 0);
                 zones[zone] += 1;
             }
-            let Some(applied) = self.table.apply(observation, batch) else { continue };
+            let admitted = self.table.admitted();
+            let applied = self.table.apply(observation, batch);
+            let is_new = self.table.admitted() != admitted;
+            if is_new || applied.as_ref().is_some_and(|applied| applied.is_changed) {
+                let due_s = seconds(self.now) + 1;
+                self.counts.intel_matches_refused +=
+                    self.matches.note(observation, batch, intel, due_s);
+            }
+            let Some(applied) = applied else { continue };
             if !applied.is_refreshed {
                 continue;
             }
@@ -429,6 +461,7 @@ impl Shard {
             // Time was set back: what waits for a time that will not come soon is due now.
             let waiting = std::mem::take(&mut self.due).into_values().flatten().collect();
             self.due.insert(seconds(now) + 1, waiting);
+            self.matches.hasten(seconds(now) + 1);
         } else if now.secs() <= self.now.secs() {
             return;
         }
@@ -451,7 +484,9 @@ impl Shard {
     pub fn finish_part(&mut self, intel: &Intel, told: &mut Vec<Told>) {
         let mut alerts = Vec::new();
         self.collect_evicted(intel, &mut alerts);
-        while let Some((&last_s, _)) = self.due.last_key_value() {
+        while let Some(last_s) =
+            self.due.last_key_value().map(|(&s, _)| s).max(self.matches.last_s())
+        {
             let last = Timestamp::from_secs(u64::from(last_s));
             self.run_until(last, intel, &mut alerts);
         }
@@ -475,6 +510,13 @@ impl Shard {
     #[must_use]
     pub fn allow_uses(&self) -> &[AllowUse] {
         &self.allow_uses
+    }
+
+    /// Lines that told of a hit in a threat list, by the list's name; those of which none did are
+    /// not there.
+    #[must_use]
+    pub const fn list_uses(&self) -> &BTreeMap<Box<str>, u64> {
+        &self.list_uses
     }
 
     /// The counters of the windows.
@@ -532,12 +574,14 @@ impl Shard {
     /// Handles judgements and endings up to `now`, whichever comes first.
     fn run_until(&mut self, now: Timestamp, intel: &Intel, out: &mut Vec<Alert>) {
         loop {
-            let due = self.due.first_key_value().map(|(&s, _)| Timestamp::from_secs(u64::from(s)));
+            let due_s = self.due.first_key_value().map(|(&s, _)| s);
+            let due_s = due_s.into_iter().chain(self.matches.first_s()).min();
+            let due = due_s.map(|s| Timestamp::from_secs(u64::from(s)));
             let due = due.filter(|&at| at <= now);
             let end = self.next_end.filter(|&at| at <= now);
             match (due, end) {
                 (Some(due), end) if end.is_none_or(|end| due <= end) => {
-                    let Some((_, domains)) = self.due.pop_first() else { return };
+                    let domains = self.due.remove(&seconds(due)).unwrap_or_default();
                     self.judge_all(due, domains, intel, out);
                 }
                 (_, Some(end)) => self.end_quiet(end, intel, out),
@@ -554,15 +598,53 @@ impl Shard {
         intel: &Intel,
         out: &mut Vec<Alert>,
     ) {
-        let mut named: Vec<(Box<[u8]>, DomainRef)> = domains
+        let mut named: Vec<(Box<[u8]>, Reason)> = domains
             .into_iter()
-            .filter_map(|d| self.table.get(d).map(|window| (window.name().into(), d)))
+            .filter_map(|d| self.table.get(d).map(|w| (w.name().into(), Reason::Due(d))))
             .collect();
+        let matched = self.matches.take(seconds(at));
+        named.extend(matched.map(|found| (found.domain.clone(), Reason::Matched(found))));
         named.sort_unstable();
-        for (name, domain) in named {
-            self.table.unqueue(domain);
-            self.judge_one(at, &name, domain, intel, out);
+        for (name, reason) in named {
+            match reason {
+                Reason::Due(domain) => {
+                    self.table.unqueue(domain);
+                    self.judge_one(at, &name, domain, intel, out);
+                }
+                Reason::Matched(found) => self.tell_match(at, &found, intel, out),
+            }
         }
+    }
+
+    /// Tells that a domain is on a threat list, once a day, unless the allow list covers it.
+    fn tell_match(&mut self, at: Timestamp, found: &Match, intel: &Intel, out: &mut Vec<Alert>) {
+        let day = Day::of(at.secs());
+        if self.matches.is_told(found, day) {
+            return;
+        }
+        let Some(window) = self.table.window(found.hash, &found.domain) else { return };
+        let exempt = intel.allow().in_force(at.secs(), FluxKind::Intel as usize);
+        let covered = exempt.name(&found.domain);
+        let alert = match covered {
+            Some(_) => None,
+            None => match matches::alert(window.into_owned(), found, at, intel, &exempt) {
+                Some(alert) => Some(alert),
+                None => return,
+            },
+        };
+        if !self.matches.note_told(found, day) {
+            self.counts.intel_matches_refused += 1;
+            return;
+        }
+        if let Some(entry) = covered {
+            self.counts.intel_matches_allowed += 1;
+            relief::note_use(&mut self.allow_uses, entry, at);
+        }
+        let Some(alert) = alert else { return };
+        let severity = alert.severity;
+        let is_written = self.policy.is_written(alert.verdict.kind, severity);
+        let step = Step { action: alert.action, severity, threshold: alert.threshold, is_written };
+        self.tell(step, Some(alert).filter(|_| is_written), out);
     }
 
     fn judge_one(
@@ -583,12 +665,12 @@ impl Shard {
         window.look_up_owners(intel, &mut self.explained.look_ups);
         self.counts.judgements += 1;
         let now_s = seconds(at);
-        let (policy, has_table) = (self.policy, intel.has_table());
-        let features = window.features(now_s, policy.addresses_min, has_table, None);
+        let policy = self.policy;
+        let measured = measure(window, now_s, &policy, intel, None);
         let history_len = window.history_len();
         let mut rank = Rank::Plain;
         let mut pool = None;
-        let verdict = judge(&features, &policy);
+        let verdict = judge(&measured.features, &policy);
         if let Some(watched) = self.watched.as_deref_mut().filter(|w| w.domain == name) {
             watched.note(at, verdict.as_ref());
         }
@@ -601,7 +683,7 @@ impl Shard {
         }
         let finding = verdict.as_ref().filter(|verdict| verdict.severity(&policy).is_some());
         let relief = match finding {
-            Some(it) => relieve(window, it, now_s, has_table, &policy, intel.allow()),
+            Some(it) => relieve(window, it, now_s, &policy, intel),
             None => self.covered(at, name, intel),
         };
         let is_open = match (relief, verdict) {
@@ -610,7 +692,7 @@ impl Shard {
                 self.follow_rest(at, name, domain, kind, relief, intel, out)
             }
             (None, Some(verdict)) => {
-                let basis = Basis::of(verdict, features, None);
+                let basis = Basis::of(verdict, measured, None);
                 self.follow(at, name, domain, basis, intel, out)
             }
             (None, None) => false,
@@ -691,8 +773,8 @@ impl Shard {
             return false;
         }
         match relief.rest {
-            Some((features, verdict)) => {
-                let basis = Basis::of(verdict, features, kind);
+            Some((measured, verdict)) => {
+                let basis = Basis::of(verdict, measured, kind);
                 self.follow(at, name, domain, basis, intel, out)
             }
             None => is_open,
@@ -812,7 +894,16 @@ impl Shard {
             (Action::New | Action::Reopened, Some(_)) => self.counts.opened[severity] += 1,
             (Action::New | Action::Reopened, None) => self.counts.unwritten[severity] += 1,
             (Action::Ended(_), Some(_)) => self.counts.ended += 1,
+            (Action::Matched, Some(_)) => self.counts.intel_matches += 1,
+            (Action::Matched, None) => self.counts.unwritten[severity] += 1,
             (Action::Ended(_) | Action::Ongoing, _) => {}
+        }
+        let lists: BTreeSet<&str> = alert.iter().flat_map(|a| &a.threats).map(list_name).collect();
+        for list in lists {
+            match self.list_uses.get_mut(list) {
+                Some(lines) => *lines += 1,
+                None => drop(self.list_uses.insert(list.into(), 1)),
+            }
         }
         self.counts.alerts += u64::from(alert.is_some());
         out.extend(alert);
@@ -836,6 +927,19 @@ fn record<'a>(
     let record = records.entry(name.into()).or_default();
     (record.partition, record.domain) = (domain.partition, Some(domain));
     Some(record)
+}
+
+/// Why a domain is looked at.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    /// It changed, and may be judged.
+    Due(DomainRef),
+    /// A threat list may have it.
+    Matched(Match),
+}
+
+fn list_name(found: &ThreatMatch) -> &str {
+    &found.hit.list.name
 }
 
 /// The next whole minute: alerts end together then, so that looking through them all to find those
@@ -871,8 +975,10 @@ fn alert_of(
         threshold: step.threshold,
         verdict: basis.verdict.clone(),
         subject: basis.subject.clone(),
+        threats: basis.threats.clone(),
         servers: basis.servers.clone(),
         evidence: evidence_of(basis, record.lifecycle.fluxed(), window, name, policy, intel),
+        campaign: None,
         is_allowlisted: is_covered || basis.relieved.is_some(),
         queries_visible: None,
     })

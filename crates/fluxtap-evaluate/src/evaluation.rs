@@ -71,7 +71,8 @@ impl Evaluation {
             return;
         };
         let domain = &mut self.domains[row];
-        if let Action::Ended(_) = alert.action {
+        // What a list of others says is no finding.
+        if let Action::Ended(_) | Action::Matched = alert.action {
             return;
         }
         let kind = alert.verdict.kind.as_str();

@@ -262,7 +262,8 @@ fn set(facts: &mut Facts, lever: Lever, to: f64) {
             | TermId::StaticPool
             | TermId::Succession
             | TermId::OneAtATime
-            | TermId::Limit,
+            | TermId::Limit
+            | TermId::Intelligence,
         ) => {}
     }
 }

@@ -6,7 +6,7 @@
 //! on diversity is multiplied by an ownership factor.
 //!
 //! ```text
-//! score = q * (g * (Fn + Fa + Fh + Fc) + Fo + Sn + F9) + F7 + F10 + N1 + N4 + N5
+//! score = q * (g * (Fn + Fa + Fh + Fc) + Fo + Sn + F9) + F7 + F10 + N1 + N4 + N5 + F13
 //! ```
 //!
 //! Points are tenths, rounded once per term, and the score is their sum: what is printed adds up.
@@ -15,10 +15,12 @@
 #![forbid(unsafe_code)]
 
 mod distance;
+mod intelligence;
 mod policy;
 mod rotation;
 
 pub use distance::{Distance, Lever, Step, distances};
+pub use intelligence::matched;
 pub use policy::{FluxKind, MODEL, Policy, Score, Severity, model_id};
 pub use rotation::Condition;
 
@@ -61,6 +63,8 @@ pub enum TermId {
     OneAtATime,
     /// What is above the highest severity of the kind: down to just below the next threshold.
     Limit,
+    /// What lists of what is bad say of the domain: 0 to 3.
+    Intelligence,
 }
 
 impl TermId {
@@ -84,6 +88,7 @@ impl TermId {
             Self::Succession => "R1",
             Self::OneAtATime => "R2",
             Self::Limit => "N6",
+            Self::Intelligence => "F13",
         }
     }
 
@@ -107,6 +112,7 @@ impl TermId {
             Self::Succession => "succession",
             Self::OneAtATime => "one_at_a_time",
             Self::Limit => "kind_limit",
+            Self::Intelligence => "intelligence",
         }
     }
 }
@@ -169,6 +175,9 @@ impl Verdict {
     /// The severity whose threshold the score reaches.
     #[must_use]
     pub fn severity(&self, policy: &Policy) -> Option<Severity> {
+        if self.kind == FluxKind::Intel {
+            return Some(Severity::Low);
+        }
         let [low, medium, high] = policy.thresholds;
         match self.score {
             score if score >= high => Some(Severity::High),
@@ -332,6 +341,8 @@ fn reckon(
     let server_addresses = features.servers.as_ref().map_or(0, |s| s.addresses);
     push(TermId::Servers, f64::from(server_addresses), 6.0, servers);
     push_counter_evidence(subject, features, &mut push);
+    let listed = subject.listed;
+    push(TermId::Intelligence, f64::from(listed.total()), 0.0, intelligence::points(listed));
     let kind = match servers {
         _ if is_of_servers || subject.is_of_servers => FluxKind::Servers,
         points if points >= DOUBLE_FLUX_POINTS => FluxKind::Double,
@@ -573,9 +584,9 @@ pub(crate) mod tests {
             assert_eq!(sum, reckoning.verdict.score.0);
             let mut ids: Vec<TermId> = reckoning.verdict.terms.iter().map(|t| t.id).collect();
             // All there are, save that prefixes stand in for autonomous systems without a table.
-            assert_eq!(ids.len(), 12, "{ids:?}");
+            assert_eq!(ids.len(), 13, "{ids:?}");
             ids.dedup();
-            assert_eq!(ids.len(), 12, "{ids:?}");
+            assert_eq!(ids.len(), 13, "{ids:?}");
         }
         assert_eq!(
             reckonings.iter().map(Reckoning::is_judged).collect::<Vec<_>>(),

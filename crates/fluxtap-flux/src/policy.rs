@@ -239,11 +239,14 @@ pub enum FluxKind {
     Single,
     /// The addresses of the domain and of its name servers.
     Double,
+    /// Nothing that was seen to: a list names the domain, its names or its addresses.
+    Intel,
 }
 
 impl FluxKind {
     /// All of them; the position is the kind as a number.
-    pub const ALL: [Self; 4] = [Self::Rotation, Self::Servers, Self::Single, Self::Double];
+    pub const ALL: [Self; 5] =
+        [Self::Rotation, Self::Servers, Self::Single, Self::Double, Self::Intel];
 
     /// The words of all of them, in that order.
     pub const WORDS: [&str; Self::ALL.len()] = [
@@ -251,6 +254,7 @@ impl FluxKind {
         Self::Servers.as_str(),
         Self::Single.as_str(),
         Self::Double.as_str(),
+        Self::Intel.as_str(),
     ];
 
     /// The kind as alerts name it.
@@ -261,6 +265,7 @@ impl FluxKind {
             Self::Servers => "ns_flux",
             Self::Single => "single_flux",
             Self::Double => "double_flux",
+            Self::Intel => "intel_match",
         }
     }
 }

@@ -7,7 +7,8 @@
 //! come back. So it takes all conditions at once, and none of them makes up for another.
 
 use crate::{
-    FluxKind, Policy, Reckoning, Score, Severity, Term, TermId, Verdict, push_limit, round2,
+    FluxKind, Policy, Reckoning, Score, Severity, Term, TermId, Verdict, intelligence, push_limit,
+    round2,
 };
 use fluxtap_window::{Part, Subject};
 
@@ -69,7 +70,7 @@ pub(crate) fn reckon(other: Reckoning, subject: &Subject, policy: &Policy) -> Re
         return other;
     }
     let spread = &subject.spread;
-    let mut terms = Vec::with_capacity(5);
+    let mut terms = Vec::with_capacity(6);
     let mut push = |id, value: f64, reference, points: f64| {
         terms.push(Term { id, value: round2(value), reference, points: Score::of(points) });
     };
@@ -80,6 +81,8 @@ pub(crate) fn reckon(other: Reckoning, subject: &Subject, policy: &Policy) -> Re
     push(TermId::AutonomousSystems, owners, 1.0, f64::from(u8::from(spread.asns >= 2)));
     let is_one = subject.per_answer < 1.5;
     push(TermId::OneAtATime, subject.per_answer, 1.5, f64::from(u8::from(is_one)));
+    let listed = subject.listed;
+    push(TermId::Intelligence, f64::from(listed.total()), 0.0, intelligence::points(listed));
     push_limit(&mut terms, Severity::Medium, policy);
     let score = Score(terms.iter().map(|t| t.points.0).sum());
     if score <= other.verdict.score {

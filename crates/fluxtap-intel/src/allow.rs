@@ -16,6 +16,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use parse::AllowMistake;
+pub(crate) use parse::{BITS_MIN, asn_number, network_of, unmapped};
 
 /// Entries in one list; more is refused, not cut off.
 pub const ALLOW_ENTRIES_MAX: usize = 10_000;
@@ -240,12 +241,12 @@ impl InForce<'_> {
 }
 
 /// Bits of an address of its family.
-const fn bits_of(ip: IpAddr) -> u8 {
+pub(crate) const fn bits_of(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { 32 } else { 128 }
 }
 
 /// The address as IPv6, IPv4 mapped.
-fn mapped(ip: IpAddr) -> u128 {
+pub(crate) fn mapped(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),
@@ -253,12 +254,12 @@ fn mapped(ip: IpAddr) -> u128 {
 }
 
 /// A prefix length as one of IPv6.
-const fn mapped_bits(ip: IpAddr, bits: u8) -> u8 {
+pub(crate) const fn mapped_bits(ip: IpAddr, bits: u8) -> u8 {
     bits + if ip.is_ipv4() { 96 } else { 0 }
 }
 
 /// The first `length` bits, the others 0.
-const fn first_bits(bits: u128, length: u8) -> u128 {
+pub(crate) const fn first_bits(bits: u128, length: u8) -> u128 {
     match u128::MAX.checked_shl(128 - length as u32) {
         Some(mask) => bits & mask,
         None => 0,

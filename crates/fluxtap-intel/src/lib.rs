@@ -23,6 +23,7 @@ pub mod sinkhole;
 pub mod special;
 pub mod suffix;
 pub mod table;
+mod threat;
 mod zones;
 
 use std::net::IpAddr;
@@ -35,6 +36,10 @@ pub use curated::Curated;
 pub use day::Day;
 pub use owner::{AddressClass, Country, Owner};
 use table::Table;
+pub use threat::{
+    Indicator, Scope, THREAT_ENTRIES_MAX, THREAT_LISTS_MAX, ThreatDraft, ThreatHit, ThreatList,
+    ThreatLists, TooMany, Unusable,
+};
 pub use zones::{Mistake, ParseError, ZONES_MAX, Zone, ZoneKind, Zones};
 
 static EMBEDDED_TABLE: &[u8] = include_bytes!("../data/addresses.fxtb");
@@ -46,6 +51,7 @@ pub struct Intel {
     table: Option<Arc<Table>>,
     curated: Curated,
     allow: Arc<AllowList>,
+    threats: Arc<ThreatLists>,
 }
 
 impl Intel {
@@ -55,6 +61,7 @@ impl Intel {
             table: embedded_table().cloned(),
             curated: Curated::default(),
             allow: Arc::default(),
+            threats: Arc::default(),
         }
     }
 
@@ -80,6 +87,12 @@ impl Intel {
         Self { allow: Arc::new(allow), ..self }
     }
 
+    /// The same with lists of what is bad.
+    #[must_use]
+    pub fn with_threats(self, threats: ThreatLists) -> Self {
+        Self { threats: Arc::new(threats), ..self }
+    }
+
     /// How the curated lists are used.
     #[must_use]
     pub const fn curated(&self) -> &Curated {
@@ -90,6 +103,12 @@ impl Intel {
     #[must_use]
     pub fn allow(&self) -> &AllowList {
         &self.allow
+    }
+
+    /// The lists of what is bad; empty without any.
+    #[must_use]
+    pub fn threats(&self) -> &ThreatLists {
+        &self.threats
     }
 
     /// Whether owners can be told; an alert made without says so.

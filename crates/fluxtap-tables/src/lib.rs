@@ -170,7 +170,7 @@ pub fn read(from: impl Read) -> Result<Content, InputError> {
         let (format, notes) = ("table made by fluxtap".to_owned(), Notes::default());
         return Ok(Content { format, day, notes, data: Data::Table(table) });
     }
-    if let Some((_, kind, tool)) = PACKED.iter().find(|(start, ..)| bytes.starts_with(start)) {
+    if let Some((kind, tool)) = packed(&bytes) {
         return Err(InputError::Packed { kind, tool });
     }
     let mut content =
@@ -190,6 +190,13 @@ fn read_within(from: impl Read, len_max: u64) -> Result<Vec<u8>, InputError> {
     let mut bytes = Vec::new();
     from.take(len_max + 1).read_to_end(&mut bytes).map_err(InputError::Io)?;
     if bytes.len() as u64 > len_max { Err(InputError::TooLong) } else { Ok(bytes) }
+}
+
+/// What a packed file is, and what unpacks it; `None` if it does not begin as one.
+#[must_use]
+pub fn packed(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let found = PACKED.iter().find(|(start, ..)| bytes.starts_with(start));
+    found.map(|&(_, kind, tool)| (kind, tool))
 }
 
 /// Starts of packed files, what they are, and what unpacks them.

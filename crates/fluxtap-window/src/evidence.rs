@@ -4,6 +4,7 @@ use crate::context::ContextSeen;
 use crate::domain::DomainWindow;
 use crate::features::Part;
 use crate::subjects;
+use crate::threats::WHOLE;
 use crate::track::{Run, Track, ZONE_NONE};
 use fluxtap_intel::{InForce, Owner};
 use fluxtap_wire::Tunnel;
@@ -96,8 +97,8 @@ pub struct HostSeen {
 }
 
 impl DomainWindow {
-    /// What an alert about a subject, by its part and its position, in a window shows, if it was
-    /// measured with `exempt`.
+    /// What an alert about a subject, by its part and its position, or about [`WHOLE`], in a window
+    /// shows, if it was measured with `exempt`.
     #[must_use]
     pub fn evidence(
         &self,
@@ -121,6 +122,10 @@ impl DomainWindow {
                 .map(|&i| &track.runs[i as usize])
                 .filter(|r| r.seen_s >= from_s)
                 .collect(),
+            None if (part, index) == WHOLE => {
+                let runs = track.runs.iter().filter(|run| !run.is_explained(exempt));
+                runs.filter(|run| run.seen_s >= from_s).collect()
+            }
             None => Vec::new(),
         };
         let mut hosts: Vec<HostSeen> = runs

@@ -7,6 +7,7 @@
 
 use crate::domain::{DomainWindow, Servers};
 use crate::subjects::{self, Member};
+use crate::threats::{Listed, WHOLE};
 use crate::track::{Entry, Run, Track, mix};
 use fluxtap_intel::{AddressClass, Country, InForce, Owner};
 use hashbrown::HashTable;
@@ -109,6 +110,10 @@ pub struct Subject {
     pub allowed: u32,
     /// What older detectors would make of the same answers.
     pub compare: Comparators,
+    /// What of it stands on lists of what is bad, once that was noted; other lists may be there when
+    /// it is read again.
+    #[serde(skip)]
+    pub listed: Listed,
 }
 
 impl Subject {
@@ -197,6 +202,22 @@ impl DomainWindow {
             is_history_cut: self.answers.runs_forgotten > 0,
             has_table,
         }
+    }
+
+    /// The whole domain as one subject in the longest window, whatever of it can be judged: what a
+    /// line shows that rests on something else.
+    #[must_use]
+    pub fn whole(&self, now_s: u32, exempt: Option<&InForce<'_>>) -> Subject {
+        let track = &self.answers;
+        let networks = Networks::of(track, exempt);
+        let is_evidence = |&i: &u32| !track.runs[i as usize].is_explained(exempt);
+        let runs = (0..track.runs.len() as u32).filter(is_evidence).collect();
+        let addresses = track.entries.len();
+        let member = &Member { runs, is_one_off: false, is_unproven: false, addresses };
+        let window_s = WINDOWS_S[WINDOWS_S.len() - 1];
+        let from_s = now_s.saturating_sub(window_s);
+        let measure = Measure { track, networks: &networks, member, from_s, window_s, now_s };
+        Subject { index: WHOLE.1, ..measure.subject() }
     }
 
     fn first_s(&self) -> u32 {

@@ -22,6 +22,7 @@ mod saved;
 mod share;
 mod subjects;
 mod table;
+mod threats;
 mod track;
 
 pub use context::{ContextSeen, Counted};
@@ -30,5 +31,6 @@ pub use evidence::{AddressSeen, Evidence, HostSeen, LeftOut};
 pub use features::{Comparators, Features, Part, ServerEvidence, Spread, Subject, WINDOWS_S};
 pub use history::{AddressOf, SetSeen};
 pub use saved::{Renumber, Saved, Saving};
-pub use share::Share;
+pub use share::{Share, partition_of};
 pub use table::{Applied, DomainRef, Table, TableCounts};
+pub use threats::{Listed, Matched, THREAT_MATCHES_MAX, ThreatMatch, Threats, WHOLE};

@@ -46,7 +46,8 @@ impl Share {
 }
 
 /// The partition of a domain, from bits of its hash that the index does not use.
-pub(crate) const fn partition_of(hash: u64) -> usize {
+#[must_use]
+pub const fn partition_of(hash: u64) -> usize {
     (hash >> 32) as usize % PARTITIONS
 }
 

@@ -153,6 +153,12 @@ impl Table {
         TableCounts { tracked, bytes, ..self.counts }
     }
 
+    /// Domains that were ever taken in.
+    #[must_use]
+    pub const fn admitted(&self) -> u64 {
+        self.counts.admitted
+    }
+
     /// Takes an observation in. `None` if there is nothing to judge: the domain never changed, or
     /// it is not tracked, because it only ever had name servers or address hints.
     pub fn apply(&mut self, observation: &Observation, batch: &Batch) -> Option<Applied> {

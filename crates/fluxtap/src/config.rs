@@ -5,6 +5,7 @@ use crate::console::{self, Exit, count};
 use crate::inputs::Inputs;
 use crate::output;
 use crate::sinks;
+use crate::threat_lists;
 use clap::ArgMatches;
 use fluxtap_config::{
     Command as Sensor, Effective, Layer, Loaded, LoadedSink, Origin, Settings, Value, load,
@@ -234,6 +235,9 @@ pub(crate) fn check(read: &Read) -> Exit {
     if !read.loaded.sinks.is_empty() {
         let sinks = count(read.loaded.sinks.len() as u64, "sink");
         text += &format!("{sinks}: their certificates and secrets can be read\n");
+    }
+    for list in inputs.intel.threats().lists() {
+        text += &format!("{}: {}\n", list.source, threat_lists::told(list));
     }
     output::print(&text)
 }

@@ -2,7 +2,7 @@
 //! is started, by `check-config` as by the commands that run the sensor.
 
 use crate::console::{self, Exit};
-use crate::{allow, tables};
+use crate::{allow, tables, threat_lists};
 use fluxtap_alert::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients as ClientsShown};
 use fluxtap_config::{Clients, MinSeverity, Settings, Tenths};
 use fluxtap_flux::{FluxKind, Policy, Score, Severity, model_id};
@@ -60,12 +60,14 @@ fn intel(settings: &Settings) -> Result<Intel, Exit> {
     let (zones, asns) = (settings.has_curated_zones, settings.has_curated_asns);
     let curated = Curated::new(zones, asns, &settings.curated_off).map_err(refused);
     let allow = settings.allow_file.as_deref().map(allow::load).transpose();
-    match (intel, curated, allow) {
-        (Ok(tables), Ok(curated), Ok(allow)) => {
-            Ok(tables.intel.with_curated(curated).with_allow(allow.unwrap_or_default()))
+    let threats = threat_lists::open(&settings.threat_lists);
+    match (intel, curated, allow, threats) {
+        (Ok(tables), Ok(curated), Ok(allow), Ok(threats)) => {
+            let intel = tables.intel.with_curated(curated).with_threats(threats);
+            Ok(intel.with_allow(allow.unwrap_or_default()))
         }
-        (intel, curated, allow) => {
-            let failed = intel.err().max(curated.err()).max(allow.err());
+        (intel, curated, allow, threats) => {
+            let failed = intel.err().max(curated.err()).max(allow.err()).max(threats.err());
             Err(failed.unwrap_or(Exit::BadConfig))
         }
     }
@@ -92,6 +94,8 @@ fn policy(settings: &Settings) -> Result<Policy, Exit> {
             FluxKind::Servers => settings.is_ns_flux_told,
             FluxKind::Single => settings.is_single_flux_told,
             FluxKind::Double => settings.is_double_flux_told,
+            // Each list says for itself whether it raises alerts.
+            FluxKind::Intel => true,
         }),
         ..Policy::default()
     };

@@ -11,7 +11,7 @@ use crate::output::{self, Output};
 use crate::replay::instant;
 use crate::sensor::{Sensor, Stopped};
 use crate::status::{Shared, Snapshot};
-use crate::{http, interfaces, sandbox, sinks, status, summary};
+use crate::{http, interfaces, sandbox, sinks, status, summary, threat_lists};
 use fluxtap_alert::Health;
 use fluxtap_capture::{Batch, Filter, LiveError, LiveGroup, LiveOptions, PortEvent, PortStats};
 use fluxtap_config::{Effective, Loaded, Settings};
@@ -55,6 +55,7 @@ fn start(sources: Sources, loaded: Loaded) -> Result<Watch, Exit> {
     summary::check_stats(settings.stats.as_deref())?;
     let inputs = Arc::new(Inputs::open(&settings)?);
     allow::warn_of_expired(inputs.intel.allow(), Day::of(output::now().secs()));
+    threat_lists::warn_of_expired(inputs.intel.threats(), output::now().secs());
     let source = open(&settings)?;
     let listener = match settings.metrics_listen.0 {
         Some(address) => Some(http::bind(address).map_err(|error| {
@@ -402,6 +403,7 @@ impl Watch {
         self.sensor.follower.reload(&settings, inputs, observer(&settings));
         self.monitor.reload(&settings);
         allow::warn_of_expired(inputs.intel.allow(), Day::of(output::now().secs()));
+        threat_lists::warn_of_expired(inputs.intel.threats(), output::now().secs());
         self.settings = settings;
         console::say(&format!(
             "fluxtap: reloaded configuration, lists and tables; {} in the allow list",

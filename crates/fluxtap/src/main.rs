@@ -30,6 +30,7 @@ mod status;
 mod summary;
 mod tables;
 mod terminal;
+mod threat_lists;
 mod workers;
 
 use mimalloc::MiMalloc;

@@ -5,12 +5,13 @@ use crate::allow::{Daily, Report};
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{Closed, Output};
+use crate::threat_lists;
 use crate::workers::{Shards, Tally};
 use fluxtap_alert::Alert;
 use fluxtap_capture::{Batch as Fetched, Source};
 use fluxtap_config::{Clients, Settings};
 use fluxtap_engine::checkpoint::{Standing, renumbered};
-use fluxtap_engine::{Decoder, Shard};
+use fluxtap_engine::{Campaigns, Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_intel::Day;
 use fluxtap_observe::Batch;
@@ -43,6 +44,7 @@ pub(crate) struct Sensor<F = Output> {
     pub(crate) follower: F,
     batch: Batch,
     alerts: Vec<Alert>,
+    pub(crate) campaigns: Campaigns,
     /// Alerts that came of it so far.
     pub(crate) alerts_told: u64,
     /// What the shards have counted, as of [`Sensor::count`].
@@ -89,6 +91,7 @@ impl<F: Follow> Sensor<F> {
             follower,
             batch: Batch::default(),
             alerts: Vec::new(),
+            campaigns: Campaigns::default(),
             alerts_told: 0,
             tally: Tally::default(),
             daily: Daily::default(),
@@ -151,6 +154,11 @@ impl<F: Follow> Sensor<F> {
         Report::new(self.inputs.intel.allow(), &self.tally.allow_uses, day)
     }
 
+    /// What threat lists did up to now, as a line for people.
+    pub(crate) fn threat_line(&self) -> Option<String> {
+        threat_lists::line(&self.inputs.intel, &self.tally.list_uses)
+    }
+
     /// Takes the source's next batch through to the alerts.
     pub(crate) fn step(&mut self, source: &mut impl Source) -> Result<Fetched, Stopped> {
         let (decoder, batch, intel) = (&mut self.decoder, &mut self.batch, &self.inputs.intel);
@@ -211,6 +219,7 @@ impl<F: Follow> Sensor<F> {
     }
 
     fn tell(&mut self) -> Result<(), Stopped> {
+        self.alerts.iter_mut().for_each(|alert| self.campaigns.label(alert));
         self.alerts_told += self.alerts.len() as u64;
         self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
     }

@@ -2,6 +2,7 @@
 
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
+use crate::threat_lists;
 use fluxtap_capture::{Compression, FileReport, PortStats, Progress};
 use fluxtap_engine::{
     ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, MESSAGE_SOURCES, OpenAlert, PacketEnds,
@@ -47,6 +48,8 @@ pub(crate) struct Counters {
     pub(crate) ports: Vec<PortStats>,
     pub(crate) open: usize,
     pub(crate) allow: Value,
+    pub(crate) threat_lists: Value,
+    pub(crate) campaigns: Value,
     pub(crate) curated: Curated,
     pub(crate) queries_visible: Option<bool>,
     pub(crate) response_times: ResponseTimes,
@@ -91,6 +94,11 @@ impl Counters {
             ports,
             open: tally.open.len(),
             allow: sensor.allow_report().to_json(tally.shard.suppressed),
+            threat_lists: threat_lists::to_json(intel, &tally.list_uses, &tally.shard),
+            campaigns: json!({
+                "open": sensor.campaigns.len(),
+                "domains_evicted": sensor.campaigns.evicted(),
+            }),
             curated: Curated::of(&tally.explained, intel),
             queries_visible: sensor.decoder.queries_visible(),
             response_times: ResponseTimes::of(sensor.decoder.response_times()),
@@ -175,6 +183,35 @@ impl Counters {
         })
     }
 
+    /// Responses and the queries they answer.
+    fn pairing(&self) -> Value {
+        let gate = &self.decode.gate;
+        json!({
+            "queries_visible": self.queries_visible,
+            "visibility_changes": gate.visibility_changes,
+            "paired": gate.paired,
+            "lacking_query": gate.lacking,
+            "answered_before": gate.answered_before,
+            "queries_evicted": gate.queries_evicted,
+        })
+    }
+
+    /// What the windows hold and held.
+    fn windows(&self) -> Value {
+        json!({
+            "observations": self.shard.observations,
+            "judgements": self.shard.judgements,
+            "bytes": self.table.bytes,
+            "domains_admitted": self.table.admitted,
+            "domains_expired": self.table.expired,
+            "domains_evicted": self.table.evicted,
+            "domains_evicted_suspect": self.table.evicted_suspect,
+            "domains_evicted_alerted": self.table.evicted_alerted,
+            "server_facts_unused": self.table.server_facts_unused,
+            "hint_facts_unused": self.table.hint_facts_unused,
+        })
+    }
+
     fn to_json(&self, files: &[FileReport], unlisted: Unlisted) -> Value {
         let decode = &self.decode;
         let time = |at: Option<Timestamp>| at.map(|at| at.millis() as f64 / 1_000.0);
@@ -187,20 +224,14 @@ impl Counters {
             "malformed": decode.malformed_total(),
             "domains_tracked": self.table.tracked,
             "alerts": self.shard.alerts,
-            "alerts_opened": {
-                "low": self.shard.opened[0],
-                "medium": self.shard.opened[1],
-                "high": self.shard.opened[2],
-            },
+            "alerts_opened": by_severity(self.shard.opened),
             "alerts_ended": self.shard.ended,
             "alerts_open": self.open,
             "alerts_refused": self.shard.alerts_refused,
-            "alerts_unwritten": {
-                "low": self.shard.unwritten[0],
-                "medium": self.shard.unwritten[1],
-                "high": self.shard.unwritten[2],
-            },
+            "alerts_unwritten": by_severity(self.shard.unwritten),
             "allow": self.allow,
+            "threat_lists": self.threat_lists,
+            "campaigns": self.campaigns,
             "curated": self.curated.to_json(),
             "pools": self.shard.pools,
             "hosting_pools": self.shard.hosting_pools,
@@ -215,14 +246,7 @@ impl Counters {
                     .map(|(name, number)| ((*name).to_owned(), number.into()))
                     .collect(),
             ),
-            "pairing": {
-                "queries_visible": self.queries_visible,
-                "visibility_changes": decode.gate.visibility_changes,
-                "paired": decode.gate.paired,
-                "lacking_query": decode.gate.lacking,
-                "answered_before": decode.gate.answered_before,
-                "queries_evicted": decode.gate.queries_evicted,
-            },
+            "pairing": self.pairing(),
             "duplicates_evicted": decode.gate.duplicates_evicted,
             "response_time_us": {
                 "count": self.response_times.count,
@@ -247,18 +271,7 @@ impl Counters {
                 "refused": self.observe.dns64_prefixes_refused,
                 "evicted": self.observe.dns64_prefixes_evicted,
             },
-            "windows": {
-                "observations": self.shard.observations,
-                "judgements": self.shard.judgements,
-                "bytes": self.table.bytes,
-                "domains_admitted": self.table.admitted,
-                "domains_expired": self.table.expired,
-                "domains_evicted": self.table.evicted,
-                "domains_evicted_suspect": self.table.evicted_suspect,
-                "domains_evicted_alerted": self.table.evicted_alerted,
-                "server_facts_unused": self.table.server_facts_unused,
-                "hint_facts_unused": self.table.hint_facts_unused,
-            },
+            "windows": self.windows(),
             "capture": self.capture(),
             "address_table_date": self.table_date,
             "address_table_coverage": {
@@ -269,6 +282,10 @@ impl Counters {
             "files_unlisted": { "files": unlisted.files, "packets": unlisted.packets },
         })
     }
+}
+
+fn by_severity([low, medium, high]: [u64; 3]) -> Value {
+    json!({ "low": low, "medium": medium, "high": high })
 }
 
 /// Packets lost by the kernel, by interfaces, and by the sensor.
@@ -499,6 +516,9 @@ fn print_counters(counters: &Counters, sensor: &Sensor) {
     ));
     counters.curated.print();
     for line in sensor.allow_report().lines(counters.shard.suppressed) {
+        console::say(&line);
+    }
+    if let Some(line) = sensor.threat_line() {
         console::say(&line);
     }
     print_alerts(counters, &sensor.tally.open);

@@ -18,7 +18,7 @@ use fluxtap_engine::{AllowUse, Explained, Moment, OpenAlert, Shard, ShardCounts,
 use fluxtap_observe::Batch;
 use fluxtap_window::{Renumber, Share, TableCounts};
 use fluxtap_wire::Timestamp;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(crate) struct Tally {
     pub(crate) table: TableCounts,
     pub(crate) explained: Explained,
     pub(crate) allow_uses: Vec<AllowUse>,
+    /// Lines that told of a hit in a threat list, by its name.
+    pub(crate) list_uses: BTreeMap<Box<str>, u64>,
     /// In order of the domains.
     pub(crate) open: Vec<OpenAlert>,
 }
@@ -53,6 +55,7 @@ impl Tally {
             table: shard.table_counts(),
             explained: shard.explained().clone(),
             allow_uses: shard.allow_uses().to_vec(),
+            list_uses: shard.list_uses().clone(),
             open: shard.open_alerts(),
         }
     }
@@ -65,6 +68,9 @@ impl Tally {
         self.allow_uses.resize(len, AllowUse::default());
         for (sum, uses) in self.allow_uses.iter_mut().zip(&other.allow_uses) {
             sum.add(uses);
+        }
+        for (list, lines) in other.list_uses {
+            *self.list_uses.entry(list).or_default() += lines;
         }
         self.open.extend(other.open);
         self.open.sort_by(|a, b| a.domain.cmp(&b.domain));

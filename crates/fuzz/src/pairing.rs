@@ -50,11 +50,13 @@ struct Story {
     counted: u64,
 }
 
+/// When a query was asked, in microseconds, whether it is answered, and all of its bytes.
+type Query = (u64, bool, Vec<u8>);
+
 /// What was seen, by all that tells it from others.
 #[derive(Default)]
 struct Model {
-    /// When a query was asked, in microseconds, whether it is answered, and all of its bytes.
-    queries: BTreeMap<(u8, Vec<u8>), (u64, bool, Vec<u8>)>,
+    queries: BTreeMap<(u8, Vec<u8>), Query>,
     /// When a message other than those queries was seen last, in milliseconds.
     messages: BTreeMap<(u8, Vec<u8>), u64>,
 }

@@ -5,8 +5,8 @@ use crate::testing::{
 };
 use crate::{ClientKey, CloseReason, Label};
 use fluxtap_flux::{Score, Term};
-use fluxtap_intel::{AddressClass, Country};
-use fluxtap_window::{ContextSeen, HostSeen};
+use fluxtap_intel::{AddressClass, Country, Indicator, Scope, ThreatHit, ThreatList};
+use fluxtap_window::{ContextSeen, HostSeen, Listed, Matched, ThreatMatch};
 use fluxtap_wire::TunnelKind;
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -201,17 +201,18 @@ fn sentences_count_properly_and_say_only_what_is_known() {
 fn the_reason_is_short_and_has_the_terms() {
     let mut alert = alert();
     assert_eq!(
-        words::reason(&alert),
+        words::reason(&alert, true),
         "networks=46 autonomous_systems=16 countries=7 replacement=0.93 access_share=0.91 ttl=60"
     );
     alert.subject.spread.asns = 0;
     alert.subject.spread.countries = 0;
     set_terms(&mut alert, all_terms());
     assert_eq!(
-        words::reason(&alert),
+        words::reason(&alert, true),
         "networks=46 prefixes=46 replacement=1234567.89 snapshot=1234567.89 \
          access_share=1234567.89 ttl=1234568 name_servers=1234568 one_owner=1234567.89 \
-         longevity=1234567.89 static_pool=1234567.89 kind_limit=1234567.89"
+         longevity=1234567.89 static_pool=1234567.89 kind_limit=1234567.89 \
+         intelligence=1234568"
     );
 }
 
@@ -630,6 +631,14 @@ fn the_longest_line_there_can_be_fits() {
         let mut alert = alert();
         crowd(&mut alert, &[0; 61]);
         set_terms(&mut alert, all_terms());
+        alert.threats = vec![longest_threat(&name); 64];
+        alert.campaign = Some(CampaignSeen {
+            id: crate::campaign_id(&name, alert.at),
+            domains: u32::MAX,
+            neighbours: vec![name.clone(); CampaignSeen::NEIGHBOURS_MAX],
+        });
+        alert.subject.listed =
+            Listed { is_named: true, names: 1, addresses: u32::MAX / 4, of_systems: u32::MAX / 4 };
         alert.action = Action::Ended(CloseReason::Evicted);
         alert.closed = Some(Timestamp(u64::MAX));
         alert.at = Timestamp(u64::MAX);
@@ -698,6 +707,122 @@ fn context_is_told_where_it_was_seen_and_takes_no_room_where_not() {
     assert_eq!(evidence["hints"], json!({ "responses": 3, "distinct": 4 }));
     assert_eq!(evidence["dns64"], json!({ "responses": 7 }));
     assert_eq!(line["fluxtap"]["flux"], scored);
+}
+
+/// A hit whose every text is as long as it gets.
+fn longest_threat(name: &[u8]) -> ThreatMatch {
+    let long: Box<str> = "\u{1f480}\u{202e}\"\\\u{7}".repeat(50).into();
+    let list = ThreatList {
+        name: long.clone(),
+        source: long.clone(),
+        category: long,
+        format: "plain",
+        made_s: Some(u64::MAX),
+        until_s: Some(u64::MAX),
+        is_alerting: true,
+        entries: usize::MAX,
+    };
+    let indicator = Indicator::Name(longest_name(b'a').into(), Scope::Below);
+    let hit = ThreatHit { list: list.into(), indicator, until_s: Some(u32::MAX) };
+    ThreatMatch { matched: Matched::Host(name.to_vec()), hit }
+}
+
+#[test]
+fn a_campaign_is_told_with_the_other_domains() {
+    let intel = Intel::embedded();
+    let mut alert = alert();
+    let id = crate::campaign_id(&alert.evidence.domain, alert.opened);
+    assert_eq!((id.len(), &id[..3]), (23, "fc-"));
+    let neighbours = vec![wire("more-flux.test"), wire("other-flux.test")];
+    alert.campaign = Some(CampaignSeen { id: id.clone(), domains: 3, neighbours });
+    let line = check(&alert, &context(&intel));
+    let expect = json!({
+        "id": id, "domains": 3, "neighbours": ["more-flux.test", "other-flux.test"],
+    });
+    assert_eq!(line["fluxtap"]["campaign"], expect);
+}
+
+#[test]
+fn a_hit_in_a_threat_list_is_told_in_the_words_of_ecs() {
+    let intel = Intel::embedded();
+    let list = |made_s| ThreatList {
+        name: "openphish".into(),
+        source: "openphish.example".into(),
+        category: "phishing".into(),
+        format: "plain",
+        made_s,
+        until_s: None,
+        is_alerting: true,
+        entries: 7,
+    };
+    let hit = |made_s, matched, text: &str| {
+        let indicator = Indicator::parse(text).expect("an indicator");
+        let hit = ThreatHit { list: list(made_s).into(), indicator, until_s: None };
+        ThreatMatch { matched, hit }
+    };
+    let mut alert = alert();
+    let absent = check(&alert, &context(&intel));
+    assert!(absent["threat"].get("enrichments").is_none());
+    assert!(absent["fluxtap"]["evidence"].get("intel").is_none());
+    let ip = "192.0.2.7".parse().expect("an address");
+    let server = wire("ns1.evil.test");
+    alert.threats = vec![
+        hit(Some(1_795_352_400), Matched::Domain, "evil-flux.test"),
+        hit(None, Matched::Address(ip), "192.0.2.0/24"),
+        hit(None, Matched::System(64_500), "AS64500"),
+        hit(None, Matched::Server(server), "*.evil.test"),
+        hit(None, Matched::ServerAddress(ip), "192.0.2.7"),
+    ];
+    alert.subject.listed = Listed { is_named: true, names: 2, addresses: 1, of_systems: 3 };
+    let line = check(&alert, &context(&intel));
+    let rows: Vec<[&str; 4]> = line["threat"]["enrichments"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| {
+            let text = |path| row.pointer(path).and_then(Value::as_str).expect("a text");
+            [
+                text("/indicator/type"),
+                text("/indicator/name"),
+                text("/matched/atomic"),
+                text("/matched/field"),
+            ]
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ["domain-name", "evil-flux.test", "evil-flux.test", "dns.question.registered_domain"],
+            ["ipv4-addr", "192.0.2.0/24", "192.0.2.7", "dns.resolved_ip"],
+            ["autonomous-system", "AS64500", "64500", "fluxtap.evidence.asn.top.number"],
+            ["domain-name", "*.evil.test", "ns1.evil.test", "fluxtap.evidence.ns.names"],
+        ]
+    );
+    let first = &line["threat"]["enrichments"][0];
+    assert_eq!(first["indicator"]["modified_at"], "2026-11-22T13:00:00.000Z");
+    assert_eq!(first["indicator"]["provider"], "openphish.example");
+    assert_eq!(
+        (&first["matched"]["index"], &first["indicator"]["description"]),
+        (&"openphish".into(), &"phishing".into())
+    );
+    assert_eq!(line["fluxtap"]["evidence"]["intel"], json!({ "matched": 7, "listed": 5 }));
+
+    // By itself it shows no technique.
+    alert.action = Action::Matched;
+    alert.verdict.kind = FluxKind::Intel;
+    let line = check(&alert, &context(&intel));
+    for part in ["framework", "tactic", "technique"] {
+        assert_eq!(line["threat"][part], Value::Null, "{part}");
+    }
+    assert_eq!(line["tags"], json!(["threat-intel", "dns"]));
+    let message = line["message"].as_str().expect("a text");
+    assert!(
+        message.starts_with(
+            "evil-flux.test is on a threat list: the domain on openphish (phishing) by \
+             evil-flux.test and 4 more; "
+        ),
+        "{message}"
+    );
 }
 
 /// An address of a client whose text is as long as an address's gets.
@@ -928,7 +1053,7 @@ fn the_documented_example_is_what_is_written() {
     let context = context(&intel);
     check(&alert, &context);
     let (names, shares) = (Names::of(&alert.evidence), Shares::of(&alert.evidence));
-    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1, 1]);
+    let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1, 1, 0, 0]);
     let view =
         View { alert: &alert, context: &context, names: &names, shares: &shares, room: &room };
     let line = serde_json::to_string_pretty(&view.line()).expect("JSON");

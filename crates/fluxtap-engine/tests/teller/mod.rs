@@ -3,10 +3,12 @@
 
 use fluxtap_alert::{Action, Alert};
 use fluxtap_engine::checkpoint::{self, Checkpoint, Fault, Standing};
-use fluxtap_engine::{AllowUse, DecodeCounts, Decoder, Shard, in_order};
+use fluxtap_engine::{AllowUse, Campaigns, DecodeCounts, Decoder, Shard, in_order};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
-use fluxtap_intel::{AddressClass, AllowList, Curated, Intel, special};
+use fluxtap_intel::{
+    AddressClass, AllowList, Curated, Indicator, Intel, ThreatDraft, ThreatList, special,
+};
 use fluxtap_observe::{Batch, ObserveCounts};
 use fluxtap_window::limits::PARTITIONS;
 use fluxtap_window::{ContextSeen, Share};
@@ -39,6 +41,10 @@ pub(crate) struct Told {
     /// Steps from set to set, and networks that took the place of others.
     pub(crate) turnover: (u32, u32),
     pub(crate) context: ContextSeen,
+    /// Hits in threat lists, as `list entry`.
+    pub(crate) threats: Vec<String>,
+    /// The campaign: its id, how many domains it has, and the others.
+    pub(crate) campaign: Option<(String, u32, Vec<String>)>,
 }
 
 /// Packets through the engine.
@@ -123,7 +129,31 @@ impl Story {
         self.apply();
         let list = AllowList::parse(text, &FluxKind::WORDS);
         let list = list.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-        self.intel = Intel::embedded().with_allow(list);
+        self.intel = self.intel.clone().with_allow(list);
+    }
+
+    /// From now on these are the threat lists: names, whether they raise alerts, entries.
+    pub(crate) fn list(&mut self, lists: &[(&str, bool, &[&str])]) {
+        self.apply();
+        let mut draft = ThreatDraft::default();
+        for &(name, is_alerting, entries) in lists {
+            for entry in entries {
+                let indicator = Indicator::parse(entry);
+                let indicator = indicator.unwrap_or_else(|why| panic!("{entry}: {why:?}"));
+                draft.push(&indicator, None).expect("room");
+            }
+            draft.add(ThreatList {
+                name: name.into(),
+                source: "somebody".into(),
+                category: "phishing".into(),
+                format: "plain",
+                made_s: None,
+                until_s: None,
+                is_alerting,
+                entries: entries.len(),
+            });
+        }
+        self.intel = self.intel.clone().with_threats(draft.finish());
     }
 
     /// From now on the curated lists are used like this.
@@ -272,6 +302,8 @@ impl Story {
         let mut all = Vec::new();
         self.shards.iter_mut().for_each(|shard| shard.finish_part(&self.intel, &mut all));
         in_order(&mut all, &mut self.alerts);
+        let mut campaigns = Campaigns::default();
+        self.alerts.iter_mut().for_each(|alert| campaigns.label(alert));
         let counts = self.decoder.counts();
         assert!(counts.is_conserved(), "{counts:?}");
         assert_eq!(counts.malformed_total(), 0);
@@ -343,6 +375,15 @@ fn told(alert: &Alert) -> Told {
         score: alert.verdict.score.0,
         turnover: (alert.subject.changes, alert.subject.replaced),
         context: alert.evidence.context,
+        campaign: alert.campaign.as_ref().map(|campaign| {
+            let others = campaign.neighbours.iter().map(|name| WireText(name).to_string());
+            (campaign.id.clone(), campaign.domains, others.collect())
+        }),
+        threats: alert
+            .threats
+            .iter()
+            .map(|found| format!("{} {}", found.hit.list.name, found.hit.indicator))
+            .collect(),
     }
 }
 

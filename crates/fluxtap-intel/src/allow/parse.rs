@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Shortest prefixes that are no slip, for IPv4 and IPv6.
-const BITS_MIN: [u8; 2] = [8, 16];
+pub(crate) const BITS_MIN: [u8; 2] = [8, 16];
 
 /// First words of an entry.
 const WHATS: [&str; 4] = ["domain", "address", "network", "asn"];
@@ -215,11 +215,15 @@ fn domain(value: &str, is_forced: bool) -> Result<Covers, String> {
 }
 
 fn asn(value: &str) -> Result<Covers, String> {
-    let digits = value.get(2..).filter(|_| value.to_ascii_uppercase().starts_with("AS"));
-    let number = digits.unwrap_or(value).parse().ok().filter(|&number: &u32| number > 0);
-    number.map(Covers::Asn).ok_or_else(|| {
+    asn_number(value).map(Covers::Asn).ok_or_else(|| {
         format!("got '{value}', expected the number of an autonomous system such as AS64500")
     })
+}
+
+/// The number of an autonomous system, with `AS` before it or without; never 0.
+pub(crate) fn asn_number(text: &str) -> Option<u32> {
+    let digits = text.get(2..).filter(|_| text.to_ascii_uppercase().starts_with("AS"));
+    digits.unwrap_or(text).parse().ok().filter(|&number| number > 0)
 }
 
 fn network(what: &str, value: &str, is_forced: bool) -> Result<Covers, String> {
@@ -269,7 +273,7 @@ fn network(what: &str, value: &str, is_forced: bool) -> Result<Covers, String> {
 }
 
 /// IPv4 for an IPv4-mapped network.
-fn unmapped(ip: IpAddr, bits: u8) -> (IpAddr, u8) {
+pub(crate) fn unmapped(ip: IpAddr, bits: u8) -> (IpAddr, u8) {
     match ip {
         IpAddr::V6(v6) if bits >= 96 => {
             v6.to_ipv4_mapped().map_or((ip, bits), |v4| (IpAddr::V4(v4), bits - 96))
@@ -279,7 +283,7 @@ fn unmapped(ip: IpAddr, bits: u8) -> (IpAddr, u8) {
 }
 
 /// The address with all bits behind the first ones 0.
-fn network_of(ip: IpAddr, bits: u8) -> IpAddr {
+pub(crate) fn network_of(ip: IpAddr, bits: u8) -> IpAddr {
     let bits = first_bits(mapped(ip), mapped_bits(ip, bits));
     match ip {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(bits as u32)),

@@ -6,7 +6,7 @@ use crate::inputs::Inputs;
 use fluxtap_alert::{Action, parts, rfc3339};
 use fluxtap_flux::{Condition, Distance, Floor, Pool, Reckoning};
 use fluxtap_intel::Intel;
-use fluxtap_window::{AddressOf, Part, SetSeen, Subject};
+use fluxtap_window::{AddressOf, Part, SetSeen, Subject, WHOLE};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::WireText;
 use serde_json::{Value, json};
@@ -58,6 +58,8 @@ fn history(tracked: &Tracked<'_>, inputs: &Inputs) -> Value {
             window(subject, reckoning, tracked, tracked.best == Some(index))
         })
         .collect();
+    let domain = name(tracked.window.name());
+    let threats = tracked.threats.of_subject(WHOLE).map(|found| parts::threat(found, &domain));
     json!({
         "as_of": at(tracked.at),
         "as_of_basis": if tracked.is_at_asked { "asked" } else { "last_seen" },
@@ -79,6 +81,7 @@ fn history(tracked: &Tracked<'_>, inputs: &Inputs) -> Value {
         })),
         "windows": windows,
         "evidence": evidence(tracked),
+        "threats": threats.collect::<Vec<_>>(),
         "suppression": suppression(tracked, intel),
         "thresholds": tracked.distances.as_ref().map(|all| {
             let severities = ["low", "medium", "high"].into_iter();

@@ -4,9 +4,11 @@ use super::Asked;
 use super::follow::Follower;
 use crate::inputs::Inputs;
 use crate::sensor::Sensor;
-use fluxtap_engine::{AlertState, Relief, Watched, relieve};
+use fluxtap_engine::{AlertState, Measured, Relief, Watched, measure, relieve};
 use fluxtap_flux::{Distance, FluxKind, Policy, Reckoning, Verdict, deciding, distances, explain};
-use fluxtap_window::{DomainWindow, Evidence, Features, LeftOut, LookUps, Part, SetSeen, Subject};
+use fluxtap_window::{
+    DomainWindow, Evidence, Features, LeftOut, LookUps, Part, SetSeen, Subject, Threats,
+};
 use fluxtap_wire::Timestamp;
 use std::collections::BTreeSet;
 
@@ -40,6 +42,8 @@ pub(super) struct Tracked<'a> {
     pub(super) is_at_asked: bool,
     pub(super) window: DomainWindow,
     pub(super) features: Features,
+    /// What threat lists say of it.
+    pub(super) threats: Threats,
     /// In the order of the features' subjects.
     pub(super) reckonings: Vec<Reckoning>,
     /// Which of them gives the score: the first of the highest, if any is judged among those.
@@ -148,14 +152,14 @@ impl<'a> Tracked<'a> {
         let now_s = u32::try_from(at.secs()).unwrap_or(u32::MAX - 1);
         // Also those that are too small to be judged; subjects are numbered by size, so the larger
         // ones have the same numbers as in a judgement.
-        let features = window.features(now_s, 1, intel.has_table(), None);
+        let all = Policy { addresses_min: 1, ..*policy };
+        let Measured { features, threats } = measure(&window, now_s, &all, intel, None);
         let reckonings = explain(&features, policy);
         let best = deciding(&reckonings, policy);
         let verdict = best.map(|index| &reckonings[index]).filter(|r| r.is_judged());
         let verdict = verdict.map(|reckoning| &reckoning.verdict);
         let finding = verdict.filter(|verdict| verdict.severity(policy).is_some());
-        let relief = finding
-            .and_then(|it| relieve(&window, it, now_s, intel.has_table(), policy, intel.allow()));
+        let relief = finding.and_then(|it| relieve(&window, it, now_s, policy, intel));
         let kind = verdict.map_or(FluxKind::Single, |verdict| verdict.kind);
         let exempt = intel.allow().in_force(at.secs(), kind as usize);
         let (subject, window_s) = best.map_or(((Part::Answers, u16::MAX), 0), |index| {
@@ -178,6 +182,7 @@ impl<'a> Tracked<'a> {
             was_gone_before: first.is_some_and(|first| first.millis() < window.first_ms()),
             window,
             features,
+            threats,
             reckonings,
             best,
             alert,

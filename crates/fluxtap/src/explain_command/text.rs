@@ -5,11 +5,12 @@ use super::story::{Found, Outcome, Story, Tracked};
 use crate::console::{count, grouped};
 use crate::inputs::Inputs;
 use crate::terminal;
+use fluxtap_alert::threats::shown_match;
 use fluxtap_alert::words::{self, time};
 use fluxtap_alert::{Action, Page, Style};
 use fluxtap_flux::{FluxKind, Reckoning, Term, Verdict};
 use fluxtap_intel::Intel;
-use fluxtap_window::{Part, SetSeen};
+use fluxtap_window::{Part, SetSeen, WHOLE};
 use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown, shown_name};
 use std::collections::BTreeSet;
 
@@ -232,6 +233,7 @@ impl Text<'_> {
         self.tell_windows(page);
         self.tell_terms(page);
         self.tell_servers(page);
+        self.tell_threats(page);
         self.tell_left_out(page);
         self.tell_allow(page);
         self.tell_distances(page);
@@ -437,6 +439,19 @@ impl Text<'_> {
         let alias = Some(&tracked.evidence.terminal).filter(|name| name.len() > 1);
         let alias = alias.map(|target| name(page, target));
         page.list("alias of", alias.into_iter(), 1);
+    }
+
+    fn tell_threats(&self, page: &mut Page<'_>) {
+        let lists = self.intel().threats().lists().len();
+        if lists == 0 {
+            return;
+        }
+        let hits: Vec<String> = self.tracked.threats.of_subject(WHOLE).map(shown_match).collect();
+        if hits.is_empty() {
+            page.prose(&format!("threat lists: on none of {lists}"));
+        } else {
+            lines(page, "threat lists", hits.into_iter());
+        }
     }
 
     fn tell_left_out(&self, page: &mut Page<'_>) {

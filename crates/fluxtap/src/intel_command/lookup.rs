@@ -3,9 +3,10 @@
 use crate::console::{self, Exit};
 use crate::output::{self, json_line};
 use crate::tables::TableArgs;
+use crate::{config, threat_lists};
 use clap::Args;
 use fluxtap_intel::suffix::{registrable, suffix_of};
-use fluxtap_intel::{AddressClass, Intel, special};
+use fluxtap_intel::{AddressClass, Intel, ThreatHit, special};
 use fluxtap_wire::Name;
 use fluxtap_wire::name::WireText;
 use serde_json::{Value, json};
@@ -19,6 +20,9 @@ pub(crate) struct LookupArgs {
     subjects: Vec<String>,
     #[command(flatten)]
     tables: TableArgs,
+    /// Threat lists, each `NAME FILE [OPTION=VALUE]...`; by default as configured.
+    #[arg(long, value_name = "LISTS", value_delimiter = ',')]
+    threat_lists: Option<Vec<String>>,
     /// A JSON object a line instead of text.
     #[arg(long)]
     json: bool,
@@ -42,9 +46,13 @@ pub(crate) fn run(args: &LookupArgs) -> Exit {
             }
         }
     }
-    let intel = match args.tables.load() {
-        Ok(tables) => tables.intel,
-        Err(exit) => return exit,
+    let threats = match &args.threat_lists {
+        Some(lists) => threat_lists::open(lists),
+        None => config::of_files().and_then(|s| threat_lists::open(&s.threat_lists)),
+    };
+    let intel = match (args.tables.load(), threats) {
+        (Ok(tables), Ok(threats)) => tables.intel.with_threats(threats),
+        (Err(exit), _) | (_, Err(exit)) => return exit,
     };
     let mut page = String::new();
     for subject in &subjects {
@@ -80,6 +88,7 @@ struct Found {
 fn of_address(intel: &Intel, ip: IpAddr) -> Found {
     let owner = intel.owner(ip);
     let is_special = special::is_special_use(ip);
+    let hits = intel.threats().address(ip, owner.asn, output::now().secs());
     let org = intel.org(owner.asn).filter(|org| !org.is_empty());
     let range = intel.table().map(|table| table.range(ip));
     let mut lines = vec![ip.to_string()];
@@ -105,9 +114,22 @@ fn of_address(intel: &Intel, ip: IpAddr) -> Found {
         "class": owner.class.as_str(),
         "is_hyperscaler": owner.class == AddressClass::Hosting && owner.hyperscaler,
         "is_special_use": is_special,
+        "threat_lists": tell_hits(&hits, intel, &mut lines),
         "range": range.map(|(first, last)| [first.to_string(), last.to_string()]),
     });
     Found { lines, json }
+}
+
+/// Adds lines about what threat lists say now, where there are any, and returns the same as JSON.
+fn tell_hits(hits: &[ThreatHit], intel: &Intel, lines: &mut Vec<String>) -> Vec<Value> {
+    if hits.is_empty() && !intel.threats().is_empty() {
+        lines.push(format!("  {:20} on none of {}", "threat lists", intel.threats().lists().len()));
+    }
+    for (i, hit) in hits.iter().enumerate() {
+        let label = if i == 0 { "threat lists" } else { "" };
+        lines.push(format!("  {label:20} {}", threat_lists::shown_hit(hit)));
+    }
+    hits.iter().map(threat_lists::hit_json).collect()
 }
 
 fn of_name(intel: &Intel, name: &Name) -> Found {
@@ -133,7 +155,9 @@ fn of_name(intel: &Intel, name: &Name) -> Found {
             line("  source", &format!("{}, {}", zone.source, zone.added));
         }
     }
+    let hits = intel.threats().name(wire, output::now().secs());
     let json = json!({
+        "threat_lists": tell_hits(&hits, intel, &mut lines),
         "name": WireText(wire).to_string(),
         "registrable_domain": domain,
         "public_suffix": suffix_text,

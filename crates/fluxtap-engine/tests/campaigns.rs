@@ -1,0 +1,85 @@
+//! Stories of campaigns: alerted domains that share addresses or name servers, and those that do not.
+
+mod teller;
+
+use fluxtap_alert::Action;
+use teller::{Story, Told, access};
+
+/// Sets of five that move over a pool, one every 150 s, as flux does; with name servers.
+fn flux(story: &mut Story, name: &str, pool: &[String], from_s: u64, servers: &[(String, &str)]) {
+    for step in 0..20 {
+        let first = (from_s / 150 + step) as usize * 5;
+        let set: Vec<&str> = (0..5).map(|i| pool[(first + i) % pool.len()].as_str()).collect();
+        story.with_servers(from_s + step * 150, name, "9.9.9.9", 150, &set, servers);
+    }
+}
+
+/// The campaign of a domain's first line: how many domains it has, and the others.
+fn first(alerts: &[Told], domain: &str) -> Option<(String, u32, Vec<String>)> {
+    let line = alerts.iter().find(|a| a.domain == domain && a.action == Action::New);
+    line.unwrap_or_else(|| panic!("no alert of {domain}: {alerts:?}")).campaign.clone()
+}
+
+#[test]
+fn domains_over_one_pool_are_one_campaign_and_others_are_not() {
+    let pool = access(120);
+    let (shared, other) = pool.split_at(60);
+    let mut story = Story::new();
+    flux(&mut story, "www.evil.example", shared, 0, &[]);
+    flux(&mut story, "www.bad.example", shared, 3_600, &[]);
+    flux(&mut story, "www.alone.example", other, 7_200, &[]);
+    flux(&mut story, "www.worse.example", shared, 10_800, &[]);
+    let alerts = story.end();
+    assert_eq!(first(&alerts, "evil.example"), None, "nothing was known to share");
+    let (id, domains, others) = first(&alerts, "bad.example").expect("a campaign");
+    assert_eq!((domains, others.as_slice()), (2, &["evil.example".to_owned()][..]));
+    assert_eq!(first(&alerts, "alone.example"), None);
+    let (same, domains, others) = first(&alerts, "worse.example").expect("a campaign");
+    assert_eq!((same, domains), (id, 3));
+    assert_eq!(others, ["bad.example", "evil.example"]);
+}
+
+#[test]
+fn the_order_and_the_batches_make_no_difference() {
+    let pool = access(60);
+    let told = |batch: usize| {
+        let mut story = Story::in_batches_of(batch);
+        flux(&mut story, "www.evil.example", &pool, 0, &[]);
+        flux(&mut story, "www.bad.example", &pool, 3_600, &[]);
+        story.end()
+    };
+    assert_eq!(told(1), told(64));
+}
+
+#[test]
+fn a_name_server_below_another_domain_links_and_a_provider_s_does_not() {
+    let pool = access(180);
+    let server = |name: &str| vec![(name.to_owned(), "8.8.8.8")];
+    let mut story = Story::new();
+    flux(&mut story, "www.evil.example", &pool[..60], 0, &server("ns1.provider.example"));
+    flux(&mut story, "www.bad.example", &pool[60..120], 3_600, &server("ns1.evil.example"));
+    flux(&mut story, "www.alone.example", &pool[120..], 7_200, &server("ns1.provider.example"));
+    let alerts = story.end();
+    let (_, domains, others) = first(&alerts, "bad.example").expect("a campaign");
+    assert_eq!((domains, others.as_slice()), (2, &["evil.example".to_owned()][..]));
+    assert_eq!(first(&alerts, "alone.example"), None, "both only have it from a provider");
+}
+
+#[test]
+fn who_ended_is_in_no_campaign_any_more() {
+    let pool = access(60);
+    let mut story = Story::new();
+    flux(&mut story, "www.evil.example", &pool, 0, &[]);
+    flux(&mut story, "www.bad.example", &pool, 3_600, &[]);
+    story.keep_time(7_200, 3 * 86_400);
+    flux(&mut story, "www.worse.example", &pool, 3 * 86_400, &[]);
+    let alerts = story.end();
+    let ended = |domain: &str| {
+        let is_it = |a: &&Told| a.domain == domain && matches!(a.action, Action::Ended(_));
+        alerts.iter().find(is_it).expect("an end").campaign.clone()
+    };
+    let (_, domains, others) = ended("evil.example").expect("a campaign");
+    assert_eq!((domains, others.as_slice()), (2, &["bad.example".to_owned()][..]));
+    assert_eq!(ended("bad.example"), None, "it was left alone");
+    assert_eq!(first(&alerts, "worse.example"), None);
+}
