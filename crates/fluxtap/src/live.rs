@@ -104,7 +104,6 @@ fn start(sources: Sources, loaded: Loaded) -> Result<Watch, Exit> {
 }
 
 /// The sensor with its sinks, workers and checkpoints; and what it goes on with, in words.
-#[expect(clippy::type_complexity, reason = "three parts of one start, taken apart at once")]
 fn sensor(
     settings: &Settings,
     inputs: &Arc<Inputs>,

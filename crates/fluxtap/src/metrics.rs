@@ -270,7 +270,8 @@ fn sinks(page: &mut Page, snapshot: &Snapshot) {
             page.value(name, &labels, number);
         }
     }
-    let gauges: [(&str, &str, fn(&SinkCounts) -> f64); 4] = [
+    type Gauge = (&'static str, &'static str, fn(&SinkCounts) -> f64);
+    let gauges: [Gauge; 4] = [
         ("sink_lag_seconds", "Age of the oldest line that waits.", |s| s.lag_ms as f64 / 1e3),
         ("sink_waiting", "Lines that wait.", |s| s.waiting as f64),
         ("spool_bytes", "Size of the spool on disk.", |s| s.spool_octets as f64),
