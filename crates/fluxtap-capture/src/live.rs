@@ -30,7 +30,7 @@ pub struct LiveOptions {
     /// Bytes of the kernel's ring. It must hold what arrives while this process does not run.
     pub ring_bytes: u32,
     /// How long the kernel may hold packets back to deliver them together, and a quiet interface
-    /// may keep [`Source::next_batch`] waiting. 0 is taken as 1.
+    /// may keep [`crate::Source::next_batch`] waiting. 0 is taken as 1.
     pub timeout_ms: u32,
 }
 

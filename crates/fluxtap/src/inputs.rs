@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_switch() {
-        for kind in FluxKind::ALL {
+        let has_lists = |kind: &FluxKind| *kind == FluxKind::Intel;
+        for kind in FluxKind::ALL.into_iter().filter(|kind| !has_lists(kind)) {
             let name = format!("detect.kinds.{}", kind.as_str());
             assert!(fluxtap_config::setting(&name).is_some(), "{name} is missing");
         }

@@ -223,19 +223,21 @@ fn a_restart_goes_on_with_what_was_known() {
     let folder = open_folder();
     let checkpoint = folder.path().join("checkpoint");
     let args = ["-i", "fa", "--checkpoint", checkpoint.to_str().expect("UTF-8")];
-    let run = || {
+    let run = |lines| {
         let daemon = Daemon::start(&args, "");
         pair.send(&support::demo(), 20_000);
         daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", packets(&support::demo()));
+        // What came last is judged when time goes on.
+        daemon.wait_for("fluxtap_alert_lines_total", lines);
         daemon.stop(Signal::TERM)
     };
     let id = |alert: &Value| support::text(&alert["fluxtap"]["alert"]["id"]);
     let sequence = |alert: &Value| number(&alert["event"]["sequence"]);
-    let (first, stats) = run();
+    let (first, stats) = run(8);
     let opened: Vec<String> = first.alerts().iter().map(id).collect();
     let open = number(&stats["alerts_open"]);
     assert!(open >= 8, "{stats}");
-    let (second, stats) = run();
+    let (second, stats) = run(0);
     second.assert_said(&["fluxtap: goes on with", &format!("{open} open alerts")]);
     assert!(number(&stats["alerts_open"]) >= open, "{stats}");
     let last = first.alerts().iter().map(sequence).max().expect("alerts");
@@ -247,7 +249,7 @@ fn a_restart_goes_on_with_what_was_known() {
     // Cut in the middle it is set aside, and the sensor begins without it.
     let bytes = fs::read(&checkpoint).expect("bytes");
     fs::write(&checkpoint, &bytes[..bytes.len() / 2]).expect("a place to write");
-    let (third, _) = run();
+    let (third, _) = run(8);
     third.assert_said(&["it ends early", "is kept as", "checkpoint.bad"]);
     assert!(third.alerts().iter().any(|alert| said(alert)[1] == "\"flux-new\""));
     assert_eq!(fs::read(checkpoint.with_extension("bad")).expect("it").len(), bytes.len() / 2);
@@ -264,10 +266,10 @@ fn a_kill_never_spoils_the_checkpoint() {
     let args = ["-i", "fa", "--checkpoint", path, "--checkpoint-interval", "1s"];
     let daemon = Daemon::start(&args, "");
     pair.send(&support::demo(), 20_000);
+    daemon.wait_for("fluxtap_alert_lines_total", 8);
     let written = "fluxtap_checkpoints_total{result=\"written\"}";
     daemon.wait_for(written, 1);
-    daemon.signal(Signal::KILL);
-    daemon.running.finish();
+    daemon.kill();
     let load = pair.load();
     for round in 0..8 {
         let daemon = Daemon::start(&args, "");
@@ -276,8 +278,7 @@ fn a_kill_never_spoils_the_checkpoint() {
             daemon.wait_for(written, 1);
         }
         thread::sleep(Duration::from_millis(round * 137));
-        daemon.signal(Signal::KILL);
-        daemon.running.finish();
+        daemon.kill();
     }
     load.stop();
     let daemon = Daemon::start(&args, "");
@@ -707,6 +708,12 @@ impl Daemon {
             assert!(began.elapsed() < PATIENCE, "it did not say {part:?}: {}", self.said());
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Ends it without a chance to do anything.
+    fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.running.child.wait().expect("an end");
     }
 
     /// Stops it, which has to go well; gives what it wrote, and its counters.
