@@ -1,66 +1,213 @@
 #!/usr/bin/env bash
-# Prints the CPU time of `fluxtap replay` in one thread over that of a bare libpcap loop, in the same
-# rounds over the same file, as min, median and max; then how much sooner two workers are done than
-# one. A capture that was made before is used again.
+# What fluxtap costs, as tables in Markdown on standard output; what it is doing on standard error.
 #
-# Usage: bench.sh BIN_DIR OUT_DIR [RESPONSES DOMAINS [ROUNDS]]
+# Usage: bench.sh speed BIN_DIR OUT_DIR [RESPONSES:DOMAINS...]    beside what reading a file costs, and peers
+#        bench.sh attack BIN_DIR OUT_DIR                          traffic made to be expensive, beside ordinary
+#
+# ROUNDS (5) is how often each program runs, in turn with the others: ratios are of one round, since
+# a busy machine slows all of it. Captures that were made before are used again.
 set -euo pipefail
 
-bin=$1
-out=$2
-responses=${3:-1000000}
-domains=${4:-200000}
-rounds=${5:-5}
-capture=$out/bench-$responses-$domains.pcap
-
+what=$1
+bin=$2
+out=$3
+shift 3
+rounds=${ROUNDS:-5}
+here=$(dirname "$0")
+fluxtap=$bin/fluxtap
+rows=$(mktemp)
+trap 'rm -f "$rows" "$rows".*' EXIT
 mkdir -p "$out"
-if [ ! -s "$capture" ]; then
-    "$bin/fluxtap-sim" bench --seed 1 --responses "$responses" --domains "$domains" \
-        --out "$capture.part"
-    mv "$capture.part" "$capture"
-fi
-# Reading it once brings it into the page cache, so that no round pays for the disk.
-cat "$capture" >/dev/null
+
+say() { echo "bench: $*" >&2; }
+
+# The capture that `fluxtap-sim` makes with these arguments, in the page cache.
+capture() {
+    local file
+    file=$out/$(echo "$*" | tr -c 'a-z0-9\n' '-').pcap
+    if [ ! -s "$file" ]; then
+        say "makes $(basename "$file")"
+        "$bin/fluxtap-sim" "$@" --seed 1 --out "$file.part" >&2
+        mv "$file.part" "$file"
+    fi
+    cat "$file" >/dev/null
+    echo "$file"
+}
 
 # CPU seconds, user and system, of a command whose output nobody wants.
-TIMEFORMAT='%U %S'
 cpu_s() {
+    local TIMEFORMAT='%U %S'
     { time "$@" >/dev/null 2>&1; } 2>&1 | awk '{ printf "%.3f", $1 + $2 }'
 }
-
-echo "capture $(basename "$capture"): $(($(stat -c %s "$capture") / 1000000)) MB"
-echo "machine $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg)"
-rows=$(mktemp)
-trap 'rm -f "$rows"' EXIT
-for round in $(seq "$rounds"); do
-    libpcap=$(cpu_s "$bin/examples/floor" libpcap "$capture")
-    own=$(cpu_s "$bin/examples/floor" own "$capture")
-    fluxtap=$(cpu_s "$bin/fluxtap" replay --quiet --workers 1 "$capture")
-    echo "round $round: libpcap loop $libpcap s, own reader $own s, fluxtap $fluxtap s"
-    echo "$libpcap $own $fluxtap" >>"$rows"
-done
-# Ratios of one round belong together: a busy machine slows both.
-awk '{ printf "%.2f %.2f\n", $2 / $1, $3 / $1 }' "$rows" >"$rows.ratios"
-spread() {
-    cut -d' ' -f"$1" "$rows.ratios" | sort -n | awk '
-        { value[NR] = $1 }
-        END { printf "min %.2f, median %.2f, max %.2f", value[1], value[int((NR + 1) / 2)], value[NR] }'
-}
-echo "own reader over libpcap loop: $(spread 1)"
-echo "fluxtap over libpcap loop:    $(spread 2)"
-median=$(cut -d' ' -f3 "$rows" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
-echo "responses a CPU second:       $(awk -v r="$responses" -v s="$median" 'BEGIN { printf "%d", r / s }')"
-
-# Wall seconds of a replay with so many workers.
+# Seconds on the clock.
 wall_s() {
     local TIMEFORMAT='%R'
-    { time "$bin/fluxtap" replay --quiet --workers "$1" "$capture" >/dev/null 2>&1; } 2>&1
+    { time "$@" >/dev/null 2>&1; } 2>&1
 }
-for round in $(seq "$rounds"); do
-    echo "$(wall_s 1) $(wall_s 2)" | awk '{ printf "%.2f\n", $1 / $2 }' >>"$rows.ratios.workers"
-done
-mv "$rows.ratios.workers" "$rows.ratios"
-echo "two workers over one, wall:   $(spread 1)"
-stats=$("$bin/fluxtap" replay --quiet --stats - "$capture" 2>&1 >/dev/null)
-echo "windows:                      $(echo "$stats" | grep -o '"bytes":[0-9]*\|"domains_tracked":[0-9]*' | tr '\n' ' ')"
-rm -f "$rows.ratios"
+# The most memory it ever had, in MiB.
+peak_mib() {
+    if [ -x /usr/bin/time ]; then
+        { /usr/bin/time -f 'peak %M' "$@" >/dev/null; } 2>&1 | awk '/^peak/ { printf "%.0f", $2 / 1024 }'
+    else
+        echo '?'
+    fi
+}
+# `min, median, max` of the numbers on standard input, with so many digits behind the point.
+spread() {
+    sort -g | awk -v digits="$1" '{ value[NR] = $1 } END {
+        form = "%." digits "f"
+        printf form ", " form ", " form, value[1], value[int((NR + 1) / 2)], value[NR] }'
+}
+median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# What a program is run as, with the file behind it.
+command_of() {
+    case $1 in
+        'plain read') echo cat ;;
+        'libpcap loop') echo "$bin/examples/floor libpcap" ;;
+        'own reader') echo "$bin/examples/floor own" ;;
+        fluxtap) echo "$fluxtap replay --quiet --workers 1" ;;
+        'dnsjit, parse only') echo "dnsjit $here/peers/walk.lua" ;;
+        'dnscap, counters') echo "dnscap_counters" ;;
+        'tshark, statistics') echo "tshark -n -q -z dns,tree -r" ;;
+    esac
+}
+dnscap_counters() {
+    dnscap -r "$1" -P "$(ls /usr/lib/*/dnscap/rssm.so /usr/lib/dnscap/rssm.so 2>/dev/null | head -n 1)" -w "$out/dnscap"
+    rm -f "$out"/dnscap.*
+}
+
+# A table over one capture: every program that is named, in turn.
+compare() {
+    local file=$1 responses=$2 program round
+    shift 2
+    : >"$rows"
+    for round in $(seq "$rounds"); do
+        for program in "$@"; do
+            # It is slow enough for one round to tell.
+            if [ "$program" = 'tshark, statistics' ] && [ "$round" != 1 ]; then continue; fi
+            # shellcheck disable=SC2046 # a command is words
+            printf '%s\t%s\t%s\n' "$round" "$program" "$(cpu_s $(command_of "$program") "$file")" >>"$rows"
+        done
+        say "$(basename "$file"), round $round: $(awk -F '\t' -v r="$round" '$1 == r { printf "%s %s s; ", $2, $3 }' "$rows")"
+    done
+    echo '| program | CPU, s (median) | over the libpcap loop: min, median, max | responses a CPU second | peak, MiB |'
+    echo '|---|---|---|---|---|'
+    for program in "$@"; do
+        awk -F '\t' -v program="$program" '
+            $2 == "libpcap loop" { floor[$1] = $3 }
+            $2 == program { own[$1] = $3 }
+            END { for (round in own) print own[round] / floor[round] }' "$rows" >"$rows.ratios"
+        awk -F '\t' -v program="$program" '$2 == program { print $3 }' "$rows" | median >"$rows.cpu"
+        # shellcheck disable=SC2046
+        echo "| $program | $(cat "$rows.cpu") | $(spread 2 <"$rows.ratios") | $(
+            awk -v n="$responses" '{ printf "%d", n / $1 }' "$rows.cpu") | $(
+            case $program in dnscap*) echo '?' ;; *) peak_mib $(command_of "$program") "$file" ;; esac) |"
+    done
+}
+
+# Instructions a response without start-up: of twice as many responses over the same domains, less
+# those of half of them.
+instructions() {
+    local count before=0 after=0
+    for count in 60000 120000; do
+        local file
+        file=$(capture bench --responses "$count" --domains 12000)
+        say "counts the instructions over $count responses"
+        before=$after
+        after=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+            "$fluxtap" replay --quiet --workers 1 "$file" 2>&1 >/dev/null |
+            awk '/Collected/ { print $NF }')
+    done
+    awk -v a="$before" -v b="$after" 'BEGIN {
+        printf "%d a response; start-up %.0f million\n", (b - a) / 60000, (2 * a - b) / 1e6 }'
+}
+
+stat_of() { grep -o "\"$1\":[0-9]*" "$rows.stats" | head -n 1 | cut -d: -f2; }
+
+machine() {
+    echo "Measured on $(date -u +%Y-%m-%d): $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)," \
+        "$(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB," \
+        "Linux $(uname -r | cut -d- -f1), load $(cut -d' ' -f1 /proc/loadavg); $rounds rounds."
+    echo
+}
+
+speed() {
+    local sizes=("$@") size responses domains file
+    [ "${#sizes[@]}" -gt 0 ] || sizes=(1000000:200000 5000000:200000 5000000:1150000)
+    machine
+    local peers=()
+    command -v dnsjit >/dev/null && peers+=('dnsjit, parse only')
+    command -v dnscap >/dev/null && peers+=('dnscap, counters')
+    command -v tshark >/dev/null && peers+=('tshark, statistics')
+    for size in "${sizes[@]}"; do
+        responses=${size%:*} domains=${size#*:}
+        file=$(capture bench --responses "$responses" --domains "$domains")
+        echo "### $responses responses, $domains domains, $(($(stat -c %s "$file") / 1000000)) MB"
+        echo
+        compare "$file" "$responses" 'plain read' 'libpcap loop' 'own reader' fluxtap "${peers[@]}"
+        peers=()
+        "$fluxtap" replay --quiet --workers 1 --stats "$rows.stats" "$file" >"$rows.alerts"
+        echo
+        echo "$(wc -l <"$rows.alerts") alert lines; $(stat_of domains_tracked) domains tracked in" \
+            "$(($(stat_of bytes) / 1048576)) MiB, $(($(stat_of bytes) / $(stat_of domains_tracked))) bytes each."
+        echo
+    done
+    file=$(capture bench --responses "${sizes[0]%:*}" --domains "${sizes[0]#*:}")
+    for _ in $(seq "$rounds"); do
+        echo "$(wall_s "$fluxtap" replay --quiet --workers 1 "$file") $(wall_s "$fluxtap" replay --quiet --workers 2 "$file")" |
+            awk '{ print $1 / $2 }'
+    done >"$rows.workers"
+    echo '| what | |'
+    echo '|---|---|'
+    echo "| two workers over one, wall: min, median, max | $(spread 2 <"$rows.workers") |"
+    if [ "${#sizes[@]}" -gt 1 ]; then flatness; fi
+    if command -v valgrind >/dev/null; then echo "| instructions | $(instructions) |"; fi
+}
+
+# Cost of the last million of responses over that of the first: by files that are cut there.
+flatness() {
+    local file size first most whole start
+    file=$(capture bench --responses 5000000 --domains 200000)
+    size=$(stat -c %s "$file")
+    head -c $((size / 5)) "$file" >"$out/first.pcap"
+    head -c $((size / 5 * 4)) "$file" >"$out/most.pcap"
+    head -c 2000 "$file" >"$out/start.pcap"
+    for _ in $(seq "$rounds"); do
+        start=$(cpu_s "$fluxtap" replay --quiet --workers 1 "$out/start.pcap" || true)
+        first=$(cpu_s "$fluxtap" replay --quiet --workers 1 "$out/first.pcap" || true)
+        most=$(cpu_s "$fluxtap" replay --quiet --workers 1 "$out/most.pcap" || true)
+        whole=$(cpu_s "$fluxtap" replay --quiet --workers 1 "$file")
+        say "start $start s, 1 M $first s, 4 M $most s, 5 M $whole s"
+        awk -v s="$start" -v f="$first" -v m="$most" -v w="$whole" 'BEGIN { print (w - m) / (f - s) }'
+    done >"$rows.flat"
+    rm -f "$out/first.pcap" "$out/most.pcap" "$out/start.pcap"
+    echo "| last million of 5 over the first: min, median, max | $(spread 2 <"$rows.flat") |"
+}
+
+attack() {
+    local count=300000 kind file start ordinary cost bytes peak
+    machine
+    file=$(capture bench --responses "$count" --domains 60000)
+    head -c 2000 "$file" >"$out/start.pcap"
+    start=$(for _ in $(seq "$rounds"); do cpu_s "$fluxtap" replay --quiet --workers 1 "$out/start.pcap" || true; echo; done | median)
+    rm -f "$out/start.pcap"
+    ordinary=
+    echo '| traffic | bytes a response | CPU, µs a response | over ordinary traffic | the same by byte | peak, MiB | alert lines |'
+    echo '|---|---|---|---|---|---|---|'
+    for kind in ordinary $("$bin/fluxtap-sim" attack --help | sed -n 's/.*possible values: \(.*\)\]/\1/p' | tr -d ','); do
+        if [ "$kind" != ordinary ]; then file=$(capture attack "$kind" --responses "$count"); fi
+        bytes=$(stat -c %s "$file")
+        cost=$(for _ in $(seq "$rounds"); do cpu_s "$fluxtap" replay --quiet --workers 1 "$file"; echo; done | median)
+        peak=$(peak_mib "$fluxtap" replay --quiet --workers 1 "$file")
+        say "$kind: $cost s"
+        : "${ordinary:=$cost $bytes}"
+        echo "$kind $cost $start $bytes $count $ordinary $peak $("$fluxtap" replay --quiet --workers 1 "$file" | wc -l)" |
+            awk '{ cpu = $2 - $3; usual = $6 - $3
+                printf "| %s | %d | %.2f | %.1f | %.1f | %s | %d |\n", $1, $4 / $5, cpu / $5 * 1e6,
+                    cpu / usual, cpu / $4 / (usual / $7), $8, $9 }'
+        if [ "$kind" != ordinary ]; then rm -f "$file"; fi
+    done
+}
+
+"$what" "$@"

@@ -34,6 +34,9 @@ const CLIENTS: usize = 4096;
 const MISSING_SHARE: f64 = 0.15;
 const IPV6_SHARE: f64 = 0.20;
 
+/// Share of the questions that go over TCP at once; truncated replies come on top of them.
+const TCP_SHARE: f64 = 0.01;
+
 /// Types by weight in percent; type 65 is what browsers ask beside each address.
 const QTYPES: [(Rtype, u32); 5] =
     [(Rtype::A, 62), (Rtype::AAAA, 26), (rtype::HTTPS, 10), (rtype::DS, 1), (rtype::DNSKEY, 1)];
@@ -84,6 +87,7 @@ pub fn bench(
         clients: clients(CLIENTS, IPV6_SHARE),
         askers,
         view: View::Below,
+        tcp_share: TCP_SHARE,
         forgeries: Vec::new(),
         faults: Faults::default(),
     })

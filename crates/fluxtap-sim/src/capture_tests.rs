@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use domain::base::iana::Rcode;
 use domain::base::{Message, ParsedName, Rtype};
 use domain::rdata::AllRecordData;
+use fluxtap_engine::{Decoder, MESSAGE_SOURCES};
+use fluxtap_flow::FlowSettings;
 use fluxtap_intel::{AddressClass, Intel};
+use fluxtap_observe::Batch;
 use fluxtap_wire::{Carried, Layers, Packet, Timestamp, layers};
 
 use crate::address::tests::StandIn;
@@ -393,7 +396,7 @@ fn faults_do_what_they_are_told() {
 
 #[test]
 fn bench_traffic_has_its_mix_and_streams() {
-    let scenario = small_bench(40_000, 8_000);
+    let scenario = Scenario { tcp_share: 0.0, ..small_bench(40_000, 8_000) };
     let (seen, summary) = capture(&scenario);
     let responses: Vec<&Seen> = seen.iter().filter(|message| message.is_response).collect();
     assert_eq!((summary.responses, responses.len()), (40_000, 40_000));
@@ -415,6 +418,28 @@ fn bench_traffic_has_its_mix_and_streams() {
     assert!((60..100).contains(&flux), "{flux}");
     // Only packets on their way are held: a matter of the rate, 11 a second here.
     assert!(summary.waiting_max < 30, "{}", summary.waiting_max);
+}
+
+#[test]
+fn connections_hold_whole_messages() {
+    let scenario = Scenario { tcp_share: 0.3, ..small_bench(3_000, 300) };
+    let mut decoder = Decoder::new(Layers::default(), &FlowSettings::default(), 60, 7);
+    let (intel, mut batch) = (Intel::embedded(), Batch::default());
+    let summary = run(&scenario, &mut |packet| {
+        decoder.decode(&packet, &intel, &mut batch);
+        batch.clear();
+        Ok(())
+    })
+    .unwrap();
+    decoder.finish(&mut batch, &intel);
+    let counts = decoder.counts();
+    assert!(counts.is_conserved());
+    assert_eq!((counts.packets, counts.responses), (summary.packets, summary.responses));
+    assert_eq!((counts.gate.paired, counts.malformed_total()), (summary.responses, 0));
+    let by_source: Vec<_> = MESSAGE_SOURCES.iter().zip(counts.message_sources).collect();
+    let streams: u64 =
+        by_source.iter().filter(|(name, _)| **name != "datagram").map(|(_, count)| count).sum();
+    assert!((1_700..2_000).contains(&streams), "{by_source:?}");
 }
 
 #[test]

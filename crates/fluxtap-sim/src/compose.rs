@@ -144,12 +144,21 @@ impl Composer {
 
     /// The reply as it is sent at second `now_s`, with TTLs counted down to then.
     pub(crate) fn reply(&mut self, asked: Asked, reply: &Reply, now_s: u64) -> &[u8] {
+        let limit = if asked.edns { EDNS_OCTETS } else { PLAIN_OCTETS };
+        self.reply_within(limit.into(), asked, reply, now_s)
+    }
+
+    /// The same as it is sent over TCP.
+    pub(crate) fn whole_reply(&mut self, asked: Asked, reply: &Reply, now_s: u64) -> &[u8] {
+        self.reply_within(u16::MAX.into(), asked, reply, now_s)
+    }
+
+    fn reply_within(&mut self, limit: usize, asked: Asked, reply: &Reply, now_s: u64) -> &[u8] {
         self.begin(asked.id, asked.role.reply_flags() | u16::from(reply.rcode));
         // The question's name is the first of the reply.
         self.question(&reply.names[0], asked);
         self.written[0] = 12;
-        let limit = if asked.edns { EDNS_OCTETS } else { PLAIN_OCTETS };
-        let limit = usize::from(limit) - if asked.edns { OPT_OCTETS } else { 0 };
+        let limit = limit - if asked.edns { OPT_OCTETS } else { 0 };
         let mut truncated = 0;
         for record in &reply.records {
             let before = self.octets.len();

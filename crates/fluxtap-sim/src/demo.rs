@@ -53,6 +53,7 @@ pub fn demo(seed: u64, book: &dyn AddressBook) -> Result<Scenario, NoSuchAddress
         clients,
         askers: demo.askers,
         view: View::Below,
+        tcp_share: 0.0,
         forgeries: Vec::new(),
         faults: Faults { loss_share: 0.001, duplicate_share: 0.002, reorder_share: 0.0 },
     })

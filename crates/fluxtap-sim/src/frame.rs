@@ -1,4 +1,4 @@
-//! Puts a UDP payload into an Ethernet frame: optional 802.1Q tag, IPv4 or IPv6, UDP, checksums.
+//! Puts a payload into an Ethernet frame: optional 802.1Q tag, IPv4 or IPv6, UDP or TCP, checksums.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ pub(crate) struct Endpoint {
     pub(crate) mac: [u8; 6],
     /// Network address.
     pub(crate) ip: IpAddr,
-    /// UDP port.
+    /// UDP or TCP port.
     pub(crate) port: u16,
 }
 
@@ -24,14 +24,68 @@ pub(crate) struct Carriage {
     pub(crate) ip_id: u16,
 }
 
-const PROTOCOL_UDP: u8 = 17;
+/// What is between the network and the payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp(Segment),
+}
+
+/// The changing part of a TCP header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    pub(crate) sequence: u32,
+    pub(crate) acknowledged: u32,
+    pub(crate) flags: u8,
+}
+
+impl Segment {
+    pub(crate) const FIN: u8 = 0x01;
+    pub(crate) const SYN: u8 = 0x02;
+    pub(crate) const PSH: u8 = 0x08;
+    pub(crate) const ACK: u8 = 0x10;
+}
+
+impl Transport {
+    /// The protocol number, and where in the header the checksum is.
+    const fn numbers(self) -> (u8, usize) {
+        match self {
+            Self::Udp => (17, 6),
+            Self::Tcp(_) => (6, 16),
+        }
+    }
+
+    fn write_header(self, out: &mut Vec<u8>, from: Endpoint, to: Endpoint, payload_len: usize) {
+        out.extend_from_slice(&from.port.to_be_bytes());
+        out.extend_from_slice(&to.port.to_be_bytes());
+        match self {
+            Self::Udp => {
+                out.extend_from_slice(&((8 + payload_len) as u16).to_be_bytes());
+                out.extend_from_slice(&[0, 0]);
+            }
+            Self::Tcp(segment) => {
+                out.extend_from_slice(&segment.sequence.to_be_bytes());
+                out.extend_from_slice(&segment.acknowledged.to_be_bytes());
+                out.extend_from_slice(&[0x50, segment.flags, 0xff, 0xff, 0, 0, 0, 0]);
+            }
+        }
+    }
+
+    const fn header_len(self) -> usize {
+        match self {
+            Self::Udp => 8,
+            Self::Tcp(_) => 20,
+        }
+    }
+}
 
 /// Writes the frame into `out`, which is cleared first. Both ends must be of one address family.
-pub(crate) fn write_udp(
+pub(crate) fn write(
     out: &mut Vec<u8>,
     from: Endpoint,
     to: Endpoint,
     carriage: Carriage,
+    transport: Transport,
     payload: &[u8],
 ) {
     out.clear();
@@ -41,44 +95,49 @@ pub(crate) fn write_udp(
         out.extend_from_slice(&[0x81, 0]);
         out.extend_from_slice(&vlan.to_be_bytes());
     }
-    let udp_len = (8 + payload.len()) as u16;
+    let (protocol, checksum_at) = transport.numbers();
+    let len = (transport.header_len() + payload.len()) as u16;
     let pseudo = match (from.ip, to.ip) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             out.extend_from_slice(&[0x08, 0]);
-            write_ipv4(out, from.octets(), to.octets(), carriage, udp_len);
+            write_ipv4(out, from.octets(), to.octets(), carriage, protocol, len);
             sum(&from.octets()) + sum(&to.octets())
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
             out.extend_from_slice(&[0x86, 0xdd, 0x60, 0, 0, 0]);
-            out.extend_from_slice(&udp_len.to_be_bytes());
-            out.extend_from_slice(&[PROTOCOL_UDP, carriage.hops]);
+            out.extend_from_slice(&len.to_be_bytes());
+            out.extend_from_slice(&[protocol, carriage.hops]);
             out.extend_from_slice(&from.octets());
             out.extend_from_slice(&to.octets());
             sum(&from.octets()) + sum(&to.octets())
         }
         _ => panic!("both ends of a simulated flow have the same address family"),
     };
-    let udp_at = out.len();
-    out.extend_from_slice(&from.port.to_be_bytes());
-    out.extend_from_slice(&to.port.to_be_bytes());
-    out.extend_from_slice(&udp_len.to_be_bytes());
-    out.extend_from_slice(&[0, 0]);
+    let at = out.len();
+    transport.write_header(out, from, to, payload.len());
     out.extend_from_slice(payload);
-    let total = pseudo + u64::from(PROTOCOL_UDP) + u64::from(udp_len) + sum(&out[udp_at..]);
+    let total = pseudo + u64::from(protocol) + u64::from(len) + sum(&out[at..]);
     // RFC 768: a computed 0 is sent as all ones, since 0 means that there is no checksum.
-    let checksum = match fold(total) {
-        0 => u16::MAX,
-        other => other,
+    let checksum = match (fold(total), transport) {
+        (0, Transport::Udp) => u16::MAX,
+        (other, _) => other,
     };
-    out[udp_at + 6..udp_at + 8].copy_from_slice(&checksum.to_be_bytes());
+    out[at + checksum_at..at + checksum_at + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 
-fn write_ipv4(out: &mut Vec<u8>, from: [u8; 4], to: [u8; 4], carriage: Carriage, udp_len: u16) {
+fn write_ipv4(
+    out: &mut Vec<u8>,
+    from: [u8; 4],
+    to: [u8; 4],
+    carriage: Carriage,
+    protocol: u8,
+    len: u16,
+) {
     let at = out.len();
     out.extend_from_slice(&[0x45, 0]);
-    out.extend_from_slice(&(20 + udp_len).to_be_bytes());
+    out.extend_from_slice(&(20 + len).to_be_bytes());
     out.extend_from_slice(&carriage.ip_id.to_be_bytes());
-    out.extend_from_slice(&[0x40, 0, carriage.hops, PROTOCOL_UDP, 0, 0]);
+    out.extend_from_slice(&[0x40, 0, carriage.hops, protocol, 0, 0]);
     out.extend_from_slice(&from);
     out.extend_from_slice(&to);
     let checksum = fold(sum(&out[at..]));
@@ -109,7 +168,7 @@ mod tests {
         let end = |ip: &str, port| Endpoint { mac: [2; 6], ip: ip.parse().unwrap(), port };
         let mut out = vec![1, 2, 3];
         let carriage = Carriage { vlan, hops: 64, ip_id: 0x1234 };
-        write_udp(&mut out, end(from, 5353), end(to, 53), carriage, payload);
+        write(&mut out, end(from, 5353), end(to, 53), carriage, Transport::Udp, payload);
         out
     }
 

@@ -24,10 +24,11 @@
 //! Addresses are drawn by seed from ordinary unicast space and kept when the address table gives
 //! them the wanted class; the traffic is synthetic and says nothing about their owners.
 //!
-//! What it does not do: TCP, fragments, tunnels.
+//! What it does not do: fragments, tunnels, and TCP but in [`bench`].
 #![forbid(unsafe_code)]
 
 mod address;
+mod attack;
 mod bench;
 #[cfg(test)]
 mod capture_tests;
@@ -53,6 +54,7 @@ mod world;
 pub use address::{
     AddressBook, DRAWS_PER_ADDRESS_MAX, Family as AddressFamily, NoSuchAddress, Pool, Wish,
 };
+pub use attack::{Attack, attack};
 pub use bench::{BenchSize, bench};
 pub use demo::demo;
 pub use family::{

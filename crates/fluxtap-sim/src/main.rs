@@ -6,10 +6,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fluxtap_intel::Intel;
-use fluxtap_sim::{BenchSize, Cell, Measured, Named, PcapWriter, Scale, Scenario, Summary};
+use fluxtap_sim::{Attack, BenchSize, Cell, Measured, Named, PcapWriter, Scale, Scenario, Summary};
+use fluxtap_wire::Packet;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -47,6 +48,11 @@ enum Command {
         after_help = "Example:\n  fluxtap-sim bench --seed 1 --responses 1000000 --domains 200000 --out bench.pcap"
     )]
     Bench(BenchArgs),
+    /// Responses that are as expensive as somebody can make them.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim attack new-domains --seed 1 --responses 1000000 --out attack.pcap"
+    )]
+    Attack(AttackArgs),
 }
 
 #[derive(Args)]
@@ -166,6 +172,21 @@ struct BenchArgs {
     truth: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct AttackArgs {
+    /// In which way
+    #[arg(value_parser = PossibleValuesParser::new(Attack::ALL.map(Attack::as_str)))]
+    kind: String,
+    #[command(flatten)]
+    output: Output,
+    /// Number of responses, each with its query
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    responses: u64,
+    /// Responses in a second of event time
+    #[arg(long, value_name = "COUNT", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=900_000))]
+    per_s: u32,
+}
+
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
@@ -188,12 +209,14 @@ fn main() -> ExitCode {
 
 /// Makes what was asked for and gives the lines that say what was written.
 fn make(command: &Command) -> Result<String, String> {
-    if let Command::Grid(args) = command {
-        return make_grid(args);
+    match command {
+        Command::Grid(args) => return make_grid(args),
+        Command::Attack(args) => return make_attack(args),
+        Command::Demo(_) | Command::Scenario(_) | Command::Bench(_) => {}
     }
     let book = Intel::embedded();
     let (output, scenario, truth) = match command {
-        Command::Grid(_) => unreachable!("made above"),
+        Command::Grid(_) | Command::Attack(_) => unreachable!("made above"),
         Command::Demo(args) => {
             let scenario = fluxtap_sim::demo(args.output.seed, &book);
             (&args.output, scenario, Some(&args.truth))
@@ -233,6 +256,20 @@ fn make(command: &Command) -> Result<String, String> {
         );
     }
     Ok(done)
+}
+
+fn make_attack(args: &AttackArgs) -> Result<String, String> {
+    let Output { seed, out } = &args.output;
+    let kind = Attack::ALL.into_iter().find(|kind| kind.as_str() == args.kind);
+    let kind = kind.ok_or_else(|| format!("got attack {}, expected a known one", args.kind))?;
+    let write = || {
+        let mut writer = PcapWriter::new(BufWriter::with_capacity(1 << 20, File::create(out)?))?;
+        let sink = &mut |packet: Packet<'_>| writer.write(packet);
+        fluxtap_sim::attack(kind, *seed, args.responses, args.per_s, sink)?;
+        writer.into_inner().flush()
+    };
+    write().map_err(|error| at(out, &error))?;
+    Ok(format!("wrote {}: {} responses (seed {seed})\n", out.display(), args.responses))
 }
 
 /// Measures the rows and writes both files anew behind each, so that nothing measured is lost.

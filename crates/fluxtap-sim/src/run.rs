@@ -10,7 +10,7 @@ use fluxtap_wire::{LinkType, Name, Packet, Rtype, Section, Timestamp};
 use crate::compose::{Asked, Composer, Data, Record, Reply, Role};
 use crate::family::{Fetch, Truth};
 use crate::fault::{Fate, Faults};
-use crate::frame::{self, Carriage, Endpoint};
+use crate::frame::{self, Carriage, Endpoint, Segment, Transport};
 use crate::random::Random;
 use crate::resolver::{Ask, Caches, Miss, authority_answer, referral, server_addresses};
 use crate::traffic::{
@@ -40,6 +40,9 @@ pub struct Scenario {
     pub askers: Vec<Asker>,
     /// Where the capture is taken.
     pub view: View,
+    /// Share of the questions that go over TCP at once, 0 to 1. Who gets a truncated reply asks
+    /// again over TCP if this is above 0.
+    pub tcp_share: f64,
     /// What somebody forges.
     pub forgeries: Vec<Forgery>,
     /// What the capture misses.
@@ -54,6 +57,9 @@ pub enum Until {
     /// No question is asked after so many were answered.
     Responses(u64),
 }
+
+/// Payload of a full TCP segment over Ethernet and IPv6, in bytes.
+const SEGMENT_OCTETS: usize = 1440;
 
 /// What a run made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -267,11 +273,21 @@ impl<'a> Run<'a> {
     /// the domain whose data the reply holds first.
     fn exchange(&mut self, exchange: &Exchange<'_>, answering: &Domain, random: &mut Random) {
         let Exchange { about, qname, asked, flight, at_us, ready_us, now_s } = *exchange;
-        let query = self.composer.query(qname, asked);
-        self.outbox.put(at_us, flight, true, query, &mut self.summary);
-        let octets = self.composer.reply(asked, &self.reply, now_s);
-        let arrived = self.outbox.put(ready_us, flight, false, octets, &mut self.summary);
-        self.summary.responses += 1;
+        let tcp_share = self.scenario.tcp_share;
+        // Nothing is drawn where there is no TCP, so that those scenarios stay as they are.
+        let mut over_tcp = tcp_share > 0.0 && random.chance(tcp_share);
+        let mut arrived = false;
+        if !over_tcp {
+            let query = self.composer.query(qname, asked);
+            self.outbox.put(at_us, flight, true, query, &mut self.summary);
+            let octets = self.composer.reply(asked, &self.reply, now_s);
+            over_tcp = tcp_share > 0.0 && octets[2] & 0x02 != 0;
+            arrived = self.outbox.put(ready_us, flight, false, octets, &mut self.summary);
+            self.summary.responses += 1;
+        }
+        if over_tcp {
+            arrived |= self.over_tcp(exchange, random);
+        }
         let is_flux = matches!(self.scenario.world.family(answering).truth, Truth::Flux(_));
         if is_flux && arrived && self.has_address() {
             let at = Timestamp(ready_us * 1000);
@@ -282,6 +298,35 @@ impl<'a> Run<'a> {
         if let Some(forgery) = forgeries.iter().find(|forgery| forgery.victims.contains(&about)) {
             self.forge(forgery, exchange, random);
         }
+    }
+
+    /// Puts a connection with a query and its whole reply into the outbox: opened, asked, answered
+    /// in segments and closed by the client. False if a fault lost a part of the reply.
+    fn over_tcp(&mut self, exchange: &Exchange<'_>, random: &mut Random) -> bool {
+        let Exchange { qname, asked, mut flight, ready_us, now_s, .. } = *exchange;
+        flight.client.port = 1024 + random.below(64_512) as u16;
+        let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes(), message].concat();
+        let query = framed(self.composer.query(qname, asked));
+        let reply = framed(self.composer.whole_reply(asked, &self.reply, now_s));
+        let mut connection = Connection {
+            flight,
+            at_us: ready_us,
+            next: [random.bits() as u32, random.bits() as u32],
+        };
+        let mut send = |is_query: bool, flags: u8, payload: &[u8]| {
+            connection.send(&mut self.outbox, is_query, flags, payload, &mut self.summary)
+        };
+        send(true, Segment::SYN, &[]);
+        send(false, Segment::SYN | Segment::ACK, &[]);
+        send(true, Segment::PSH | Segment::ACK, &query);
+        let mut arrived = true;
+        for part in reply.chunks(SEGMENT_OCTETS) {
+            arrived &= send(false, Segment::PSH | Segment::ACK, part);
+        }
+        send(true, Segment::FIN | Segment::ACK, &[]);
+        send(false, Segment::FIN | Segment::ACK, &[]);
+        self.summary.responses += 1;
+        arrived
     }
 
     /// Puts forged replies beside a true one.
@@ -338,6 +383,36 @@ struct Exchange<'a> {
     ready_us: u64,
     /// The second to which the reply's TTLs are counted down.
     now_s: u64,
+}
+
+/// A TCP connection of a client to a resolver.
+struct Connection {
+    flight: Flight,
+    at_us: u64,
+    /// Sequence numbers of the client's and the resolver's next byte.
+    next: [u32; 2],
+}
+
+impl Connection {
+    /// Sends a segment a little after the last one; false if a fault lost it.
+    fn send(
+        &mut self,
+        outbox: &mut Outbox,
+        is_query: bool,
+        flags: u8,
+        payload: &[u8],
+        summary: &mut Summary,
+    ) -> bool {
+        let [own, other] = if is_query { [0, 1] } else { [1, 0] };
+        let is_first = flags & Segment::ACK == 0;
+        let acknowledged = if is_first { 0 } else { self.next[other] };
+        let segment = Segment { sequence: self.next[own], acknowledged, flags };
+        let control = u32::from(flags & (Segment::SYN | Segment::FIN) != 0);
+        self.next[own] = self.next[own].wrapping_add(payload.len() as u32 + control);
+        self.at_us += 150;
+        let transport = Transport::Tcp(segment);
+        outbox.send(self.at_us, self.flight, is_query, transport, payload, summary)
+    }
 }
 
 /// One of the caches behind a resolver's address.
@@ -406,13 +481,26 @@ impl Outbox {
         }
     }
 
-    /// Frames a message of the client or of the resolver; false if a fault lost it.
+    /// Sends a message of the client or of the resolver in a datagram; false if a fault lost it.
     fn put(
         &mut self,
         at_us: u64,
         flight: Flight,
         is_query: bool,
         message: &[u8],
+        summary: &mut Summary,
+    ) -> bool {
+        self.send(at_us, flight, is_query, Transport::Udp, message, summary)
+    }
+
+    /// Sends a packet of the client or of the resolver; false if a fault lost it.
+    fn send(
+        &mut self,
+        at_us: u64,
+        flight: Flight,
+        is_query: bool,
+        transport: Transport,
+        payload: &[u8],
         summary: &mut Summary,
     ) -> bool {
         let fate = self.faults.fate(&mut self.random);
@@ -435,7 +523,7 @@ impl Outbox {
         };
         for later_us in copies {
             let mut octets = self.spare.pop().unwrap_or_default();
-            frame::write_udp(&mut octets, from, to, carriage, message);
+            frame::write(&mut octets, from, to, carriage, transport, payload);
             self.count += 1;
             let waiting = Waiting { at_us: at_us + later_us, count: self.count, octets };
             self.waiting.push(Reverse(waiting));

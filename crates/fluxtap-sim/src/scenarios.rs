@@ -165,6 +165,7 @@ pub fn scenario(
         resolvers,
         askers: crowd.askers,
         view: if named.tap == Tap::Above { View::Above } else { View::Below },
+        tcp_share: 0.0,
         forgeries,
         faults: named.faults(),
     })
