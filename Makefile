@@ -8,9 +8,8 @@
 SEED ?= 1
 SCENARIO ?= demo
 
-# Size of the capture of `make bench`.
-RESPONSES ?= 1000000
-DOMAINS ?= 200000
+# Captures of `make bench`, RESPONSES:DOMAINS each; the first is also read by the peers.
+SIZES ?= 1000000:200000 5000000:200000 5000000:1150000
 
 # Target and length of `make fuzz`; with SANITIZER=address it looks for faults of memory as well.
 TARGET ?= whole
@@ -150,11 +149,19 @@ deny: toolchain ## check licences and sources of the dependencies; installs carg
 	cargo deny check licenses bans sources
 
 .PHONY: bench
-bench: toolchain system-libraries ## measure speed and memory against a bare libpcap loop: RESPONSES=1000000
-	cargo build --release -p fluxtap -p fluxtap-sim
-	cargo build --release -p fluxtap-capture --example floor
-	crates/fluxtap-sim/bench.sh "$${CARGO_TARGET_DIR:-target}/release" \
-		"$${CARGO_TARGET_DIR:-target}/bench" '$(RESPONSES)' '$(DOMAINS)'
+bench: bench-programs yardsticks ## measure speed and memory beside bare readers and peers, into docs/performance.md (half an hour)
+	@WRITE=docs/performance.md crates/fluxtap-sim/bench.sh speed "$${CARGO_TARGET_DIR:-target}/release" \
+		"$${CARGO_TARGET_DIR:-target}/bench" $(SIZES)
+
+.PHONY: bench-attack
+bench-attack: bench-programs ## measure what traffic made to be expensive costs, into docs/performance.md
+	@WRITE=docs/performance.md crates/fluxtap-sim/bench.sh attack "$${CARGO_TARGET_DIR:-target}/release" \
+		"$${CARGO_TARGET_DIR:-target}/bench"
+
+.PHONY: bench-parts
+bench-parts: toolchain system-libraries ## measure walker, layers, suffix split, windows and judgement each alone
+	cargo bench -p fluxtap-sim --bench parts
+	cargo bench -p fluxtap-intel --bench lookups
 
 .PHONY: sim
 sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim SEED=7 SCENARIO=demo
@@ -285,6 +292,25 @@ rsyslog:
 		! install_missing "$$rsyslog"; then
 		echo 'make: no rsyslog with TLS, so the tests that deliver to it are skipped'
 	fi
+
+# What `make bench` runs.
+.PHONY: bench-programs
+bench-programs: toolchain system-libraries
+	@cargo build --release -p fluxtap -p fluxtap-sim
+	cargo build --release -p fluxtap-capture --example floor
+
+# What speed is held against, and what measures instructions and memory; each is left out of the
+# tables where the package manager does not have it.
+.PHONY: yardsticks
+yardsticks: tshark
+	@$(package_manager)
+	for package in dnsjit dnscap valgrind time; do
+		if [ -n "$$(command -v "$$package")" ] || [ -x "/usr/bin/$$package" ]; then continue; fi
+		if [ -z "$$install" ] || { [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; } ||
+			! install_missing "$$package"; then
+			echo "make: no $$package, so its figures are left out"
+		fi
+	done
 
 # cargo-fuzz, and the C++ compiler that libFuzzer is built with.
 .PHONY: fuzz-tools

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # What fluxtap costs, as tables in Markdown on standard output; what it is doing on standard error.
+# With WRITE=PAGE the tables also go into the page, between the marks that have the name of what was
+# measured.
 #
 # Usage: bench.sh speed BIN_DIR OUT_DIR [RESPONSES:DOMAINS...]    beside what reading a file costs, and peers
 #        bench.sh attack BIN_DIR OUT_DIR                          traffic made to be expensive, beside ordinary
@@ -24,7 +26,7 @@ say() { echo "bench: $*" >&2; }
 # The capture that `fluxtap-sim` makes with these arguments, in the page cache.
 capture() {
     local file
-    file=$out/$(echo "$*" | tr -c 'a-z0-9\n' '-').pcap
+    file=$out/$(echo "$*" | tr -sc 'a-z0-9\n' '-').pcap
     if [ ! -s "$file" ]; then
         say "makes $(basename "$file")"
         "$bin/fluxtap-sim" "$@" --seed 1 --out "$file.part" >&2
@@ -106,24 +108,27 @@ compare() {
     done
 }
 
-# Instructions a response without start-up: of twice as many responses over the same domains, less
-# those of half of them.
+# Instructions a response without start-up, which is what the first packets of the capture take.
 instructions() {
-    local count before=0 after=0
-    for count in 60000 120000; do
-        local file
-        file=$(capture bench --responses "$count" --domains 12000)
-        say "counts the instructions over $count responses"
-        before=$after
-        after=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null \
-            "$fluxtap" replay --quiet --workers 1 "$file" 2>&1 >/dev/null |
+    local responses=120000 file count start whole
+    file=$(capture bench --responses "$responses" --domains 12000)
+    say "counts the instructions over $responses responses"
+    beginning "$file" 2000 "$out/start.pcap"
+    for count in "$out/start.pcap" "$file"; do
+        start=${whole:-0}
+        whole=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+            "$fluxtap" replay --quiet --workers 1 "$count" 2>&1 >/dev/null |
             awk '/Collected/ { print $NF }')
     done
-    awk -v a="$before" -v b="$after" 'BEGIN {
-        printf "%d a response; start-up %.0f million\n", (b - a) / 60000, (2 * a - b) / 1e6 }'
+    awk -v a="$start" -v b="$whole" -v n="$responses" 'BEGIN {
+        printf "%d a response; start-up %.0f million\n", (b - a) / n, a / 1e6 }'
 }
 
-stat_of() { grep -o "\"$1\":[0-9]*" "$rows.stats" | head -n 1 | cut -d: -f2; }
+# The first bytes of a capture, a cut packet at the end.
+beginning() { head -c "$2" "$1" >"$3"; }
+
+# A number of the `--stats` by a pattern that ends before it.
+stat_of() { grep -o "$1[0-9]*" "$rows.stats" | head -n 1 | grep -o '[0-9]*$'; }
 
 machine() {
     echo "Measured on $(date -u +%Y-%m-%d): $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)," \
@@ -149,8 +154,10 @@ speed() {
         peers=()
         "$fluxtap" replay --quiet --workers 1 --stats "$rows.stats" "$file" >"$rows.alerts"
         echo
-        echo "$(wc -l <"$rows.alerts") alert lines; $(stat_of domains_tracked) domains tracked in" \
-            "$(($(stat_of bytes) / 1048576)) MiB, $(($(stat_of bytes) / $(stat_of domains_tracked))) bytes each."
+        local domains_tracked bytes
+        domains_tracked=$(stat_of '"domains_tracked":') bytes=$(stat_of '"windows":{"bytes":')
+        echo "$(wc -l <"$rows.alerts") alert lines; $domains_tracked domains tracked in" \
+            "$((bytes / 1048576)) MiB, $((bytes / domains_tracked)) bytes each."
         echo
     done
     file=$(capture bench --responses "${sizes[0]%:*}" --domains "${sizes[0]#*:}")
@@ -170,9 +177,9 @@ flatness() {
     local file size first most whole start
     file=$(capture bench --responses 5000000 --domains 200000)
     size=$(stat -c %s "$file")
-    head -c $((size / 5)) "$file" >"$out/first.pcap"
-    head -c $((size / 5 * 4)) "$file" >"$out/most.pcap"
-    head -c 2000 "$file" >"$out/start.pcap"
+    beginning "$file" $((size / 5)) "$out/first.pcap"
+    beginning "$file" $((size / 5 * 4)) "$out/most.pcap"
+    beginning "$file" 2000 "$out/start.pcap"
     for _ in $(seq "$rounds"); do
         start=$(cpu_s "$fluxtap" replay --quiet --workers 1 "$out/start.pcap" || true)
         first=$(cpu_s "$fluxtap" replay --quiet --workers 1 "$out/first.pcap" || true)
@@ -189,13 +196,13 @@ attack() {
     local count=300000 kind file start ordinary cost bytes peak
     machine
     file=$(capture bench --responses "$count" --domains 60000)
-    head -c 2000 "$file" >"$out/start.pcap"
+    beginning "$file" 2000 "$out/start.pcap"
     start=$(for _ in $(seq "$rounds"); do cpu_s "$fluxtap" replay --quiet --workers 1 "$out/start.pcap" || true; echo; done | median)
     rm -f "$out/start.pcap"
     ordinary=
     echo '| traffic | bytes a response | CPU, µs a response | over ordinary traffic | the same by byte | peak, MiB | alert lines |'
     echo '|---|---|---|---|---|---|---|'
-    for kind in ordinary $("$bin/fluxtap-sim" attack --help | sed -n 's/.*possible values: \(.*\)\]/\1/p' | tr -d ','); do
+    for kind in ordinary $("$bin/fluxtap-sim" attack --help | tr '\n' ' ' | sed 's/.*possible values: \([^]]*\)\].*/\1/; s/,//g'); do
         if [ "$kind" != ordinary ]; then file=$(capture attack "$kind" --responses "$count"); fi
         bytes=$(stat -c %s "$file")
         cost=$(for _ in $(seq "$rounds"); do cpu_s "$fluxtap" replay --quiet --workers 1 "$file"; echo; done | median)
@@ -210,4 +217,13 @@ attack() {
     done
 }
 
-"$what" "$@"
+if [ -z "${WRITE:-}" ]; then
+    "$what" "$@"
+else
+    "$what" "$@" | tee "$rows.tables"
+    awk -v tables="$rows.tables" -v from="<!-- begin $what -->" -v to="<!-- end $what -->" '
+        $0 == to { is_old = 0 }
+        !is_old { print }
+        $0 == from { is_old = 1; while ((getline line <tables) > 0) print line }' "$WRITE" >"$rows.page"
+    cat "$rows.page" >"$WRITE"
+fi
