@@ -46,7 +46,7 @@ pub use pcapng::{BLOCK_BYTES_MAX, INTERFACES_MAX};
 pub use reader::{CaptureReader, Next};
 pub use replay::{
     BUFFERS_BYTES_MAX, DESCRIPTORS_RESERVED, OPEN_FILES_MAX, Progress, Replay, ReplayOptions,
-    UNPACKERS_BYTES_MAX,
+    UNPACK_THREADS_MAX, UNPACKERS_BYTES_MAX,
 };
 pub use resync::{Gaps, RESYNC_BYTES_MAX};
 pub use status::{Damage, Ending, FileClass, FileReport, FileStatus};

@@ -12,7 +12,7 @@ use crate::pcapng::Pcapng;
 use crate::resync::{Gaps, Look, RESYNC_BYTES_MAX};
 use crate::snoop::Snoop;
 use crate::status::{Damage, Ending};
-use crate::unpack::{Fault, Unpacked, Unpacker};
+use crate::unpack::{Fault, Lanes, Unpacked, Unpacker};
 
 /// The `u32` at `at` of a block whose bounds the caller has checked.
 #[inline]
@@ -137,6 +137,8 @@ pub(crate) struct Parser {
     need: usize,
     end: Option<End>,
     packing: Option<Packing>,
+    /// Where a thread for unpacking comes from, if it may have one.
+    pub(crate) lanes: Option<Lanes>,
     gaps: Gaps,
     /// Packets handed over.
     pub(crate) packets: u64,
@@ -157,6 +159,7 @@ impl Parser {
             need: magic::SNIFF_BYTES,
             end: None,
             packing: None,
+            lanes: None,
             gaps: Gaps::default(),
             packets: 0,
             packets_untimed: 0,
@@ -276,10 +279,10 @@ impl Parser {
             return Ok(Filled::Changed);
         };
         let compression = packing.compression;
-        let done_bytes = self.buffer.offset();
+        let (done_bytes, lanes) = (self.buffer.offset(), self.lanes.clone());
         let unpacker = packing
             .unpacker
-            .get_or_insert_with(|| Box::new(Unpacker::new(compression, &[], done_bytes)));
+            .get_or_insert_with(|| Box::new(Unpacker::new(compression, &[], done_bytes, lanes)));
         let unpacked = unpacker.unpack(input, self.buffer.room(need, want))?;
         packing.offset = packing.offset.max(unpacker.offset());
         match unpacked {
@@ -467,7 +470,8 @@ impl Parser {
             return Err(self.foreign(Some(Foreign::Packed(compression))));
         }
         let start = mem::take(&mut self.buffer);
-        let unpacker = Some(Box::new(Unpacker::new(compression, start.data(), 0)));
+        let unpacker =
+            Some(Box::new(Unpacker::new(compression, start.data(), 0, self.lanes.clone())));
         self.packing = Some(Packing { compression, unpacker, offset: 0 });
         self.end = None;
         self.want(magic::SNIFF_BYTES)

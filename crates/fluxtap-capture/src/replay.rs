@@ -27,7 +27,7 @@ use crate::parser::Filled;
 use crate::reader::READ_BYTES;
 use crate::replay::slot::{Budget, Held, Input, Slot, Stage, Stop};
 use crate::status::{FileReport, FileStatus};
-use crate::unpack::{CHUNK_BYTES, Fault};
+use crate::unpack::{CHUNK_BYTES, Fault, Lanes};
 use crate::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, Batch, Source};
 
 mod slot;
@@ -46,6 +46,10 @@ pub const BUFFERS_BYTES_MAX: usize = 32 << 20;
 /// more is refused: to drop another's state would mean to unpack that again from its start, over
 /// and over.
 pub const UNPACKERS_BYTES_MAX: usize = 512 << 20;
+
+/// Compressed files that are unpacked in threads of their own at one time, once they have shown to be
+/// large; more are unpacked where they are read.
+pub const UNPACK_THREADS_MAX: usize = 4;
 
 /// Smallest read buffer a file gets when many share the memory.
 const BUFFER_BYTES_MIN: usize = 4 << 10;
@@ -67,6 +71,8 @@ pub struct ReplayOptions {
     /// Memory for unpacking in bytes, by default [`UNPACKERS_BYTES_MAX`]. One file may always be
     /// unpacked, within [`WINDOW_BYTES_MAX`](crate::WINDOW_BYTES_MAX).
     pub unpackers_bytes_max: Option<usize>,
+    /// Most threads for unpacking, by default [`UNPACK_THREADS_MAX`].
+    pub unpack_threads_max: Option<usize>,
 }
 
 /// How far a [`Replay`] is.
@@ -139,7 +145,7 @@ struct Descriptors {
     files_max: usize,
 }
 
-/// The sum of all read buffers.
+/// The sum of all read buffers, and of what unpacking takes.
 #[derive(Debug)]
 struct Memory {
     bytes: usize,
@@ -148,6 +154,7 @@ struct Memory {
     sharers: usize,
     unpackers_bytes: usize,
     unpackers_bytes_max: usize,
+    lanes: Lanes,
 }
 
 impl Replay {
@@ -218,6 +225,7 @@ impl Replay {
                 sharers: 0,
                 unpackers_bytes: 0,
                 unpackers_bytes_max: options.unpackers_bytes_max.unwrap_or(UNPACKERS_BYTES_MAX),
+                lanes: Lanes::new(options.unpack_threads_max.unwrap_or(UNPACK_THREADS_MAX)),
             },
             bytes_done: 0,
             bytes_total: (streams == 0).then_some(size_bytes),
@@ -357,6 +365,7 @@ impl Replay {
             Stage::New => PEEK_BYTES,
             _ => self.memory.share_bytes(),
         };
+        slot.parser.lanes.get_or_insert_with(|| self.memory.lanes.clone());
         let filled = slot.fill(need, want);
         let parser = &mut slot.parser;
         self.memory.changed(&mut slot.held, Held::of(parser));

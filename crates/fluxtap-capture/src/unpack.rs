@@ -9,8 +9,12 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use crate::magic::Compression;
+use crate::unpack::ahead::Ahead;
 use crate::unpack::codec::{Codec, Decoded};
 
+pub(crate) use crate::unpack::ahead::Lanes;
+
+mod ahead;
 mod codec;
 
 /// Largest window, that is memory for what later data may refer to, a compressed file may ask for.
@@ -23,6 +27,10 @@ pub const EXPANSION_MAX: u64 = 1_000;
 
 /// Unpacked bytes up to which [`EXPANSION_MAX`] is not looked at.
 pub const EXPANSION_FREE_BYTES: u64 = 1 << 30;
+
+/// Unpacked bytes from which on a file is worth a thread of its own. A number of bytes and nothing
+/// of the machine, since where damaged data end can depend on the pieces they are unpacked in.
+const AHEAD_FROM_BYTES: u64 = 1 << 20;
 
 /// Bytes of compressed input held.
 pub(crate) const CHUNK_BYTES: usize = 32 << 10;
@@ -96,18 +104,34 @@ pub(crate) enum Unpacked {
 
 /// One compressed input.
 pub(crate) struct Unpacker {
-    codec: Box<dyn Codec>,
+    place: Place,
+    /// Where a thread for it comes from.
+    lanes: Option<Lanes>,
     /// Bytes that came out.
     out_bytes: u64,
     /// Bytes that are dropped before any are handed over.
     skip_bytes: u64,
 }
 
+/// Where the codec works.
+enum Place {
+    Here(Box<dyn Codec>),
+    Thread(Box<Ahead>),
+    /// On its way from one to the other.
+    Nowhere,
+}
+
 impl Unpacker {
     /// For an input of which `start` was read already. Its first `skip_bytes` unpacked bytes are
-    /// left out.
-    pub(crate) fn new(compression: Compression, start: &[u8], skip_bytes: u64) -> Self {
-        Self { codec: codec::new(compression, Chunk::new(start)), out_bytes: 0, skip_bytes }
+    /// left out. A large input is unpacked in a thread if `lanes` has one.
+    pub(crate) fn new(
+        compression: Compression,
+        start: &[u8],
+        skip_bytes: u64,
+        lanes: Option<Lanes>,
+    ) -> Self {
+        let place = Place::Here(codec::new(compression, Chunk::new(start)));
+        Self { place, lanes, out_bytes: 0, skip_bytes }
     }
 
     /// Unpacks into `to`, which is not empty, reading from `input` at most once.
@@ -116,22 +140,41 @@ impl Unpacker {
     ///
     /// Those of `input`. The call can be repeated.
     pub(crate) fn unpack(&mut self, input: &mut impl Read, to: &mut [u8]) -> io::Result<Unpacked> {
-        let first = self.decode(to);
-        if first != Unpacked::Nothing || !self.codec.chunk().has_room() {
-            return Ok(first);
+        if self.out_bytes >= AHEAD_FROM_BYTES
+            && let Some(lanes) = self.lanes.take()
+        {
+            self.go_ahead(&lanes);
         }
-        self.codec.chunk_mut().fill(input)?;
-        Ok(self.decode(to))
-    }
-
-    fn decode(&mut self, to: &mut [u8]) -> Unpacked {
-        match self.codec.decode(to) {
+        let (decoded, is_at_end) = match &mut self.place {
+            Place::Here(codec) => {
+                let mut decoded = codec.decode(to);
+                if decoded == Ok(Decoded::Hungry) && codec.chunk().has_room() {
+                    codec.chunk_mut().fill(input)?;
+                    decoded = codec.decode(to);
+                }
+                (decoded, codec.chunk().is_end)
+            }
+            Place::Thread(ahead) => (ahead.unpack(input, to)?, ahead.is_at_end()),
+            Place::Nowhere => (Err(Fault::Corrupt), true),
+        };
+        Ok(match decoded {
             Ok(Decoded::Bytes(bytes)) => self.hand_over(to, bytes),
-            Ok(Decoded::Hungry) if self.codec.chunk().is_end => Unpacked::Fault(Fault::Cut),
+            Ok(Decoded::Hungry) if is_at_end => Unpacked::Fault(Fault::Cut),
             Ok(Decoded::Hungry) => Unpacked::Nothing,
             Ok(Decoded::End) => Unpacked::End,
             Err(fault) => Unpacked::Fault(fault),
-        }
+        })
+    }
+
+    /// Takes the codec to a thread, once, if there is one left.
+    fn go_ahead(&mut self, lanes: &Lanes) {
+        self.place = match std::mem::replace(&mut self.place, Place::Nowhere) {
+            Place::Here(codec) => match Ahead::new(codec, lanes) {
+                Ok(ahead) => Place::Thread(Box::new(ahead)),
+                Err(codec) => Place::Here(codec),
+            },
+            other => other,
+        };
     }
 
     fn hand_over(&mut self, to: &mut [u8], bytes: usize) -> Unpacked {
@@ -151,17 +194,29 @@ impl Unpacker {
 
     /// Bytes of the input that were used.
     pub(crate) fn offset(&self) -> u64 {
-        self.codec.chunk().offset()
+        match &self.place {
+            Place::Here(codec) => codec.chunk().offset(),
+            Place::Thread(ahead) => ahead.offset(),
+            Place::Nowhere => 0,
+        }
     }
 
     /// Bytes of the input that were read, where reading must go on.
     pub(crate) fn read_bytes(&self) -> u64 {
-        self.codec.chunk().read_bytes
+        match &self.place {
+            Place::Here(codec) => codec.chunk().read_bytes,
+            Place::Thread(ahead) => ahead.read_bytes(),
+            Place::Nowhere => 0,
+        }
     }
 
     /// Memory held, in bytes, rather a little more than less.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.codec.memory_bytes() + self.codec.chunk().bytes.len()
+        match &self.place {
+            Place::Here(codec) => codec.memory_bytes() + codec.chunk().bytes.len(),
+            Place::Thread(ahead) => ahead.memory_bytes(),
+            Place::Nowhere => 0,
+        }
     }
 }
 
@@ -200,6 +255,16 @@ impl Chunk {
     /// Whether there is room for more input, and more may come.
     fn has_room(&self) -> bool {
         !self.is_end && self.data().len() < self.bytes.len()
+    }
+
+    /// Whether less than half of what it can hold is left.
+    fn is_low(&self) -> bool {
+        !self.is_end && self.data().len() < self.bytes.len() / 2
+    }
+
+    /// Makes it hold so many bytes, or more.
+    fn grow(&mut self, bytes: usize) {
+        self.bytes.resize(self.bytes.len().max(bytes), 0);
     }
 
     /// Reads once.

@@ -5,8 +5,11 @@ use crate::testing::{Trickle, classic_file, pack, read_all, read_with_gaps};
 use crate::{Ending, Foreign, Magic};
 
 /// What comes out of an input, and how it ended.
-fn unpack(compression: Compression, mut input: impl Read) -> (Vec<u8>, Result<(), Fault>) {
-    let mut unpacker = Unpacker::new(compression, &[], 0);
+fn unpack(compression: Compression, input: impl Read) -> (Vec<u8>, Result<(), Fault>) {
+    drain(Unpacker::new(compression, &[], 0, None), input)
+}
+
+fn drain(mut unpacker: Unpacker, mut input: impl Read) -> (Vec<u8>, Result<(), Fault>) {
     let (mut out, mut piece) = (Vec::new(), [0; 1_000]);
     loop {
         match unpacker.unpack(&mut input, &mut piece).expect("reading memory does not fail") {
@@ -181,7 +184,7 @@ fn windows_are_limited() {
 #[test]
 fn what_is_allowed_for_xz_is_what_it_takes() {
     let packed = pack(Compression::Xz, &text(100_000));
-    let mut unpacker = Unpacker::new(Compression::Xz, &[], 0);
+    let mut unpacker = Unpacker::new(Compression::Xz, &[], 0, None);
     let mut piece = [0; 1_000];
     let first = unpacker.unpack(&mut packed.as_slice(), &mut piece).expect("memory");
     assert_eq!(first, Unpacked::Bytes(1_000));
@@ -198,7 +201,7 @@ fn expansion_is_limited() {
     assert!(zeros.len() / frame.len() > 2 * EXPANSION_MAX as usize, "{} bytes", frame.len());
     let mut bomb = frame.repeat(200);
     bomb.extend(b"never reached");
-    let mut unpacker = Unpacker::new(Compression::Zstd, &[], 0);
+    let mut unpacker = Unpacker::new(Compression::Zstd, &[], 0, None);
     let (mut input, mut piece) = (bomb.as_slice(), vec![0; 128 << 10]);
     let fault = loop {
         match unpacker.unpack(&mut input, &mut piece).expect("memory") {
@@ -216,7 +219,7 @@ fn expansion_is_limited() {
 #[test]
 fn nothing_is_unpacked_in_pieces() {
     let packed = pack(Compression::Gzip, b"").repeat(20_000);
-    let mut unpacker = Unpacker::new(Compression::Gzip, &[], 0);
+    let mut unpacker = Unpacker::new(Compression::Gzip, &[], 0, None);
     let (mut input, mut piece, mut calls) = (packed.as_slice(), [0; 10], 0);
     while unpacker.unpack(&mut input, &mut piece).expect("memory") == Unpacked::Nothing {
         calls += 1;
@@ -230,7 +233,7 @@ fn unpacked_bytes_can_be_left_out() {
     for compression in Compression::ALL {
         let packed = pack(compression, &plain);
         for skip in [1, 999, 50_000, plain.len()] {
-            let mut unpacker = Unpacker::new(compression, &[], skip as u64);
+            let mut unpacker = Unpacker::new(compression, &[], skip as u64, None);
             let (mut input, mut piece, mut out) = (packed.as_slice(), [0; 777], Vec::new());
             loop {
                 match unpacker.unpack(&mut input, &mut piece).expect("memory") {
@@ -242,5 +245,98 @@ fn unpacked_bytes_can_be_left_out() {
             }
             assert_eq!(out, plain[skip..], "{compression:?} without {skip}");
         }
+    }
+}
+
+/// An input that has nothing at every other call.
+struct Halting<'a>(&'a [u8], bool);
+
+impl Read for Halting<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = to.len().min(30_000);
+        self.0.read(&mut to[..count])
+    }
+}
+
+#[test]
+fn a_thread_unpacks_the_same() {
+    let plain = text(700_000);
+    for compression in Compression::ALL {
+        let packed = pack(compression, &plain);
+        let mut broken = packed.clone();
+        broken[packed.len() / 4 * 3..].fill(0x55);
+        let parts = [&packed[..], &pack(compression, b"more")].concat();
+        for (what, input) in [
+            ("whole", &packed[..]),
+            ("cut", &packed[..packed.len() - 1_000]),
+            ("broken", &broken),
+            ("members", &parts),
+            ("trailing", &[&packed[..], b"and now for something"].concat()),
+        ] {
+            let (here, here_end) = unpack(compression, input);
+            let lanes = Lanes::new(1);
+            let unpacker = Unpacker::new(compression, &[], 0, Some(lanes.clone()));
+            let (there, there_end) = drain(unpacker, input);
+            assert_eq!(there_end, here_end, "{compression:?} {what}");
+            // What a library unpacked before a fault in the same piece is lost.
+            let same = here.len().min(there.len());
+            assert!(here[..same] == there[..same], "{compression:?} {what}");
+            assert!(same as u64 > AHEAD_FROM_BYTES, "{compression:?} {what}: {same}");
+            if here_end.is_ok() {
+                assert_eq!(here.len(), there.len(), "{compression:?} {what}");
+            }
+            assert!(lanes.take().is_some(), "the thread is given back");
+        }
+        // Somebody who waits for more input gets on, and loses nothing.
+        let mut unpacker = Unpacker::new(compression, &[], 0, Some(Lanes::new(1)));
+        let (mut out, mut piece, mut input) = (Vec::new(), [0; 5_000], Halting(&packed, false));
+        let mut halts = 0;
+        loop {
+            match unpacker.unpack(&mut input, &mut piece) {
+                Ok(Unpacked::Bytes(count)) => out.extend_from_slice(&piece[..count]),
+                Ok(Unpacked::Nothing) => {}
+                Ok(Unpacked::End) => break,
+                Ok(Unpacked::Fault(fault)) => panic!("{compression:?}: {fault}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    halts += 1;
+                }
+            }
+        }
+        assert!(out == plain, "{compression:?}");
+        assert!(halts > 3, "{compression:?}: {halts}");
+        assert_eq!(unpacker.read_bytes(), packed.len() as u64);
+        assert_eq!(unpacker.offset(), packed.len() as u64);
+    }
+}
+
+#[test]
+fn threads_are_few() {
+    let (plain, lanes) = (text(300_000), Lanes::new(1));
+    let packed = pack(Compression::Gzip, &plain);
+    let mut unpackers: Vec<_> = (0..3)
+        .map(|_| {
+            let unpacker = Unpacker::new(Compression::Gzip, &[], 0, Some(lanes.clone()));
+            (unpacker, &packed[..], Vec::new())
+        })
+        .collect();
+    let mut piece = vec![0; 100_000];
+    for _ in 0..20 {
+        for (unpacker, input, out) in &mut unpackers {
+            if let Ok(Unpacked::Bytes(count)) = unpacker.unpack(input, &mut piece) {
+                out.extend_from_slice(&piece[..count]);
+            }
+        }
+    }
+    let in_threads = unpackers.iter().filter(|(u, ..)| matches!(u.place, Place::Thread(_)));
+    assert_eq!(in_threads.count(), 1);
+    for (unpacker, input, mut out) in unpackers {
+        let (rest, end) = drain(unpacker, input);
+        out.extend(rest);
+        assert!(out == plain && end.is_ok());
     }
 }
