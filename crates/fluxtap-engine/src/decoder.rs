@@ -5,7 +5,7 @@ use crate::counts::{Accepted, DecodeCounts, FragmentRefused, PacketEnds};
 use crate::messages::{Arrival, MessageSource, Messages};
 use fluxtap_flow::{FlowSettings, FragmentEnd, Fragments, Histogram, Streams};
 use fluxtap_intel::Intel;
-use fluxtap_observe::{Batch, ObserveCounts};
+use fluxtap_observe::{Batch, Marker, ObserveCounts, Stage};
 use fluxtap_wire::{
     Carried, Datagram, Fragment, Layers, Packet, PacketEnd, Segment, Timestamp, layers,
 };
@@ -37,9 +37,24 @@ impl Decoder {
         }
     }
 
+    /// The same, which shows with `marker` what it is busy with; [`Stage::Read`] between packets.
+    #[must_use]
+    pub fn with_marker(mut self, marker: &Marker) -> Self {
+        self.messages.marker = marker.clone();
+        self.messages.observer.set_marker(marker.clone());
+        self
+    }
+
     /// Takes one packet; its facts, if it has any, are appended to `batch`.
     #[inline]
     pub fn decode(&mut self, packet: &Packet<'_>, intel: &Intel, batch: &mut Batch) {
+        self.messages.marker.enter(Stage::Layers);
+        self.decode_one(packet, intel, batch);
+        self.messages.marker.enter(Stage::Read);
+    }
+
+    #[inline]
+    fn decode_one(&mut self, packet: &Packet<'_>, intel: &Intel, batch: &mut Batch) {
         self.messages.counts.packets += 1;
         let timing = self.clock.note(packet.at);
         let now = self.note_span();

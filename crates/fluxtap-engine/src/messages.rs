@@ -4,7 +4,7 @@ use crate::clock::Timing;
 use crate::counts::DecodeCounts;
 use fluxtap_flow::{FlowSettings, Gate, Verdict};
 use fluxtap_intel::Intel;
-use fluxtap_observe::{Batch, MessageEnd, Observer};
+use fluxtap_observe::{Batch, Marker, MessageEnd, Observer, Stage};
 use fluxtap_wire::{Datagram, Message, Timestamp};
 
 // Positions in `MESSAGE_ENDS`.
@@ -45,6 +45,7 @@ pub(crate) struct Messages {
     /// Observations of messages whose time waits to be confirmed.
     ahead: Batch,
     scratch: Batch,
+    pub(crate) marker: Marker,
 }
 
 impl Messages {
@@ -55,6 +56,7 @@ impl Messages {
             counts: DecodeCounts::default(),
             ahead: Batch::default(),
             scratch: Batch::default(),
+            marker: Marker::default(),
         }
     }
 
@@ -77,6 +79,7 @@ impl Messages {
             Err(_) if datagram.is_cut => return self.count_end(MessageEnd::Cut),
             Err(reason) => return self.count_end(MessageEnd::Malformed(reason)),
         };
+        self.marker.enter(Stage::Pair);
         match self.gate.judge(arrival.at, arrival.now, datagram, &message) {
             Verdict::Use => {}
             Verdict::Duplicate => {
@@ -88,6 +91,7 @@ impl Messages {
                 return;
             }
         }
+        self.marker.enter(Stage::Facts);
         self.observer.set_learning(!matches!(arrival.timing, Timing::Late | Timing::Ahead));
         let end = match arrival.timing {
             Timing::Late | Timing::Ahead => {

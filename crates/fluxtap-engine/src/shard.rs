@@ -8,7 +8,7 @@ use crate::relief::{self, AllowUse, Noted, Relief, relieve};
 use fluxtap_alert::{Action, Alert, CloseReason, Lifecycle, Step};
 use fluxtap_flux::{FluxKind, Policy, Pool, Score, Severity, Verdict, judge};
 use fluxtap_intel::{Day, Intel};
-use fluxtap_observe::Batch;
+use fluxtap_observe::{Batch, Marker, Stage};
 use fluxtap_window::{
     DomainRef, DomainWindow, Evidence, LookUps, Rank, Renumber, ServerEvidence, Share, Subject,
     Table, TableCounts, ThreatMatch, WINDOWS_S, limits,
@@ -260,6 +260,7 @@ pub struct Shard {
     /// By name of the threat list; as many as ever were configured.
     list_uses: BTreeMap<Box<str>, u64>,
     watched: Option<Box<Watched>>,
+    marker: Marker,
 }
 
 impl Shard {
@@ -283,7 +284,13 @@ impl Shard {
             allow_uses: Vec::new(),
             list_uses: BTreeMap::new(),
             watched: None,
+            marker: Marker::default(),
         }
+    }
+
+    /// From now on `marker` shows what it is busy with: [`Stage::Window`] or [`Stage::Judge`].
+    pub fn set_marker(&mut self, marker: &Marker) {
+        self.marker = marker.clone();
     }
 
     /// The same, which keeps the clients that asked last: see [`Table::list_clients`].
@@ -398,6 +405,7 @@ impl Shard {
     /// The same for a part of the domains: as one of several shards that share them out. All of them
     /// take every batch and tick, and [`in_order`] makes one list of what they tell.
     pub fn apply_part(&mut self, share: Share, batch: &Batch, intel: &Intel, told: &mut Vec<Told>) {
+        self.marker.enter(Stage::Window);
         std::hint::black_box(self.table.touch(share, batch));
         let mut step = 0;
         for (reached, observation) in batch.steps() {
@@ -582,7 +590,9 @@ impl Shard {
             match (due, end) {
                 (Some(due), end) if end.is_none_or(|end| due <= end) => {
                     let domains = self.due.remove(&seconds(due)).unwrap_or_default();
+                    self.marker.enter(Stage::Judge);
                     self.judge_all(due, domains, intel, out);
+                    self.marker.enter(Stage::Window);
                 }
                 (_, Some(end)) => self.end_quiet(end, intel, out),
                 _ => return,

@@ -13,9 +13,11 @@ mod batch;
 mod dns64;
 mod message;
 mod spelled;
+mod stage;
 
 pub use batch::{Address, Batch, Context, Glue, NameSpan, Observation, Range, Reached, Server};
 pub use dns64::{PREFIX_LIFETIME_S, PREFIXES_MAX, PREFIXES_PER_RESPONDER_MAX};
+pub use stage::{Marker, Stage};
 
 use dns64::Dns64;
 use fluxtap_intel::{Intel, special, suffix};
@@ -128,6 +130,7 @@ pub struct Observer {
     facts: Facts,
     dns64: Dns64,
     is_learning: bool,
+    marker: Marker,
     counts: ObserveCounts,
 }
 
@@ -140,8 +143,14 @@ impl Observer {
             facts: Facts::default(),
             dns64: Dns64::default(),
             is_learning: true,
+            marker: Marker::default(),
             counts: ObserveCounts::default(),
         }
+    }
+
+    /// From now on `marker` shows what it is busy with.
+    pub fn set_marker(&mut self, marker: Marker) {
+        self.marker = marker;
     }
 
     /// What was dropped and accepted so far.
@@ -225,10 +234,12 @@ impl Observer {
         let question = facts.asked?;
         let vantage = Vantage::of(header);
         let asked = batch.push_name_of(&message.name_at(question.name));
+        self.marker.enter(Stage::Split);
         let domain_at = suffix::registrable(batch.name(asked))?;
         let domain = batch.name(asked).get(domain_at..)?;
         let domain_len = domain.len();
         let domain_hash = hashed(&self.hasher, domain);
+        self.marker.enter(Stage::Facts);
         let end = facts.terminal(message, question.name, vantage, domain);
         let terminal =
             if end == question.name { asked } else { batch.push_name_of(&message.name_at(end)) };

@@ -131,7 +131,8 @@ fn commands() -> [Command; 12] {
                  error",
             )
             .arg(files_arg())
-            .arg(follow_arg()),
+            .arg(follow_arg())
+            .arg(profile_arg()),
         Command::new("run")
             .about("Watch mirror ports until SIGINT or SIGTERM; needs root or CAP_NET_RAW"),
         Command::new("interfaces")
@@ -225,6 +226,14 @@ fn follow_arg() -> Arg {
              finished, that is unchanged for TIME (30s) while another one changed later, or for \
              ten times as long",
         )
+}
+
+/// Not a setting either: it is about one run.
+fn profile_arg() -> Arg {
+    Arg::new("profile").long("profile").action(ArgAction::SetTrue).help(
+        "Say at the end where the time went: how often each thread was seen reading, decoding, \
+         judging, ...",
+    )
 }
 
 /// What `--color` asks for, of help and of mistakes on the command line: they are printed before
@@ -415,7 +424,8 @@ fn run_configured(name: &str, matches: &ArgMatches, sensors: &[Sensor]) -> Exit 
     match name {
         "replay" => {
             let follow_s = matches.get_one::<u64>("follow").copied();
-            replay::run(&files(matches), follow_s, &read.loaded.settings)
+            let is_profiled = matches.get_flag("profile");
+            replay::run(&files(matches), follow_s, is_profiled, &read.loaded.settings)
         }
         "evaluate" => {
             let truth = matches.get_one::<PathBuf>("truth").expect("clap requires it");

@@ -21,6 +21,7 @@ mod metrics;
 mod notify;
 mod output;
 mod page;
+mod profile;
 mod replay;
 mod sandbox;
 mod selftest;

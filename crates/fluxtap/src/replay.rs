@@ -4,6 +4,7 @@ use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::live;
 use crate::output::{self, Output};
+use crate::profile::Profile;
 use crate::sensor::{self, Follow, Sensor, Stopped};
 use crate::summary;
 use crate::terminal;
@@ -36,7 +37,13 @@ const FILES_LISTED_MAX: usize = 1_000;
 /// Runs a replay and says how it ended.
 ///
 /// With `follow_s` directories are followed, and a file is finished when unchanged for that long.
-pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings) -> Exit {
+/// With `is_profiled` it says where the time went.
+pub(crate) fn run(
+    paths: &[PathBuf],
+    follow_s: Option<u64>,
+    is_profiled: bool,
+    settings: &Settings,
+) -> Exit {
     let checked = check_follow(paths, follow_s);
     if let Err(exit) = checked.and_then(|()| summary::check_stats(settings.stats.as_deref())) {
         return exit;
@@ -55,6 +62,7 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
         Ok(sensor) => sensor,
         Err(exit) => return exit,
     };
+    let profile = is_profiled.then(|| Profile::start(&sensor.shown));
     let stop = interrupt_flag();
     let (paths, options) = (paths.iter().cloned(), ReplayOptions::default());
     let mut source = match follow_s {
@@ -98,6 +106,9 @@ pub(crate) fn run(paths: &[PathBuf], follow_s: Option<u64>, settings: &Settings)
     if !settings.is_quiet {
         let elapsed = display.started.elapsed();
         summary::print(&counters, &source.progress(), elapsed, is_interrupted, &sensor);
+    }
+    if let Some(profile) = profile {
+        profile.tell();
     }
     // The process ends here; taking a million domains apart one by one would only delay it.
     std::mem::forget(sensor);

@@ -5,6 +5,7 @@ use crate::allow::{Daily, Report};
 use crate::console::{self, Exit};
 use crate::inputs::Inputs;
 use crate::output::{Closed, Output};
+use crate::profile::Shown;
 use crate::threat_lists;
 use crate::workers::{Shards, Tally};
 use fluxtap_alert::Alert;
@@ -14,7 +15,7 @@ use fluxtap_engine::checkpoint::{Standing, renumbered};
 use fluxtap_engine::{Campaigns, Decoder, Shard};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_intel::Day;
-use fluxtap_observe::Batch;
+use fluxtap_observe::{Batch, Stage};
 use fluxtap_window::limits::PARTITIONS;
 use fluxtap_wire::{Layers, Ports, Timestamp, TunnelKind, TunnelPorts};
 use std::io;
@@ -43,6 +44,8 @@ pub(crate) struct Sensor<F = Output> {
     inputs: Arc<Inputs>,
     pub(crate) follower: F,
     batch: Batch,
+    /// Where its threads show what they are busy with.
+    pub(crate) shown: Shown,
     alerts: Vec<Alert>,
     pub(crate) campaigns: Campaigns,
     /// Alerts that came of it so far.
@@ -84,9 +87,14 @@ impl<F: Follow> Sensor<F> {
         inputs: &Arc<Inputs>,
         follower: F,
     ) -> Self {
+        let shown = Shown::default();
+        let mut shard = shard(settings, inputs, hash_key);
+        shard.set_marker(&shown.reading);
         Self {
-            decoder: Decoder::new(layers(settings), &flow(settings), lateness_s, hash_key),
-            shards: Shards::Here(vec![shard(settings, inputs, hash_key)]),
+            decoder: Decoder::new(layers(settings), &flow(settings), lateness_s, hash_key)
+                .with_marker(&shown.reading),
+            shards: Shards::Here(vec![shard]),
+            shown,
             inputs: Arc::clone(inputs),
             follower,
             batch: Batch::default(),
@@ -99,9 +107,9 @@ impl<F: Follow> Sensor<F> {
     }
 
     /// The same, with the domains shared out among these shards, each in a thread of its own.
-    pub(crate) fn sharing(self, shards: Vec<Shard>) -> Result<Self, Exit> {
+    pub(crate) fn sharing(mut self, shards: Vec<Shard>) -> Result<Self, Exit> {
         let workers = shards.len();
-        let shards = Shards::new(shards, &self.inputs).map_err(|error| {
+        let shards = Shards::new(shards, &self.inputs, &mut self.shown).map_err(|error| {
             console::error(&format!(
                 "cannot start {workers} workers: {error}; --workers sets how many there are"
             ));
@@ -215,10 +223,13 @@ impl<F: Follow> Sensor<F> {
         self.follower.observed(&self.batch);
         let Self { shards, batch, inputs, alerts, .. } = self;
         shards.apply(batch, inputs, alerts).map_err(Stopped::Worker)?;
-        self.tell()
+        self.tell()?;
+        self.shown.reading.enter(Stage::Read);
+        Ok(())
     }
 
     fn tell(&mut self) -> Result<(), Stopped> {
+        self.shown.reading.enter(Stage::Write);
         self.alerts.iter_mut().for_each(|alert| self.campaigns.label(alert));
         self.alerts_told += self.alerts.len() as u64;
         self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)

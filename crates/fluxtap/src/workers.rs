@@ -12,10 +12,11 @@
 //! mirror port the kernel counts what its ring cannot hold meanwhile.
 
 use crate::inputs::Inputs;
+use crate::profile::{Shown, Waits};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use fluxtap_alert::Alert;
 use fluxtap_engine::{AllowUse, Explained, Moment, OpenAlert, Shard, ShardCounts, Told, in_order};
-use fluxtap_observe::Batch;
+use fluxtap_observe::{Batch, Marker, Stage};
 use fluxtap_window::{Renumber, Share, TableCounts};
 use fluxtap_wire::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// Batches, and other jobs, that workers may be behind.
 const JOBS_MAX: usize = 8;
@@ -78,15 +80,20 @@ impl Tally {
 }
 
 impl Shards {
-    /// A worker for each shard; one alone stays in this thread.
+    /// A worker for each shard; one alone stays in this thread. They show what they do in `shown`.
     ///
     /// # Errors
     /// That of the system if it gives no thread.
-    pub(crate) fn new(shards: Vec<Shard>, inputs: &Arc<Inputs>) -> io::Result<Self> {
+    pub(crate) fn new(
+        mut shards: Vec<Shard>,
+        inputs: &Arc<Inputs>,
+        shown: &mut Shown,
+    ) -> io::Result<Self> {
         if shards.len() <= 1 {
+            shards.iter_mut().for_each(|shard| shard.set_marker(&shown.reading));
             return Ok(Self::Here(shards));
         }
-        Workers::start(shards, inputs).map(|workers| Self::Away(Box::new(workers)))
+        Workers::start(shards, inputs, shown).map(|workers| Self::Away(Box::new(workers)))
     }
 
     /// The shard, where there is only one.
@@ -241,6 +248,13 @@ enum Job {
     Reload(Arc<Inputs>, Arc<Renumber>),
 }
 
+/// A job on its way to a worker.
+struct Order {
+    number: u64,
+    job: Job,
+    sent: Instant,
+}
+
 /// Gives a shard another policy, and what is in its windows the numbers of other lists.
 fn renew(shard: &mut Shard, inputs: &Inputs, numbers: &Renumber) {
     shard.renumber(numbers);
@@ -271,8 +285,10 @@ struct Pending {
 
 /// Threads with a shard each.
 pub(crate) struct Workers {
-    jobs: Vec<Sender<(u64, Job)>>,
+    jobs: Vec<Sender<Order>>,
     answers: Receiver<Answer>,
+    /// What the thread that sends jobs is busy with.
+    marker: Marker,
     threads: Vec<JoinHandle<Shard>>,
     /// Number of the first job that is not done by all.
     done: u64,
@@ -284,12 +300,16 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    fn start(shards: Vec<Shard>, inputs: &Arc<Inputs>) -> io::Result<Self> {
+    fn start(shards: Vec<Shard>, inputs: &Arc<Inputs>, shown: &mut Shown) -> io::Result<Self> {
         let workers = shards.len();
         let (said, answers) = bounded(workers * JOBS_MAX);
         let mut jobs = Vec::new();
         let mut threads = Vec::new();
-        for (number, shard) in shards.into_iter().enumerate() {
+        for (number, mut shard) in shards.into_iter().enumerate() {
+            let marker = Marker::default();
+            marker.enter(Stage::Wait);
+            shard.set_marker(&marker);
+            shown.workers.push(marker.clone());
             let (sender, receiver) = bounded(JOBS_MAX);
             let worker = Worker {
                 shard,
@@ -299,6 +319,8 @@ impl Workers {
                 inputs: Arc::clone(inputs),
                 jobs: receiver,
                 answers: said.clone(),
+                marker,
+                waits: shown.waits.clone(),
             };
             let name = format!("worker {number}");
             threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
@@ -307,6 +329,7 @@ impl Workers {
         Ok(Self {
             jobs,
             answers,
+            marker: shown.reading.clone(),
             threads,
             done: 0,
             pending: VecDeque::new(),
@@ -329,12 +352,14 @@ impl Workers {
     /// Gives a job to all workers, once there is room, and takes the answers that are there.
     fn send(&mut self, job: Job, out: &mut Vec<Alert>) -> io::Result<()> {
         while self.pending.len() >= JOBS_MAX {
+            self.marker.enter(Stage::Wait);
             let answer = self.answers.recv().map_err(|_| gone())?;
             self.take(answer, out);
         }
         let number = self.done + self.pending.len() as u64;
         for sender in &self.jobs {
-            sender.try_send((number, job.clone())).map_err(|error| match error {
+            let order = Order { number, job: job.clone(), sent: now() };
+            sender.try_send(order).map_err(|error| match error {
                 TrySendError::Full(_) => unreachable!("as many jobs fit as may be pending"),
                 TrySendError::Disconnected(_) => gone(),
             })?;
@@ -351,6 +376,7 @@ impl Workers {
     /// Waits until everything is done.
     fn settle(&mut self, out: &mut Vec<Alert>) -> io::Result<()> {
         while !self.pending.is_empty() {
+            self.marker.enter(Stage::Wait);
             let answer = self.answers.recv().map_err(|_| gone())?;
             self.take(answer, out);
         }
@@ -397,14 +423,18 @@ struct Worker {
     number: usize,
     of: usize,
     inputs: Arc<Inputs>,
-    jobs: Receiver<(u64, Job)>,
+    jobs: Receiver<Order>,
     answers: Sender<Answer>,
+    marker: Marker,
+    waits: Waits,
 }
 
 impl Worker {
     /// Works until there are no jobs to come, or nobody who waits for answers.
     fn run(mut self) -> Shard {
-        while let Ok((job, what)) = self.jobs.recv() {
+        while let Ok(Order { number: job, job: what, sent }) = self.jobs.recv() {
+            self.waits.note(sent.elapsed());
+            self.marker.enter(Stage::Window);
             let mut told = Vec::new();
             let mut said = None;
             match what {
@@ -425,12 +455,18 @@ impl Worker {
                 }
             }
             // The batch is let go of by now, so that whoever takes the last answer can use it again.
+            self.marker.enter(Stage::Wait);
             if self.answers.send(Answer { job, told, said }).is_err() {
                 break;
             }
         }
         self.shard
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long a job waited is no matter of event time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// A worker ended before its time: what it said last stands on standard error.

@@ -4,6 +4,7 @@ mod support;
 
 use rustix::process::{Signal, geteuid};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -275,6 +276,37 @@ fn a_bad_file_among_good_ones_stops_nothing() {
     let packets: Vec<u64> = statuses.iter().map(|file| number(&file["packets"])).collect();
     assert_eq!(packets.len(), 3);
     assert!(packets[0] > 0 && packets[1] == 0 && packets[2] > 0, "{packets:?}");
+}
+
+/// A profile shows every thread, and changes nothing but what is said.
+#[test]
+fn a_profile_says_where_the_time_went() {
+    let (plain, _) = support::replay(["--quiet".as_ref(), support::demo().as_os_str()]);
+    for (workers, rows) in [("1", 1), ("2", 3)] {
+        let profiled: [&OsStr; 5] = [
+            "--quiet".as_ref(),
+            "--profile".as_ref(),
+            "--workers".as_ref(),
+            workers.as_ref(),
+            support::demo().as_os_str(),
+        ];
+        let (run, _) = support::replay(profiled);
+        assert!(run.status == 0 && run.stdout == plain.stdout, "{}", run.stderr);
+        run.assert_said(&["where the time went", "read  layers    pair   facts"]);
+        let shares = |line: &str| -> Vec<f64> {
+            line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+        };
+        let is_row = |line: &&str| line.contains("reading ") || line.contains("worker ");
+        let lines: Vec<&str> = run.stderr.lines().filter(is_row).collect();
+        assert_eq!(lines.len(), rows, "{}", run.stderr);
+        for line in lines {
+            // The last nine; a worker's number comes before them.
+            let all = shares(line);
+            let sum: f64 = all[all.len() - 9..].iter().sum();
+            assert!((99.0..101.0).contains(&sum), "{line}");
+        }
+        assert_eq!(run.stderr.contains("queue wait"), rows > 1, "{}", run.stderr);
+    }
 }
 
 /// A capture cut in two at a record.
