@@ -146,7 +146,7 @@ impl Decoder {
 
     /// Times from query to response, in microseconds.
     #[must_use]
-    pub const fn response_times(&self) -> &Histogram<u64> {
+    pub fn response_times(&self) -> Histogram<u64> {
         self.messages.gate.response_times()
     }
 

@@ -439,14 +439,15 @@ impl Shard {
             if !applied.is_refreshed {
                 continue;
             }
-            let Some(domain) = self.table.get(applied.domain) else { continue };
+            let Some(reference) = applied.domain else { continue };
+            let Some(domain) = self.table.get(reference) else { continue };
             // A fill that brings nothing new can confirm a suspicion, but not raise one.
             let is_reason = applied.is_changed || domain.rank() >= Rank::Suspect;
             if is_reason && domain.is_worth_judging(self.policy.addresses_min) {
                 let due_s = seconds(self.now) + 1;
                 // The bound is for domains that were judged before time was set back.
                 let next_s = domain.next_judged_s().min(due_s + JUDGE_PAUSE_S_MAX);
-                self.queue(applied.domain, due_s.max(next_s));
+                self.queue(reference, due_s.max(next_s));
             }
         }
     }

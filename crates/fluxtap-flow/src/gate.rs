@@ -4,13 +4,11 @@ use crate::key::Keyed;
 use crate::pairs::{Asked, Found, Pairs};
 use crate::ring::{Before, Ring};
 use crate::settings::{FlowSettings, Pairing};
+use crate::times::ResponseTimes;
 use crate::visibility::Visibility;
 use fluxtap_wire::dns::HEADER_OCTETS;
 use fluxtap_wire::{Datagram, Header, Message, Timestamp};
 use hdrhistogram::Histogram;
-
-/// Response times are kept with two significant digits.
-const RESPONSE_TIME_DIGITS: u8 = 2;
 
 /// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +48,7 @@ pub struct Gate {
     visibility: Visibility,
     duplicates: Option<Ring>,
     duplicate_window_ms: u32,
-    response_times: Histogram<u64>,
+    response_times: ResponseTimes,
     counts: GateCounts,
 }
 
@@ -69,7 +67,7 @@ impl Gate {
             visibility: Visibility::new(),
             duplicates: (window_ms > 0).then(duplicates),
             duplicate_window_ms: window_ms,
-            response_times: histogram(longest_us),
+            response_times: ResponseTimes::new(longest_us),
             counts: GateCounts::default(),
         }
     }
@@ -183,8 +181,8 @@ impl Gate {
 
     /// Times from query to response in microseconds.
     #[must_use]
-    pub const fn response_times(&self) -> &Histogram<u64> {
-        &self.response_times
+    pub fn response_times(&self) -> Histogram<u64> {
+        self.response_times.histogram()
     }
 
     #[inline]
@@ -193,7 +191,7 @@ impl Gate {
         match found {
             Found::Query(took_us) => {
                 self.counts.paired += 1;
-                self.response_times.saturating_record(took_us);
+                self.response_times.note(took_us);
                 self.visibility.vote(now, server, true);
                 Verdict::Use
             }
@@ -215,13 +213,6 @@ impl Gate {
 /// Two ports as one number.
 const fn both(first: u16, second: u16) -> u64 {
     (first as u64) << 16 | second as u64
-}
-
-/// A histogram of microseconds up to `longest_us`; longer ones count as that.
-fn histogram(longest_us: u64) -> Histogram<u64> {
-    Histogram::new_with_max(longest_us, RESPONSE_TIME_DIGITS).unwrap_or_else(|_| {
-        unreachable!("two digits and a maximum of a second or more are allowed")
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use std::net::IpAddr;
 /// choose what is hashed here, and must not be able to choose where it lands.
 #[derive(Clone, Debug)]
 pub(crate) struct Keyed {
-    seeds: SharedSeed,
     words: [u64; 4],
 }
 
@@ -23,7 +22,7 @@ impl Keyed {
             hasher.finish()
         };
         let words = [word(0), word(1), word(2), word(3)];
-        Self { seeds, words }
+        Self { words }
     }
 
     /// The hash of two addresses in this order and a number.
@@ -56,12 +55,35 @@ impl Keyed {
         fold(hash ^ self.words[2], number ^ self.words[3])
     }
 
-    /// The hash of a hash and bytes.
+    /// The hash of a hash and bytes. What is hashed here has tens of bytes: the loop is short, and is
+    /// not worth the call of a function for any length.
     #[inline]
     pub(crate) fn with_octets(&self, hash: u64, octets: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(hash, &self.seeds);
-        hasher.write(octets);
-        hasher.finish()
+        let [a, b, c, d] = self.words;
+        let state = fold(hash ^ a, octets.len() as u64 ^ b);
+        let halves =
+            |low: [u8; 8], high: [u8; 8]| (u64::from_le_bytes(low), u64::from_le_bytes(high));
+        let step = |state: u64, (low, high): (u64, u64)| fold(state ^ low ^ c, high ^ d);
+        // The last bytes are read in pieces that may overlap: the length is hashed as well.
+        let last = match (octets.last_chunk::<16>(), octets.first_chunk(), octets.last_chunk()) {
+            (Some(last), ..) => {
+                let in_front = octets.as_chunks::<16>().0;
+                let in_front = in_front.get(..(octets.len() - 1) / 16).unwrap_or(&[]);
+                let state = in_front.iter().fold(state, |state, block| {
+                    let word = u128::from_le_bytes(*block);
+                    step(state, (word as u64, (word >> 64) as u64))
+                });
+                let word = u128::from_le_bytes(*last);
+                return step(state, (word as u64, (word >> 64) as u64));
+            }
+            (None, Some(first), Some(last)) => halves(*first, *last),
+            _ => {
+                let mut few = [0; 8];
+                few.iter_mut().zip(octets).for_each(|(place, octet)| *place = *octet);
+                (u64::from_le_bytes(few), 0)
+            }
+        };
+        step(state, last)
     }
 
     /// The hash of one direction of a flow; the way to the tap is told apart by VLAN alone, the

@@ -25,6 +25,7 @@ mod streams;
 mod table;
 #[cfg(test)]
 mod testing;
+mod times;
 mod visibility;
 
 pub use fragments::{

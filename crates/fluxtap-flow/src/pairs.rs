@@ -28,6 +28,7 @@ const BELOW_TIME: u32 = PRINT_BITS + 1;
 #[derive(Clone, Debug, Default)]
 #[repr(align(64))]
 struct Bucket {
+    /// 0 where there is none.
     keys: [u64; WAYS],
     /// When the query was captured, in microseconds, with [`PRINT_BITS`] and [`ANSWERED`] below it; 0
     /// where there is none.
@@ -35,10 +36,12 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// The place of a key, if it is there.
+    /// The place of a key, if it is there. All are compared: which one it is no processor foresees.
     #[inline]
     fn position(&self, key: u64) -> Option<usize> {
-        (0..WAYS).find(|&way| self.keys[way] == key && self.stamps[way] != 0)
+        let is_it = |way: usize| u32::from(self.keys[way] == key) << way;
+        let found = (0..WAYS).fold(0, |found, way| found | is_it(way));
+        (found != 0).then_some(found.trailing_zeros() as usize)
     }
 }
 
@@ -109,15 +112,16 @@ impl Pairs {
     /// others that have it, and then those that wait longest.
     #[inline]
     pub(crate) fn ask(&mut self, key: u64, print: u8, captured: Timestamp) -> Asked {
+        let key = key.max(1);
         let stamp = stamp(captured) | u64::from(print) << 1;
-        let oldest_alive = stamp.saturating_sub(self.lifetime_us << BELOW_TIME);
-        let within_us = self.copies_within_us;
-        let is_near = |known: u64| known != 0 && time(known).abs_diff(time(stamp)) < within_us;
-        let is_over = |known: u64| {
-            known < oldest_alive || known & ANSWERED != 0 && !is_near(known) || known == 0
-        };
-        let [first, second] = places(key, self.buckets.len());
-        for at in [first, second] {
+        // Every stamp that stands for something is above 0.
+        let oldest_alive = stamp.saturating_sub(self.lifetime_us << BELOW_TIME).max(1);
+        // How far another time is from this one, either way, with one comparison.
+        let near_from = time(stamp).wrapping_add(1).wrapping_sub(self.copies_within_us);
+        let near_span = (2 * self.copies_within_us).saturating_sub(1);
+        let is_near = |known: u64| time(known).wrapping_sub(near_from) < near_span;
+        let both = places(key, self.buckets.len());
+        for at in both {
             let bucket = &mut self.buckets[at];
             if let Some(known) = bucket.position(key) {
                 if is_near(bucket.stamps[known]) && print_of(bucket.stamps[known]) == print {
@@ -128,21 +132,22 @@ impl Pairs {
             }
         }
         // The oldest of those that are over: a free place is older than all.
-        let mut oldest: Option<(u64, usize, usize)> = None;
-        for at in [first, second] {
+        let mut oldest = (u64::MAX, 0);
+        for (number, at) in both.into_iter().enumerate() {
             for (way, &known) in self.buckets[at].stamps.iter().enumerate() {
-                if is_over(known) && oldest.is_none_or(|(stamp, ..)| known < stamp) {
-                    oldest = Some((known, at, way));
-                }
+                let is_answered = known & ANSWERED != 0;
+                let is_over = (known < oldest_alive) | (is_answered & !is_near(known));
+                let age = if is_over { known } else { u64::MAX };
+                oldest = if age < oldest.0 { (age, number * WAYS + way) } else { oldest };
             }
         }
         let (at, way) = match oldest {
-            Some((_, at, way)) => (at, way),
-            None if self.buckets.len() < self.buckets_max => {
+            (u64::MAX, _) if self.buckets.len() < self.buckets_max => {
                 self.grow();
                 return self.ask(key, print, captured);
             }
-            None => self.evict([first, second]),
+            (u64::MAX, _) => self.evict(both),
+            (_, place) => (both[place / WAYS], place % WAYS),
         };
         let bucket = &mut self.buckets[at];
         (bucket.keys[way], bucket.stamps[way]) = (key, stamp);
@@ -183,6 +188,7 @@ impl Pairs {
     /// What a response captured at `at` answers.
     #[inline]
     pub(crate) fn answer(&mut self, key: u64, at: Timestamp) -> Found {
+        let key = key.max(1);
         for place in places(key, self.buckets.len()) {
             let bucket = &mut self.buckets[place];
             let Some(way) = bucket.position(key) else { continue };

@@ -65,7 +65,7 @@ pub(crate) struct Servers {
 
 /// Hosts from which on a domain may be judged though none of them changed: names seen once each are
 /// taken together, and it takes three agreements to do so.
-const HOSTS_WORTH_JUDGING: usize = 4;
+pub(crate) const HOSTS_WORTH_JUDGING: usize = 4;
 
 /// Name-server sets remembered per domain.
 const SERVER_SETS_MAX: usize = 16;

@@ -16,6 +16,7 @@ mod domain;
 mod evidence;
 mod features;
 mod history;
+mod index;
 pub mod limits;
 mod quiet;
 mod saved;

@@ -1,12 +1,13 @@
-//! A domain that never changed, in 88 bytes: what nearly every domain is, nearly all the time.
+//! A domain that never changed, in 88 bytes for each of its few hosts: what nearly every domain is,
+//! nearly all the time.
 //!
-//! A [`Quiet`] is one address family of a domain of which one host was seen with one address set. It
-//! holds all that the whole [`DomainWindow`] would, so that nothing is lost when something comes that
-//! it cannot hold: [`resume`] makes the window of what was quiet until then. The name is not kept; a
+//! A [`Quiet`] is one host of a domain in one address family, seen with one address set. Those of a
+//! domain hold all that its whole [`DomainWindow`] would, so that nothing is lost when something comes
+//! that they cannot hold: [`resume`] makes the window of what was quiet until then. The name is not kept; a
 //! quiet domain is known by its keyed 64-bit hash, which any two of a million domains share with a
 //! probability of 3 in 100 million.
 
-use crate::domain::{DomainWindow, hash_bytes, hash_ip, servers_hash};
+use crate::domain::{DomainWindow, HOSTS_WORTH_JUDGING, hash_bytes, hash_ip, servers_hash};
 use crate::track::{EXPIRY_SLACK_S, Fill, MARK_NONE, Stretch, ZONE_NONE, expiry_s};
 use fluxtap_observe::{Address, Batch, Observation, Vantage};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,12 @@ pub(crate) const OBSERVERS_MAX: usize = 2;
 
 /// Clients that can be told apart.
 const CLIENTS_MAX: usize = 4;
+
+/// Hosts that can lie here side by side: with one more a domain may be judged.
+const HOSTS_MAX: usize = HOSTS_WORTH_JUDGING - 1;
+
+/// Parts of a domain: its hosts in either family.
+pub(crate) const PARTS_MAX: usize = 2 * HOSTS_MAX;
 
 /// No client: the bitmap of clients has 128 bits.
 const CLIENT_NONE: u8 = u8::MAX;
@@ -59,6 +66,11 @@ pub(crate) struct Quiet {
 
 const IS_V6: u8 = 1;
 const IS_AUTHORITATIVE: u8 = 2;
+/// Its first observer had been answered for another host of the domain, in this family.
+const IS_DOMAIN_WITNESSED: u8 = 4;
+/// Above it lies the number of the part in the order in which those of a domain came.
+const NUMBER_BIT: u8 = 8;
+const NUMBER_MAX: u8 = u8::MAX / NUMBER_BIT;
 
 /// Addresses of one family: IPv4 in order, or one of IPv6.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,8 +165,19 @@ impl<'a> Plain<'a> {
 }
 
 impl Quiet {
-    /// A domain of which this is the first answer; `None` if it has no addresses.
-    pub(crate) fn new(first: &Plain<'_>) -> Option<Self> {
+    /// The part that begins with this answer, beside the `others` of its domain. `None` if the answer
+    /// has no addresses, or if the domain would have more than can lie here.
+    pub(crate) fn new(first: &Plain<'_>, others: &[&Self]) -> Option<Self> {
+        let is_new = |at: &usize| others[..*at].iter().all(|o| o.host() != others[*at].host());
+        let hosts = (0..others.len()).filter(is_new).count();
+        let is_new_host = others.iter().all(|other| other.host() != first.host);
+        let number = others.iter().map(|other| other.number() + 1).max().unwrap_or(0);
+        if hosts + usize::from(is_new_host) > HOSTS_MAX || number > NUMBER_MAX {
+            return None;
+        }
+        let is_witnessed = others
+            .iter()
+            .any(|other| other.is_v6() == first.is_v6 && other.observers.contains(&first.observer));
         let at_s = (first.at_ms / 1_000) as u32;
         let mut host = [0; HOST_OCTETS_MAX];
         host.get_mut(..first.host.len())?.copy_from_slice(first.host);
@@ -179,8 +202,23 @@ impl Quiet {
             server_responses: 0,
             clients,
             flags: (u8::from(first.is_v6) * IS_V6)
-                | (u8::from(first.is_authoritative) * IS_AUTHORITATIVE),
+                | (u8::from(first.is_authoritative) * IS_AUTHORITATIVE)
+                | (u8::from(is_witnessed) * IS_DOMAIN_WITNESSED)
+                | (number * NUMBER_BIT),
         })
+    }
+
+    /// Whether an answer, or one that only names servers, is about this part.
+    #[inline]
+    pub(crate) fn is_of(&self, plain: &Plain<'_>) -> bool {
+        plain.host == self.host() && (plain.set.is_none() || plain.is_v6 == self.is_v6())
+    }
+
+    /// Whether the name servers of an answer, if it names any, are those that are known here, if any
+    /// are.
+    #[inline]
+    pub(crate) const fn agrees_on_servers(&self, plain: &Plain<'_>) -> bool {
+        plain.servers_hash == self.servers_hash || plain.servers_hash == 0 || self.servers_hash == 0
     }
 
     /// Takes in what belongs to it. False, and nothing happened, if it cannot hold that: the set is
@@ -190,9 +228,7 @@ impl Quiet {
         let is_same = plain.set.is_none_or(|set| set == self.set)
             && plain.host == self.host()
             && plain.is_authoritative == self.is_authoritative()
-            && (plain.servers_hash == self.servers_hash
-                || plain.servers_hash == 0
-                || self.servers_hash == 0);
+            && self.agrees_on_servers(plain);
         let has_room = self.refreshes < u16::MAX
             && self.responses < u16::MAX
             && self.server_responses < u8::MAX;
@@ -224,6 +260,12 @@ impl Quiet {
         true
     }
 
+    /// Reads a word at either end of it.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        self.hash ^ u64::from(self.flags)
+    }
+
     /// Whether the entry is used.
     pub(crate) const fn is_used(&self) -> bool {
         self.refreshes > 0
@@ -235,6 +277,10 @@ impl Quiet {
 
     const fn is_authoritative(&self) -> bool {
         self.flags & IS_AUTHORITATIVE != 0
+    }
+
+    const fn number(&self) -> u8 {
+        self.flags / NUMBER_BIT
     }
 
     fn host(&self) -> &[u8] {
@@ -272,6 +318,7 @@ impl Quiet {
                 ttl_min_s: self.ttl_min_s,
                 expiries: self.expiries,
                 other_observer: self.observers[1],
+                is_domain_witnessed: self.flags & IS_DOMAIN_WITNESSED != 0,
             },
         );
         window.last_ms = window.last_ms.max(u64::from(self.seen_s) * 1_000);
@@ -293,7 +340,7 @@ impl Quiet {
 
 /// The window of a domain that was quiet until now; `None` of nothing.
 pub(crate) fn resume(name: &[u8], mut quiets: Vec<Quiet>, key: u64) -> Option<DomainWindow> {
-    quiets.sort_by_key(Quiet::first_ms);
+    quiets.sort_by_key(|quiet| (quiet.number(), quiet.first_ms()));
     let mut window = DomainWindow::new(name, quiets.first()?.first_ms());
     quiets.iter().for_each(|quiet| quiet.pour(&mut window, key));
     Some(window)

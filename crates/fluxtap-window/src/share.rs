@@ -45,8 +45,12 @@ impl Share {
     }
 }
 
+/// Bits of a hash that say the partition: the lowest ones of its upper half.
+pub(crate) const PARTITION_BITS: u32 = PARTITIONS.trailing_zeros();
+
 /// The partition of a domain, from bits of its hash that the index does not use.
 #[must_use]
+#[inline]
 pub const fn partition_of(hash: u64) -> usize {
     (hash >> 32) as usize % PARTITIONS
 }

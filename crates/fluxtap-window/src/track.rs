@@ -224,6 +224,8 @@ pub(crate) struct Stretch {
     pub(crate) expiries: [u32; quiet::EXPIRIES_MAX],
     /// The observer beside that of the fill, 0 for none.
     pub(crate) other_observer: u32,
+    /// Whether that of the fill had been answered for another host then.
+    pub(crate) is_domain_witnessed: bool,
 }
 
 /// What a fill was to the history.
@@ -340,6 +342,7 @@ impl Track {
         }
         self.hosts[usize::from(host)].refreshes += stretch.refreshes.saturating_sub(1);
         let Some(run) = self.latest_run(host, fill.is_v6) else { return };
+        run.is_domain_witnessed = stretch.is_domain_witnessed;
         run.refreshed_s = stretch.refreshed_s;
         run.seen_s = stretch.seen_s;
         run.refreshes = stretch.refreshes;

@@ -101,7 +101,7 @@ impl Counters {
             }),
             curated: Curated::of(&tally.explained, intel),
             queries_visible: sensor.decoder.queries_visible(),
-            response_times: ResponseTimes::of(sensor.decoder.response_times()),
+            response_times: ResponseTimes::of(&sensor.decoder.response_times()),
         }
     }
 
