@@ -31,6 +31,9 @@ const EXPIRIES_PER_RUN: usize = 6;
 /// Runs searched backwards for the fill an answer belongs to.
 const RUNS_SEARCHED_MAX: usize = 32;
 
+/// Addresses of a set that are looked for one by one.
+const SEARCHED_MAX: usize = 16;
+
 /// Host number of a run whose host was forgotten: it was seen once, and only the one-off sequence
 /// of the whole domain still uses it.
 pub(crate) const HOST_FORGOTTEN: u16 = u16::MAX;
@@ -201,6 +204,7 @@ pub(crate) struct Fill<'a> {
     /// What tells the host from others of this history: a part of its name, or all of it.
     pub(crate) host: &'a [u8],
     pub(crate) host_hash: u32,
+    /// Of one family, none twice; in order if more than [`SEARCHED_MAX`].
     pub(crate) ips: &'a [IpAddr],
     pub(crate) is_v6: bool,
     pub(crate) is_partial: bool,
@@ -296,10 +300,7 @@ impl Track {
         self.is_changing |= latest_is_other;
         self.make_room(fill.ips.len());
         let set_at = self.sets.len() as u32;
-        for &ip in fill.ips {
-            let index = self.entry(ip, at_s);
-            push(&mut self.sets, index);
-        }
+        self.push_set(fill.ips, at_s);
         let mut expiries = [0; EXPIRIES_PER_RUN];
         expiries[0] = expiry_s;
         push(
@@ -565,13 +566,35 @@ impl Track {
         was
     }
 
-    fn entry(&mut self, ip: IpAddr, at_s: u32) -> u16 {
-        let bytes = octets(ip);
-        if let Some(index) = self.entries.iter().position(|e| e.ip == bytes) {
-            return index as u16;
+    /// Appends a set to the sets, and what is new in it to the entries.
+    fn push_set(&mut self, ips: &[IpAddr], at_s: u32) {
+        if ips.len() <= SEARCHED_MAX {
+            for &ip in ips {
+                let bytes = octets(ip);
+                let place = self.entries.iter().position(|entry| entry.ip == bytes);
+                self.push_place(place, ip, at_s);
+            }
+            return;
         }
-        push(&mut self.entries, Entry::new(ip, at_s));
-        (self.entries.len() - 1) as u16
+        // Once through the entries, however many are looked for.
+        let wanted: Vec<u128> = ips.iter().map(|&ip| u128::from_be_bytes(octets(ip))).collect();
+        let mut places = vec![None; wanted.len()];
+        for (place, entry) in self.entries.iter().enumerate() {
+            if let Ok(at) = wanted.binary_search(&u128::from_be_bytes(entry.ip)) {
+                places[at] = Some(place);
+            }
+        }
+        for (&ip, place) in ips.iter().zip(places) {
+            self.push_place(place, ip, at_s);
+        }
+    }
+
+    fn push_place(&mut self, place: Option<usize>, ip: IpAddr, at_s: u32) {
+        let place = place.unwrap_or_else(|| {
+            push(&mut self.entries, Entry::new(ip, at_s));
+            self.entries.len() - 1
+        });
+        push(&mut self.sets, place as u16);
     }
 
     /// Drops the oldest runs, and the addresses that only they held, when a limit is reached.
@@ -703,6 +726,31 @@ mod tests {
             mark: MARK_NONE,
             key: 9,
         }
+    }
+
+    #[test]
+    fn large_sets_are_laid_down_like_small_ones() {
+        let mut dice = Dice(3);
+        let (mut track, mut naive) = (Track::default(), Vec::new());
+        for step in 0..60 {
+            let count = if step % 3 == 0 { 5 } else { 17 + dice.below(60) };
+            let mut numbers: Vec<u32> = (0..count).map(|_| dice.below(300) as u32).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            let set = ips(&numbers);
+            track.push_set(&set, step);
+            for ip in set {
+                let known = naive.iter().position(|seen| *seen == ip);
+                let place = known.unwrap_or_else(|| {
+                    naive.push(ip);
+                    naive.len() - 1
+                });
+                let pushed = track.sets.remove(0);
+                assert_eq!(usize::from(pushed), place, "step {step}: {ip}");
+            }
+        }
+        assert!(track.sets.is_empty());
+        assert!(naive.len() > 200 && track.entries.iter().map(Entry::ip).eq(naive));
     }
 
     #[test]
