@@ -11,6 +11,9 @@ SCENARIO ?= demo
 # Captures of `make bench`, RESPONSES:DOMAINS each; the first is also read by the peers.
 SIZES ?= 1000000:200000 5000000:200000 5000000:1150000
 
+# Length of `make soak`.
+MINUTES ?= 60
+
 # Target and length of `make fuzz`; with SANITIZER=address it looks for faults of memory as well.
 TARGET ?= whole
 SECONDS ?= 600
@@ -89,7 +92,7 @@ install: build ## install program, service and configuration: make install PREFI
 	install -D -m 0644 sensor-config/sysusers/fluxtap.conf "$$prefix/lib/sysusers.d/fluxtap.conf"
 	install -D -m 0644 sensor-config/tmpfiles/fluxtap.conf "$$prefix/lib/tmpfiles.d/fluxtap.conf"
 	# What the operator has written stays.
-	for file in fluxtap.toml allow.txt; do
+	for file in fluxtap.toml allow.txt conf.d/service.toml; do
 		[ -e "$$etc/fluxtap/$$file" ] || install -D -m 0644 "sensor-config/$$file" "$$etc/fluxtap/$$file"
 	done
 	[ -e "$$etc/logrotate.d/fluxtap" ] || install -D -m 0644 sensor-config/logrotate/fluxtap "$$etc/logrotate.d/fluxtap"
@@ -97,7 +100,7 @@ install: build ## install program, service and configuration: make install PREFI
 	echo '  systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && systemctl enable --now fluxtap'
 
 .PHONY: uninstall
-uninstall: ## remove what `make install` put there; configuration and alerts stay
+uninstall: ## remove what `make install` put there; alerts, and configuration that was changed, stay
 	@prefix='$(DESTDIR)$(PREFIX)'
 	rm -f "$$prefix/bin/fluxtap" "$$prefix/share/man/man1/fluxtap.1" \
 		"$$prefix/share/bash-completion/completions/fluxtap" \
@@ -105,7 +108,25 @@ uninstall: ## remove what `make install` put there; configuration and alerts sta
 		"$$prefix/share/fish/vendor_completions.d/fluxtap.fish" \
 		"$$prefix/lib/systemd/system/fluxtap.service" \
 		"$$prefix/lib/sysusers.d/fluxtap.conf" "$$prefix/lib/tmpfiles.d/fluxtap.conf"
-	echo 'make: removed; configuration is in $(DESTDIR)/etc/fluxtap, alerts in $(DESTDIR)/var/log/fluxtap'
+	kept=
+	for file in fluxtap/fluxtap.toml fluxtap/allow.txt fluxtap/conf.d/service.toml logrotate.d/fluxtap; do
+		shipped="sensor-config/$${file#fluxtap/}"
+		if [ "$$file" = logrotate.d/fluxtap ]; then shipped=sensor-config/logrotate/fluxtap; fi
+		file='$(DESTDIR)/etc'/"$$file"
+		if cmp -s "$$shipped" "$$file"; then rm -f "$$file"; elif [ -e "$$file" ]; then kept="$$kept $$file"; fi
+	done
+	rmdir '$(DESTDIR)/etc/fluxtap/conf.d' '$(DESTDIR)/etc/fluxtap' 2>/dev/null || :
+	# The folders of a system are its own, those of a DESTDIR were made here.
+	if [ -n '$(DESTDIR)' ]; then
+		rmdir '$(DESTDIR)/etc/logrotate.d' '$(DESTDIR)/etc' 2>/dev/null || :
+		for folder in share/man/man1 share/man share/bash-completion/completions share/bash-completion \
+			share/zsh/site-functions share/zsh share/fish/vendor_completions.d share/fish share \
+			lib/systemd/system lib/systemd lib/sysusers.d lib/tmpfiles.d lib bin; do
+			rmdir "$$prefix/$$folder" 2>/dev/null || :
+		done
+		rmdir -p '$(DESTDIR)$(PREFIX)' 2>/dev/null || :
+	fi
+	echo "make: removed; alerts stay in $(DESTDIR)/var/log/fluxtap$${kept:+, and what you changed in$$kept}"
 
 .PHONY: deb
 deb: build ## a Debian package in target/debian; installs cargo-deb (some minutes)
@@ -162,6 +183,27 @@ bench-attack: bench-programs ## measure what traffic made to be expensive costs,
 bench-parts: toolchain system-libraries ## measure walker, layers, suffix split, windows and judgement each alone
 	cargo bench -p fluxtap-sim --bench parts
 	cargo bench -p fluxtap-intel --bench lookups
+
+.PHONY: live-loss
+live-loss: toolchain system-libraries ## packets lost at rising rates beside a bare reader; needs root and tcpreplay
+	cargo build --release -p fluxtap -p fluxtap-sim
+	cargo build --release -p fluxtap-capture --example bare
+	target="$${CARGO_TARGET_DIR:-target}"
+	capture="$$target/bench/bench-$(RESPONSES)-$(DOMAINS).pcap"
+	mkdir -p "$$target/bench"
+	[ -s "$$capture" ] || "$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' \
+		--domains '$(DOMAINS)' --out "$$capture"
+	crates/fluxtap/loss.sh "$$target/release" "$$capture"
+
+.PHONY: soak
+soak: toolchain system-libraries ## a sensor for an hour, its memory, losses and alerts each minute: MINUTES=60; needs root and tcpreplay
+	cargo build --release -p fluxtap -p fluxtap-sim
+	target="$${CARGO_TARGET_DIR:-target}"
+	capture="$$target/bench/bench-$(RESPONSES)-$(DOMAINS).pcap"
+	mkdir -p "$$target/bench"
+	[ -s "$$capture" ] || "$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' \
+		--domains '$(DOMAINS)' --out "$$capture"
+	crates/fluxtap/soak.sh "$$target/release" "$$capture" pcaps/demo/demo.pcap '$(MINUTES)'
 
 .PHONY: sim
 sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim SEED=7 SCENARIO=demo

@@ -1,14 +1,14 @@
-//! Several interfaces as one source, merged by packet time.
+//! Several interfaces, and several rings of each, as one source, merged by packet time.
 //!
-//! The key decision: with one interface packets are lent from the kernel's ring; with several they
-//! are copied and wait until no other interface can deliver an older one, because the two directions
-//! of a tap come on two interfaces, and a response that overtakes its query is taken for forged.
-//! A silent interface delays the others by two of the kernel's timeouts and no more.
+//! The key decision: with one ring packets are lent from it; with several they are copied and wait
+//! until no other ring can deliver an older one, because the two directions of a tap come on two
+//! interfaces, and a response that overtakes its query is taken for forged. A silent ring delays the
+//! others by two of the kernel's timeouts and no more.
 //!
 //! An interface that goes away is tried again each second while the others go on.
 
-use crate::held::Held;
-use crate::live::{self, Live, LiveError, LiveOptions, LiveStats};
+use crate::live::{self, Live, LiveError, LiveOptions, LiveStats, RINGS_MAX};
+use crate::ring::{Counts, Readers, Ring};
 use crate::{BATCH_PACKETS_MAX, Batch, Source};
 use fluxtap_wire::{Packet, Timestamp};
 use std::fmt;
@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Most interfaces that are watched together.
 pub const INTERFACES_WATCHED_MAX: usize = 16;
 
-/// Memory of packets of one interface that wait for others. With more, its ring is not read until
-/// some of them are handed over, and what the ring cannot hold the kernel counts as dropped.
+/// Memory of packets of one interface that wait for others, its rings together. With more, its
+/// rings are not read until some of them are handed over, and what they cannot hold the kernel
+/// counts as dropped.
 pub const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// Time between two attempts to open an interface that went away, in nanoseconds.
@@ -38,7 +39,7 @@ const AHEAD_NS_MAX: u64 = Timestamp::SECOND;
 pub struct LiveGroup {
     ports: Vec<Port>,
     options: LiveOptions,
-    now: fn() -> Timestamp,
+    readers: Readers,
     stop: Arc<AtomicBool>,
     drain: Option<Drain>,
     events: Vec<PortEvent>,
@@ -53,18 +54,17 @@ struct Drain {
 /// One interface.
 struct Port {
     name: String,
-    live: Option<Live>,
+    /// Its rings; those of a capture that ended, while packets of them wait.
+    rings: Vec<Ring>,
     /// Why it is not open.
     reason: Option<String>,
     try_at: Timestamp,
     /// Counters of captures that ended, and how many packets of theirs were never read.
     past: LiveStats,
+    past_by_ring: Vec<u64>,
     abandoned: u64,
-    /// Packets read of the present capture.
-    read: u64,
     handed: u64,
     losses: u64,
-    held: Held,
     is_loopback: bool,
 }
 
@@ -98,10 +98,12 @@ pub struct PortStats {
     pub handed: u64,
     /// Whether it is captured now.
     pub is_open: bool,
-    /// Packets the kernel had in its ring when the interface was lost, or when the capture ended
+    /// Packets the kernel had in its rings when the interface was lost, or when the capture ended
     /// and time was up.
     pub dropped_by_sensor: u64,
-    /// Packets that are in the ring. 0 on a loopback interface, where it cannot be told: the kernel
+    /// Packets read of each ring.
+    pub read_by_ring: Vec<u64>,
+    /// Packets that are in the rings. 0 on a loopback interface, where it cannot be told: the kernel
     /// counts each packet in both directions, and libpcap delivers one.
     pub in_ring: u64,
     /// Packets that wait for those of other interfaces.
@@ -124,14 +126,20 @@ impl LiveGroup {
     ) -> Result<Self, LiveError> {
         let known = live::interfaces().unwrap_or_default();
         let is_loopback = |name: &String| known.iter().any(|i| i.loopback && i.name == *name);
+        let options = LiveOptions { rings: options.rings.clamp(1, RINGS_MAX), ..options };
         let ports = interfaces.iter().map(|name| {
-            let live = Live::open(name, &options)?;
-            Ok(Port { is_loopback: is_loopback(name), ..Port::new(name.clone(), live) })
+            let rings = open_rings(name, &options, now)?;
+            Ok(Port { is_loopback: is_loopback(name), ..Port::new(name.clone(), rings) })
         });
         Ok(Self {
             ports: ports.collect::<Result<_, _>>()?,
+            readers: Readers {
+                timeout_ms: options.timeout_ms,
+                held_bytes_max: HELD_BYTES_MAX / options.rings,
+                now,
+                bell: Arc::default(),
+            },
             options,
-            now,
             stop: Arc::default(),
             drain: None,
             events: Vec::new(),
@@ -161,16 +169,28 @@ impl LiveGroup {
         u64::from(self.options.timeout_ms.max(1)) * 2_000_000 + 20_000_000
     }
 
+    fn now(&self) -> Timestamp {
+        (self.readers.now)()
+    }
+
+    /// Whether there is one ring alone.
+    fn is_alone(&self) -> bool {
+        self.ports.len() == 1 && self.options.rings == 1
+    }
+
     /// Tries interfaces that went away, when it is time to.
     fn reopen(&mut self, now: Timestamp) {
-        for port in self.ports.iter_mut().filter(|port| port.live.is_none()) {
+        for port in self.ports.iter_mut().filter(|port| !port.is_open()) {
             // A clock that was set back must not keep an interface closed.
             if now < port.try_at && port.try_at.since(now) <= RETRY_NS {
                 continue;
             }
-            match Live::open(&port.name, &self.options) {
-                Ok(live) => {
-                    (port.live, port.reason, port.read) = (Some(live), None, 0);
+            match open_rings(&port.name, &self.options, self.readers.now) {
+                Ok(rings) => {
+                    // Of the capture before, packets may wait.
+                    port.rings.retain(|ring| ring.first_at().is_some());
+                    port.rings.extend(rings);
+                    port.reason = None;
                     self.events.push(PortEvent::Back { interface: port.name.clone() });
                 }
                 Err(error) => {
@@ -181,46 +201,55 @@ impl LiveGroup {
         }
     }
 
-    /// Reads what the rings hold; lends it on at once where nothing has to wait. Says how many
-    /// packets were read.
-    fn read(&mut self, now: Timestamp, visit: &mut dyn FnMut(Packet<'_>)) -> usize {
-        let is_alone = self.ports.len() == 1;
+    /// Reads the only ring and lends what it holds, or takes over what the rings' threads have
+    /// read. Says how many packets it was.
+    ///
+    /// Threads are started here and not with the capture: what the caller gives away between the
+    /// two, they do not have.
+    fn read(&mut self, now: Timestamp, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<usize> {
+        let is_alone = self.is_alone();
         let mut packets = 0;
         for port in &mut self.ports {
-            let Some(live) = &mut port.live else { continue };
-            if port.held.bytes() > HELD_BYTES_MAX {
-                continue;
+            let mut failed = None;
+            for ring in port.rings.iter_mut().filter(|ring| ring.is_open()) {
+                let read = if is_alone {
+                    ring.lend(visit)
+                } else {
+                    ring.start(&self.readers)?;
+                    ring.take(&self.readers)
+                };
+                match read {
+                    Ok(read) => packets += read,
+                    Err(error) => failed = Some(error),
+                }
             }
-            let (held, mut read) = (&mut port.held, 0);
-            let dispatched = live.dispatch(&mut |packet| {
-                read += 1;
-                if is_alone { visit(packet) } else { held.push(&packet) }
-            });
-            port.read += read;
-            port.handed += if is_alone { read } else { 0 };
-            packets += read as usize;
-            if let Err(error) = dispatched {
+            if let Some(error) = failed {
                 self.events.push(port.lose(error.to_string(), now));
             }
         }
-        packets
+        if is_alone {
+            self.ports[0].handed += packets;
+        }
+        Ok(packets as usize)
     }
 
     /// Hands over packets that wait, as far as no older ones can come; says how many.
     fn merge(&mut self, now: Timestamp, visit: &mut dyn FnMut(Packet<'_>)) -> usize {
-        let delivered = Timestamp(now.0.saturating_sub(self.delivery_ns()));
         let ahead = Timestamp(now.0.saturating_add(AHEAD_NS_MAX));
+        let delivery_ns = self.delivery_ns();
         let mut packets = 0;
         while packets < BATCH_PACKETS_MAX {
-            let heads = self.ports.iter().enumerate();
-            let heads = heads.filter_map(|(i, port)| Some((port.held.first_at()?, i)));
-            let Some((at, first)) = heads.min() else { break };
-            let is_known = |port: &Port| port.live.is_none() || port.held.len() > 0;
-            if at > delivered && at <= ahead && !self.ports.iter().all(is_known) {
+            let rings = self.ports.iter().enumerate().flat_map(|(port, p)| {
+                p.rings.iter().enumerate().map(move |(ring, r)| (r.first_at(), port, ring))
+            });
+            let heads = rings.filter_map(|(at, port, ring)| Some((at?, port, ring)));
+            let Some((at, port, ring)) = heads.min() else { break };
+            let mut all = self.ports.iter().flat_map(|port| &port.rings);
+            if at <= ahead && !all.all(|ring| ring.is_known_to(at, delivery_ns)) {
                 break;
             }
-            let port = &mut self.ports[first];
-            port.held.pop(visit);
+            let port = &mut self.ports[port];
+            port.rings[ring].held().pop(visit);
             port.handed += 1;
             packets += 1;
         }
@@ -228,12 +257,16 @@ impl LiveGroup {
     }
 
     fn holds(&self) -> bool {
-        self.ports.iter().any(|port| port.held.len() > 0)
+        self.ports.iter().flat_map(|port| &port.rings).any(|ring| ring.first_at().is_some())
     }
 
-    fn wait(&mut self) -> io::Result<()> {
+    fn wait(&self) -> io::Result<()> {
         let timeout_ms = self.options.timeout_ms;
-        live::wait(self.ports.iter().filter_map(|port| port.live.as_ref()), timeout_ms)
+        if self.is_alone() {
+            return live::wait(self.ports[0].rings.iter().filter_map(Ring::live), timeout_ms);
+        }
+        self.readers.bell.wait(timeout_ms);
+        Ok(())
     }
 
     /// Takes out of the rings what was captured before the stop; says whether that is all.
@@ -241,17 +274,26 @@ impl LiveGroup {
     /// A packet is in its ring at once but handed over a timeout later, so the rings are read on
     /// for as long.
     fn drain(&mut self, visit: &mut dyn FnMut(Packet<'_>)) -> io::Result<Batch> {
-        let now = (self.now)();
+        let now = self.now();
         let drain = *self.drain.get_or_insert(Drain { since: now });
-        let read = self.read(now, visit);
-        let merged = self.merge(now, visit);
         let passed_ns = now.since(drain.since);
+        let has_come = passed_ns >= self.delivery_ns();
+        let rings = self.ports.iter().flat_map(|port| &port.rings);
+        let are_over = has_come
+            && rings.fold(true, |are_over, ring| {
+                ring.finish();
+                are_over && ring.is_over()
+            });
+        let read = self.read(now, visit)?;
+        let merged = self.merge(now, visit);
         // A clock that is set back here must not make this last for ever.
         let is_over = passed_ns >= DRAIN_NS_MAX || now < drain.since;
-        if is_over || (passed_ns >= self.delivery_ns() && read < BATCH_PACKETS_MAX) {
-            self.merge_rest(visit);
+        if is_over || (are_over && read < BATCH_PACKETS_MAX) {
             // What comes after the stop is not lost, only what there was no time for.
             self.ports.iter_mut().for_each(|port| port.close(is_over));
+            while self.holds() {
+                self.merge(now, visit);
+            }
             return Ok(Batch::End);
         }
         if read + merged == 0 {
@@ -259,12 +301,27 @@ impl LiveGroup {
         }
         Ok(Batch::More)
     }
+}
 
-    fn merge_rest(&mut self, visit: &mut dyn FnMut(Packet<'_>)) {
-        while self.holds() {
-            self.merge(Timestamp(u64::MAX), visit);
+/// Begins to capture with as many rings as the options say.
+fn open_rings(
+    interface: &str,
+    options: &LiveOptions,
+    now: fn() -> Timestamp,
+) -> Result<Vec<Ring>, LiveError> {
+    let began = now();
+    let mut lives = vec![Live::open(interface, options)?];
+    if options.rings > 1 {
+        let fanout = lives[0].begin_fanout()?;
+        for _ in 1..options.rings {
+            let live = Live::open(interface, options)?;
+            live.join(fanout)?;
+            lives.push(live);
         }
     }
+    // What came before the last had joined is in several of them.
+    let shared = if lives.len() > 1 { began..now() } else { began..began };
+    Ok(lives.into_iter().map(|live| Ring::new(live, shared.clone())).collect())
 }
 
 impl Source for LiveGroup {
@@ -278,15 +335,15 @@ impl Source for LiveGroup {
         if self.stop.load(Ordering::Acquire) {
             return self.drain(visit);
         }
-        let now = (self.now)();
+        let now = self.now();
         self.reopen(now);
-        let read = self.read(now, visit);
+        let read = self.read(now, visit)?;
         if read + self.merge(now, visit) > 0 {
             return Ok(Batch::More);
         }
         self.wait()?;
-        let now = (self.now)();
-        let read = self.read(now, visit);
+        let now = self.now();
+        let read = self.read(now, visit)?;
         let merged = self.merge(now, visit);
         let is_idle = read + merged == 0 && !self.holds();
         Ok(if is_idle { Batch::Idle } else { Batch::More })
@@ -294,20 +351,23 @@ impl Source for LiveGroup {
 }
 
 impl Port {
-    fn new(name: String, live: Live) -> Self {
+    fn new(name: String, rings: Vec<Ring>) -> Self {
         Self {
             name,
-            live: Some(live),
+            rings,
             reason: None,
             try_at: Timestamp::default(),
             past: LiveStats::default(),
+            past_by_ring: Vec::new(),
             abandoned: 0,
-            read: 0,
             handed: 0,
             losses: 0,
-            held: Held::default(),
             is_loopback: false,
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.rings.iter().any(Ring::is_open)
     }
 
     /// Gives the capture up, with its counters kept.
@@ -319,42 +379,53 @@ impl Port {
         PortEvent::Lost { interface: self.name.clone(), reason }
     }
 
-    /// Ends the capture; what its ring still holds is lost, if that `is_loss`.
+    /// Ends the capture; what its rings still hold is lost, if that `is_loss`.
     fn close(&mut self, is_loss: bool) {
-        let (live, in_ring) = self.counted();
-        self.past = live;
-        self.abandoned += if is_loss { in_ring } else { 0 };
-        (self.live, self.read) = (None, 0);
-    }
-
-    /// The counters of all captures, and the packets in the ring of the present one.
-    fn counted(&mut self) -> (LiveStats, u64) {
-        let Some(live) = &mut self.live else { return (self.past, 0) };
-        // Where the interface is gone, what was counted last is all there is.
-        let now = live.stats().unwrap_or_else(|_| live.stats_before());
-        let in_ring = now.received.saturating_sub(now.dropped_by_kernel + self.read);
-        let sum = LiveStats {
-            received: self.past.received + now.received,
-            dropped_by_kernel: self.past.dropped_by_kernel + now.dropped_by_kernel,
-            dropped_by_interface: self.past.dropped_by_interface + now.dropped_by_interface,
-        };
-        (sum, if self.is_loopback { 0 } else { in_ring })
+        let open = self.rings.iter_mut().filter(|ring| ring.is_open());
+        let counts: Vec<Counts> = open.map(Ring::close).collect();
+        self.past = with(self.past, &counts);
+        self.past_by_ring = by_ring(&self.past_by_ring, &counts);
+        if is_loss && !self.is_loopback {
+            self.abandoned += counts.iter().map(Counts::in_ring).sum::<u64>();
+        }
     }
 
     fn stats(&mut self) -> PortStats {
-        let (live, in_ring) = self.counted();
+        let open = self.rings.iter_mut().filter(|ring| ring.is_open());
+        let counts: Vec<Counts> = open.map(Ring::counts).collect();
+        let in_ring = counts.iter().map(Counts::in_ring).sum();
         PortStats {
             interface: self.name.clone(),
-            is_open: self.live.is_some(),
+            is_open: self.is_open(),
             lost: self.reason.clone(),
-            live,
+            live: with(self.past, &counts),
             handed: self.handed,
             dropped_by_sensor: self.abandoned,
-            in_ring,
-            held: self.held.len() as u64,
+            read_by_ring: by_ring(&self.past_by_ring, &counts),
+            in_ring: if self.is_loopback { 0 } else { in_ring },
+            held: self.rings.iter_mut().map(|ring| ring.held().len() as u64).sum(),
             losses: self.losses,
         }
     }
+}
+
+/// Counters of captures that ended, with those of rings that share an interface.
+fn with(mut sum: LiveStats, rings: &[Counts]) -> LiveStats {
+    for counts in rings {
+        sum.received += counts.live.received;
+        sum.dropped_by_kernel += counts.live.dropped_by_kernel;
+    }
+    // Each of the rings has the number of the whole interface.
+    let of_interface = rings.iter().map(|counts| counts.live.dropped_by_interface);
+    sum.dropped_by_interface += of_interface.max().unwrap_or(0);
+    sum
+}
+
+/// The same of what was read of each ring.
+fn by_ring(past: &[u64], rings: &[Counts]) -> Vec<u64> {
+    let read = |ring: usize| rings.get(ring).map_or(0, |counts| counts.read);
+    let of_past = |ring: usize| past.get(ring).copied().unwrap_or(0);
+    (0..past.len().max(rings.len())).map(|ring| of_past(ring) + read(ring)).collect()
 }
 
 impl fmt::Debug for LiveGroup {

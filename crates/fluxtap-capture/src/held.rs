@@ -2,6 +2,7 @@
 
 use fluxtap_wire::{LinkType, Packet, Timestamp};
 use std::collections::VecDeque;
+use std::mem;
 
 /// Bytes that were handed over before the room behind them is taken back.
 const COMPACT_BYTES: usize = 1 << 20;
@@ -33,6 +34,19 @@ impl Held {
             len: packet.bytes.len(),
             wire_len: packet.wire_len,
         });
+    }
+
+    /// Moves all packets of `other` to the end.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        if self.records.is_empty() {
+            // The room that was taken changes hands with the packets.
+            mem::swap(self, other);
+            return;
+        }
+        self.bytes.extend_from_slice(&other.bytes[other.from..]);
+        self.records.append(&mut other.records);
+        other.bytes.clear();
+        other.from = 0;
     }
 
     /// When the first packet was captured.
@@ -98,5 +112,27 @@ mod tests {
         held.pop(&mut |_| {});
         assert_eq!((held.bytes(), held.first_at()), (0, None));
         held.pop(&mut |_| panic!("there is none"));
+    }
+
+    #[test]
+    fn packets_that_are_moved_stand_behind_those_there() {
+        let packet = |at: u64, bytes: &[u8], held: &mut Held| {
+            held.push(&Packet { at: Timestamp(at), link: LinkType::IPV4, bytes, wire_len: 1 });
+        };
+        let (mut one, mut other) = (Held::default(), Held::default());
+        packet(1, b"a", &mut other);
+        one.append(&mut other);
+        packet(2, b"gone", &mut other);
+        other.pop(&mut |_| {});
+        packet(3, b"b", &mut other);
+        packet(4, b"cc", &mut other);
+        other.pop(&mut |packet| assert_eq!(packet.bytes, b"b"));
+        one.append(&mut other);
+        assert_eq!((other.len(), other.bytes()), (0, 0));
+        let mut told = Vec::new();
+        while one.len() > 0 {
+            one.pop(&mut |packet| told.push((packet.at.0, packet.bytes.to_vec())));
+        }
+        assert_eq!(told, [(1, b"a".to_vec()), (4, b"cc".to_vec())]);
     }
 }

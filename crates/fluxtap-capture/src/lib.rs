@@ -11,6 +11,7 @@
 
 mod buffer;
 mod classic;
+mod fanout;
 mod filter;
 mod folder;
 mod follow;
@@ -23,6 +24,7 @@ mod pcapng;
 mod reader;
 mod replay;
 mod resync;
+mod ring;
 mod snoop;
 mod status;
 #[cfg(test)]
@@ -40,7 +42,7 @@ pub use follow::ALONE_FACTOR;
 pub use group::{
     HELD_BYTES_MAX, INTERFACES_WATCHED_MAX, LiveGroup, PortEvent, PortStats, StopHandle,
 };
-pub use live::{Interface, Live, LiveError, LiveOptions, LiveStats, interfaces};
+pub use live::{Interface, Live, LiveError, LiveOptions, LiveStats, RINGS_MAX, interfaces};
 pub use magic::{Compression, Foreign, Magic};
 pub use pcapng::{BLOCK_BYTES_MAX, INTERFACES_MAX};
 pub use reader::{CaptureReader, Next};

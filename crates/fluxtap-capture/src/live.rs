@@ -5,6 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 
 use fluxtap_wire::{LinkType, Packet, Timestamp};
 use pcap::{Active, Capture, Device, Precision};
@@ -12,10 +13,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::BATCH_PACKETS_MAX;
+use crate::fanout::Fanout;
 use crate::filter::Filter;
 
 /// How many interfaces a message names before it only counts.
 const NAMED_MAX: usize = 16;
+
+/// Most rings of one interface.
+pub const RINGS_MAX: usize = 16;
 
 /// How to capture.
 #[derive(Clone, Debug)]
@@ -27,8 +32,11 @@ pub struct LiveOptions {
     pub is_promiscuous: bool,
     /// Bytes captured of each packet, at most.
     pub snaplen: u32,
-    /// Bytes of the kernel's ring. It must hold what arrives while this process does not run.
+    /// Bytes of a ring of the kernel. It must hold what arrives while this process does not run.
     pub ring_bytes: u32,
+    /// Rings that share an interface's packets, each read by a thread of its own; one alone is
+    /// read by whoever asks for packets. 0 is taken as 1, more than [`RINGS_MAX`] as that.
+    pub rings: usize,
     /// How long the kernel may hold packets back to deliver them together, and a quiet interface
     /// may keep [`crate::Source::next_batch`] waiting. 0 is taken as 1.
     pub timeout_ms: u32,
@@ -41,6 +49,7 @@ impl Default for LiveOptions {
             is_promiscuous: true,
             snaplen: 65_535,
             ring_bytes: 32 << 20,
+            rings: 1,
             timeout_ms: 50,
         }
     }
@@ -114,6 +123,31 @@ impl Live {
     #[must_use]
     pub fn link(&self) -> LinkType {
         self.link
+    }
+
+    /// Begins a group of captures that share the packets of the interface.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError::Other`] with the system's words.
+    pub(crate) fn begin_fanout(&self) -> Result<Fanout, LiveError> {
+        Fanout::begin(self.capture.as_fd()).map_err(|error| self.no_fanout(&error))
+    }
+
+    /// Takes a part in a group.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError::Other`] with the system's words.
+    pub(crate) fn join(&self, fanout: Fanout) -> Result<(), LiveError> {
+        fanout.join(self.capture.as_fd()).map_err(|error| self.no_fanout(&error))
+    }
+
+    fn no_fanout(&self, error: &io::Error) -> LiveError {
+        LiveError::Other {
+            interface: self.interface.clone(),
+            detail: format!("several rings: {error}; do with one"),
+        }
     }
 
     /// The counters now. libpcap counts in 32 bits, so ask at least once every 4 billion packets.

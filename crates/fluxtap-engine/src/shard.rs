@@ -246,6 +246,9 @@ pub struct Shard {
     due: BTreeMap<u32, Vec<DomainRef>>,
     /// Domains that are on a threat list, until that is told.
     matches: Matches,
+    /// Until then every domain that is seen is looked up in the threat lists: other ones came into
+    /// force, and a domain from before may be on them. Later it is forgotten, and new again.
+    all_looked_up_until: Timestamp,
     /// No open alert ends before this.
     next_end: Option<Timestamp>,
     now: Timestamp,
@@ -274,6 +277,7 @@ impl Shard {
             records_of: [0; limits::PARTITIONS],
             due: BTreeMap::new(),
             matches: Matches::default(),
+            all_looked_up_until: Timestamp::default(),
             next_end: None,
             now: Timestamp::default(),
             swept: Timestamp::default(),
@@ -309,9 +313,11 @@ impl Shard {
     }
 
     /// Goes on with another policy, and with other lists from the next call on: what was counted by
-    /// position in a list begins anew. Owners of addresses that were looked up stay what they are.
+    /// position in a list begins anew, and domains that are known are looked up in threat lists when
+    /// they are seen again, though they bring nothing new.
     pub fn reload(&mut self, policy: Policy) {
         self.policy = policy;
+        self.all_looked_up_until = self.now.plus_secs(u64::from(WINDOWS_S[3]));
         self.allow_uses.clear();
         for record in self.records.values_mut() {
             record.noted = Noted::default();
@@ -430,7 +436,8 @@ impl Shard {
             let admitted = self.table.admitted();
             let applied = self.table.apply(observation, batch);
             let is_new = self.table.admitted() != admitted;
-            if is_new || applied.as_ref().is_some_and(|applied| applied.is_changed) {
+            let is_news = is_new || applied.as_ref().is_some_and(|applied| applied.is_changed);
+            if is_news || self.now < self.all_looked_up_until {
                 let due_s = seconds(self.now) + 1;
                 self.counts.intel_matches_refused +=
                     self.matches.note(observation, batch, intel, due_s);

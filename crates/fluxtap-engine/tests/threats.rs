@@ -106,6 +106,25 @@ fn an_alerting_list_tells_once_a_day_even_of_a_domain_seen_once() {
 }
 
 #[test]
+fn a_known_domain_is_told_when_a_list_that_is_loaded_later_has_it() {
+    let mut story = Story::new();
+    story.list(&[("phish", true, &["other.example"])]);
+    for at_s in [0, 100] {
+        story.seen(at_s, "login.evil.example", "9.9.9.9", 60, &["8.8.8.8"]);
+    }
+    story.list(&[("phish", true, &["evil.example"])]);
+    story.seen(200, "login.evil.example", "9.9.9.9", 60, &["8.8.8.8"]);
+    assert_eq!(story.shard().counts().intel_matches, 0, "nothing of it is new");
+    story.reload();
+    for at_s in [300, 400, 500] {
+        story.seen(at_s, "login.evil.example", "9.9.9.9", 60, &["8.8.8.8"]);
+    }
+    let alerts = story.end();
+    assert_eq!(matches(&alerts).len(), 1, "{alerts:?}");
+    assert_eq!(matches(&alerts)[0].threats, ["phish evil.example"]);
+}
+
+#[test]
 fn flux_and_phishing_meet_in_one_line() {
     let pool = access(60);
     let mut story = Story::new();

@@ -11,6 +11,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Time between two attempts to write to a disk that failed, while no line comes that would.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
 /// Most octets that wait in memory behind a spool, or without one.
 pub(crate) const MEMORY_OCTETS_MAX: usize = 16 << 20;
 
@@ -126,8 +129,14 @@ impl Lane {
                 return Next::End;
             }
             let now = clock::instant();
+            let is_failing = self.counters.is_spool_failing.load(Ordering::Relaxed);
             match until.map(|until| until.saturating_duration_since(now)) {
                 Some(Duration::ZERO) => return Next::Nothing,
+                // Nothing waits in memory that would try the disk again.
+                rest if is_failing => {
+                    state = self.wait(state, rest.unwrap_or(PROBE_EVERY).min(PROBE_EVERY));
+                    self.probe(&state);
+                }
                 Some(rest) => {
                     state = self.wait(state, rest);
                 }
@@ -342,6 +351,16 @@ impl Lane {
             }
         }
         items
+    }
+
+    /// Finds out whether a disk that failed can be written again.
+    fn probe(&self, state: &State) {
+        if state.memory.is_empty()
+            && let Some(spool) = &state.spool
+            && spool.probe().is_ok()
+        {
+            self.spool_did(Ok(()));
+        }
     }
 
     /// Notes whether the disk does what it should, and says so when that changes.

@@ -161,6 +161,15 @@ impl Spool {
         Ok(())
     }
 
+    /// Whether there is room for a line: writes as much beside the queue and takes it away again.
+    pub(crate) fn probe(&self) -> io::Result<()> {
+        let path = self.folder.join("probe.tmp");
+        let written = File::create(&path).and_then(|file| {
+            file.write_all_at(&[0; LINE_OCTETS_MAX], 0).and_then(|()| file.sync_data())
+        });
+        fs::remove_file(&path).and(written)
+    }
+
     /// The records behind `seq` in their order, at most so many and about so many octets, but one
     /// if there is one. Records that cannot be read back are taken out; their number is returned.
     pub(crate) fn read(&mut self, seq: u64, count: usize, octets: usize) -> (Vec<Item>, u64) {

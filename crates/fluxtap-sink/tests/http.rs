@@ -158,17 +158,22 @@ fn every_failure_is_outlived() {
 
 #[test]
 fn a_receiver_that_asks_for_time_gets_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let fake = Fake::new(|n, _| match n {
-        0 => Reply::Answer(429, "Retry-After: 2\r\n", String::new()),
-        _ => ok(),
-    });
-    let sinks = [sink("s", Target::Http(http(&fake.url, Dialect::Webhook)))];
-    let delivery = open(&sinks, &spool(folder.path())).0.expect("opens");
-    delivery.push(record("a", Keep::Always));
-    wait(&delivery, "delivery", |counts| counts.delivered == 1);
-    let seen = fake.seen();
-    assert!(seen[1].at - seen[0].at >= Duration::from_secs(2));
+    // As a date it is told by the receiver's clock, which here is years from ours.
+    let dated =
+        "Date: Sun, 06 Nov 1994 08:49:59 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:50:01 GMT\r\n";
+    for head in ["Retry-After: 2\r\n", dated] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fake = Fake::new(move |n, _| match n {
+            0 => Reply::Answer(429, head, String::new()),
+            _ => ok(),
+        });
+        let sinks = [sink("s", Target::Http(http(&fake.url, Dialect::Webhook)))];
+        let delivery = open(&sinks, &spool(folder.path())).0.expect("opens");
+        delivery.push(record("a", Keep::Always));
+        wait(&delivery, "delivery", |counts| counts.delivered == 1);
+        let seen = fake.seen();
+        assert!(seen[1].at - seen[0].at >= Duration::from_secs(2), "{head}");
+    }
 }
 
 #[test]

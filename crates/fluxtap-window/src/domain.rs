@@ -2,6 +2,7 @@
 
 use crate::clients::Clients;
 use crate::context::ContextWindow;
+use crate::saved::Renumber;
 use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::{Intel, sinkhole};
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
@@ -171,6 +172,15 @@ impl DomainWindow {
 
     fn could_change(&self) -> bool {
         self.answers.is_changing || self.answers.hosts.len() >= HOSTS_WORTH_JUDGING
+    }
+
+    /// See [`crate::Table::renumber`].
+    pub(crate) fn renumber(&mut self, numbers: &Renumber) {
+        self.answers.renumber(numbers);
+        self.answers.forget_owners();
+        if let Some(servers) = &mut self.servers {
+            servers.track.forget_owners();
+        }
     }
 
     /// Looks up who owns the addresses, as far as that was not done before, and adds what came of

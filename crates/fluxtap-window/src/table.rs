@@ -53,6 +53,8 @@ pub struct TableCounts {
     pub tracked: u64,
     /// Bytes held by them, the index included.
     pub bytes: u64,
+    /// Of these, bytes of domains that never changed; the others have a window of their own.
+    pub bytes_quiet: u64,
     /// Domains that were ever taken in.
     pub admitted: u64,
     /// Domains dropped because they were not seen for the longest window.
@@ -74,6 +76,7 @@ impl TableCounts {
     pub const fn add(&mut self, other: &Self) {
         self.tracked += other.tracked;
         self.bytes += other.bytes;
+        self.bytes_quiet += other.bytes_quiet;
         self.admitted += other.admitted;
         self.expired += other.expired;
         self.evicted += other.evicted;
@@ -152,7 +155,8 @@ impl Table {
     pub fn counts(&self) -> TableCounts {
         let tracked = self.partitions.iter().map(|p| p.index.len() as u64 - p.doubled).sum();
         let bytes = self.partitions.iter().map(|p| p.total_bytes() as u64).sum();
-        TableCounts { tracked, bytes, ..self.counts }
+        let bytes_quiet = self.partitions.iter().map(|p| p.slab.bytes() as u64).sum();
+        TableCounts { tracked, bytes, bytes_quiet, ..self.counts }
     }
 
     /// Domains that were ever taken in.
@@ -346,11 +350,11 @@ impl Table {
     }
 
     /// Gives what refers to curated zones and to the allow list the numbers these have in other
-    /// lists, which come into force.
+    /// lists, which come into force, and has owners looked up anew in the tables that do.
     pub fn renumber(&mut self, numbers: &Renumber) {
         for slot in self.partitions.iter_mut().flat_map(|partition| &mut partition.slots) {
             if let Some(domain) = &mut slot.domain {
-                domain.answers.renumber(numbers);
+                domain.renumber(numbers);
             }
         }
     }
@@ -687,6 +691,33 @@ mod tests {
             last = table.apply(&batch.observations()[0], &batch);
         }
         last.unwrap().domain.unwrap()
+    }
+
+    #[test]
+    fn owners_are_those_of_the_tables_in_force() {
+        let mut table = Table::new(crate::limits::MEMORY_MIN, 3);
+        let edge = [0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 1, 1, 1, 1];
+        let flags = [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        let intel = Intel::embedded();
+        let mut domain = None;
+        for (at_s, last) in [(1_000, 1), (1_100, 2)] {
+            let record = [&edge[..13], &[last]].concat();
+            let batch = observe_by(&intel, "www.shop.test", flags, &record, at_s);
+            domain = table.apply(&batch.observations()[0], &batch).map(|applied| applied.domain);
+        }
+        let domain = domain.unwrap();
+        let mut counts = LookUps::default();
+        let mut look_up = |table: &mut Table, intel: &Intel| {
+            let window = table.get_mut(domain).unwrap();
+            window.look_up_owners(intel, &mut counts);
+            let asns = window.answers.entries.iter().map(|entry| entry.owner.asn);
+            (asns.collect::<Vec<_>>(), counts.addresses)
+        };
+        assert_eq!(look_up(&mut table, &intel), (vec![13_335, 13_335], 2));
+        let none = Intel::without_table();
+        assert_eq!(look_up(&mut table, &none), (vec![13_335, 13_335], 2), "they are known");
+        table.renumber(&Renumber::default());
+        assert_eq!(look_up(&mut table, &none), (vec![0, 0], 2), "counted once");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
 use serde::{Deserialize, Serialize};
 use smallvec::{Array, SmallVec};
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Two expiries this close are the same cache fill: rounding and latency reach 1.2 s.
@@ -61,8 +62,8 @@ pub(crate) struct Host {
     answered: [u64; 2],
 }
 
-/// An address that was offered. Its owner is looked up once, when the domain is first judged: most
-/// never are.
+/// An address that was offered. Its owner is looked up when the domain is first judged, which most
+/// never are, and again when other tables came into force.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     ip: [u8; 16],
@@ -71,7 +72,19 @@ pub(crate) struct Entry {
     #[serde(skip, default = "unknown")]
     pub(crate) owner: Owner,
     #[serde(skip)]
-    is_owner_known: bool,
+    look_up: LookUp,
+}
+
+/// What is known of the owner of an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum LookUp {
+    /// Nothing yet.
+    #[default]
+    Due,
+    /// What tables said that are not in force any more.
+    DueAgain,
+    /// What the tables say.
+    Done,
 }
 
 const fn unknown() -> Owner {
@@ -124,7 +137,7 @@ impl Entry {
     }
 
     fn new(ip: IpAddr, first_s: u32) -> Self {
-        Self { ip: octets(ip), first_s, owner: Owner::UNKNOWN, is_owner_known: false }
+        Self { ip: octets(ip), first_s, owner: Owner::UNKNOWN, look_up: LookUp::Due }
     }
 
     /// Whether it is an edge that a content network runs itself, which is no evidence.
@@ -356,11 +369,14 @@ impl Track {
         }
     }
 
-    /// Looks up the owners that are not known yet, and counts what came of it.
+    /// Looks up the owners that are not known yet, and counts what came of it; those that were known
+    /// by other tables are counted already.
     pub(crate) fn look_up_owners(&mut self, intel: &Intel, counts: &mut LookUps) {
-        for entry in self.entries.iter_mut().filter(|entry| !entry.is_owner_known) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.look_up != LookUp::Done) {
             entry.owner = intel.owner(entry.ip());
-            entry.is_owner_known = true;
+            if mem::replace(&mut entry.look_up, LookUp::Done) == LookUp::DueAgain {
+                continue;
+            }
             counts.addresses += 1;
             counts.with_owner += u64::from(entry.owner.asn != 0);
             if entry.is_edge() {
@@ -414,6 +430,13 @@ impl Track {
                 .all(|host| has_name(host) && host.latest.iter().all(|&at| is_run(at)))
             && self.runs.iter().all(|run| has_host(run) && has_set(run))
             && self.sets.iter().all(|&entry| usize::from(entry) < self.entries.len())
+    }
+
+    /// Has owners looked up again, as other tables may know others.
+    pub(crate) fn forget_owners(&mut self) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.look_up == LookUp::Done) {
+            entry.look_up = LookUp::DueAgain;
+        }
     }
 
     /// Gives the numbers of zones and marks of other lists to the runs; see

@@ -16,6 +16,14 @@ const LOSS_PACKETS_MIN: u64 = 100;
 /// Least time between two changes that are told, so that a sensor on the edge does not chatter.
 const CHANGE_PAUSE: Duration = Duration::from_secs(10);
 
+/// Distance between the times of packets and the clock, in seconds, beyond which one of them is
+/// wrong: zones apart, and not a pause of the process.
+const CLOCK_OFF_S: f64 = 1_800.0;
+
+/// Packets in a row with such times before that is told: the first ones after a long silence have
+/// to be confirmed, and a single packet proves nothing.
+const CLOCK_OFF_PACKETS: u64 = 100;
+
 /// States of an interface in which nothing arrives.
 const DOWN: [&str; 4] = ["down", "no carrier", "lowerlayerdown", "notpresent"];
 
@@ -30,12 +38,13 @@ pub(crate) struct Reason {
 
 impl Reason {
     /// Every code there is.
-    pub(crate) const CODES: [&'static str; 6] = [
+    pub(crate) const CODES: [&'static str; 7] = [
         "packets_lost",
         "no_dns",
         "interface_lost",
         "interface_down",
         "sink_failing",
+        "clock_off",
         "reload_failed",
     ];
 }
@@ -49,6 +58,8 @@ pub(crate) struct Monitor {
     losses: VecDeque<(Instant, u64, u64)>,
     /// Messages seen, and when their number last changed.
     messages: (u64, Instant),
+    /// Packets that had come when their times last fitted the clock.
+    in_time: u64,
     has_reload_failed: bool,
     reasons: Vec<Reason>,
     told: Option<(Instant, Vec<&'static str>)>,
@@ -62,6 +73,10 @@ pub(crate) struct Seen<'a> {
     pub(crate) messages: u64,
     /// The time of day, in milliseconds since 1970.
     pub(crate) now_ms: u64,
+    /// How far event time is behind the clock, in seconds; ahead of it, if that is negative.
+    pub(crate) lag_s: Option<f64>,
+    /// Day of the table of owners, as a time since 1970 in milliseconds: today is later.
+    pub(crate) table_ms: Option<u64>,
 }
 
 /// How long a sink may fail before that is a reason: most failures are over with the next attempt.
@@ -104,6 +119,7 @@ impl Monitor {
             interval: None,
             losses: VecDeque::new(),
             messages: (0, now),
+            in_time: 0,
             has_reload_failed: false,
             reasons: Vec::new(),
             told: None,
@@ -159,6 +175,7 @@ impl Monitor {
         });
         reasons.extend(down);
         reasons.extend(seen.sinks.iter().filter_map(|sink| failing(sink, seen.now_ms)));
+        reasons.extend(self.clock_off(seen));
         if self.has_reload_failed {
             let detail = "the last reload failed; the settings from before are in force".to_owned();
             reasons.push(Reason { code: "reload_failed", detail });
@@ -205,6 +222,24 @@ impl Monitor {
         })
     }
 
+    /// Whether the clock, or that of the packets, cannot be right.
+    fn clock_off(&mut self, seen: &Seen<'_>) -> Option<Reason> {
+        let handed = seen.ports.iter().map(|port| port.handed).sum::<u64>();
+        let lag_s = seen.lag_s.unwrap_or(0.0);
+        if lag_s.abs() < CLOCK_OFF_S {
+            self.in_time = handed;
+        }
+        let detail = if handed - self.in_time.min(handed) >= CLOCK_OFF_PACKETS {
+            let side = if lag_s > 0.0 { "behind" } else { "ahead of" };
+            format!("times of packets are {:.0} s {side} the clock", lag_s.abs())
+        } else if seen.table_ms.is_some_and(|table_ms| seen.now_ms < table_ms) {
+            "the clock stands before the day of the table of owners".to_owned()
+        } else {
+            return None;
+        };
+        Some(Reason { code: "clock_off", detail })
+    }
+
     fn silence(&self, now: Instant) -> Option<Reason> {
         let silent = now.duration_since(self.messages.1);
         let quiet = self.dns_quiet.filter(|quiet| silent >= *quiet)?;
@@ -228,6 +263,7 @@ mod tests {
             live: LiveStats { dropped_by_kernel, ..LiveStats::default() },
             handed,
             dropped_by_sensor: 0,
+            read_by_ring: vec![handed],
             in_ring: 0,
             held: 0,
             losses: 0,
@@ -242,7 +278,14 @@ mod tests {
         messages: u64,
         link: fn(&str) -> Option<String>,
     ) -> Tell {
-        let seen = Seen { ports: &[port], sinks: &[], messages, now_ms: 0 };
+        let seen = Seen {
+            ports: &[port],
+            sinks: &[],
+            messages,
+            now_ms: 0,
+            lag_s: Some(2.0),
+            table_ms: None,
+        };
         monitor.look(now, &seen, link)
     }
 
@@ -261,6 +304,27 @@ mod tests {
         assert_eq!(reason.detail, "sink siem: failing for 60 s, 7 lines wait: connection refused");
         let full = SinkCounts { is_spool_failing: true, ..sink };
         assert!(failing(&full, 0).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_a_reason() {
+        let mut monitor = Monitor::new(&Settings::default(), instant());
+        let mut said = |handed, lag_s, now_ms| {
+            let (ports, table_ms) = (&[port(handed, 0, None)][..], Some(1_000));
+            let seen = Seen { ports, sinks: &[], messages: 0, now_ms, lag_s, table_ms };
+            monitor.clock_off(&seen).map(|reason| reason.detail)
+        };
+        assert_eq!(said(0, None, 1_000), None);
+        assert_eq!(said(5_000, Some(1_799.0), 1_000), None);
+        assert_eq!(said(5_000, Some(9_999.0), 1_000), None, "silence is no wrong clock");
+        assert_eq!(said(5_099, Some(3.2e8), 1_000), None);
+        let years = said(5_100, Some(3.2e8), 1_000).expect("years");
+        assert_eq!(years, "times of packets are 320000000 s behind the clock");
+        assert!(said(5_200, Some(-3_600.0), 1_000).expect("an hour").contains("ahead of"));
+        assert_eq!(said(5_201, Some(2.0), 1_000), None, "well again");
+        assert!(
+            said(5_202, Some(2.0), 999).expect("a day in the past").contains("table of owners")
+        );
     }
 
     fn up(_: &str) -> Option<String> {

@@ -152,6 +152,7 @@ pub(crate) fn options(settings: &Settings) -> LiveOptions {
     LiveOptions {
         filter,
         is_promiscuous: settings.is_promiscuous,
+        rings: settings.rings,
         ring_bytes: u32::try_from(settings.ring_bytes).unwrap_or(u32::MAX),
         ..LiveOptions::default()
     }
@@ -176,6 +177,9 @@ fn say_start(settings: &Settings, in_force: &str, resumed: Option<&str>) {
     console::say(&format!("fluxtap: watching {interfaces}; stop with SIGINT or SIGTERM"));
     if let Some(resumed) = resumed {
         console::say(&format!("fluxtap: {resumed}"));
+    }
+    if let Some(told) = sinks::told(settings) {
+        console::say(&told);
     }
     console::say(&format!("fluxtap: in force: {in_force}"));
     if let Some(address) = settings.metrics_listen.0 {
@@ -222,16 +226,17 @@ impl Watch {
             exit = exit.max(stopped.exit());
         }
         let ports = self.source.stats();
-        let counters = summary::Counters::of(&self.sensor, ports);
-        let (path, unlisted) = (self.settings.stats.as_deref(), summary::Unlisted::default());
-        exit = exit.max(summary::write_stats(path, &counters, &[], unlisted));
+        let mut counters = summary::Counters::of(&self.sensor, ports);
         if !self.settings.is_quiet {
             summary::print_live("stopped", &counters, self.started.elapsed(), &self.sensor);
         }
         if let Some(delivery) = self.sensor.follower.into_delivery() {
-            exit = exit.max(sinks::drain(delivery, &self.settings));
+            let (drained, sinks) = sinks::drain(delivery, &self.settings);
+            exit = exit.max(drained);
+            counters.sinks = sinks;
         }
-        exit
+        let (path, unlisted) = (self.settings.stats.as_deref(), summary::Unlisted::default());
+        exit.max(summary::write_stats(path, &counters, &[], unlisted))
     }
 
     fn watch(&mut self) -> Result<(), Stopped> {
@@ -289,7 +294,16 @@ impl Watch {
         let ports = self.source.stats();
         let messages = self.sensor.decoder.counts().messages;
         let sinks = self.sensor.follower.sinks();
-        let seen = Seen { ports: &ports, sinks: &sinks, messages, now_ms: output::now().millis() };
+        let table = self.sensor.inputs().intel.table_info().and_then(|table| table.date);
+        let table = table.and_then(Day::parse);
+        let seen = Seen {
+            ports: &ports,
+            sinks: &sinks,
+            messages,
+            now_ms: output::now().millis(),
+            lag_s: self.lag_s(),
+            table_ms: table.map(|day| u64::from(day.0) * 86_400_000),
+        };
         let tell = self.monitor.look(now, &seen, interfaces::link);
         if tell == Tell::Nothing {
             return Ok(());
@@ -336,8 +350,9 @@ impl Watch {
 
     /// How far event time is behind the clock, in seconds.
     fn lag_s(&self) -> Option<f64> {
-        let watermark = self.sensor.decoder.watermark()?;
-        Some(output::now().since(watermark) as f64 / Timestamp::SECOND as f64)
+        let (now, watermark) = (output::now(), self.sensor.decoder.watermark()?);
+        let ns = now.since(watermark) as f64 - watermark.since(now) as f64;
+        Some(ns / Timestamp::SECOND as f64)
     }
 
     fn snapshot(&self, ports: Vec<PortStats>) -> Snapshot {

@@ -199,7 +199,8 @@ fn state(page: &mut Page, snapshot: &Snapshot) {
     page.head("state_bytes", "gauge", "Memory of the state that input can grow, by what it is.");
     let [fragments, streams] = snapshot.held_octets;
     let tiers = [
-        ("windows", table.bytes),
+        ("quiet", table.bytes_quiet),
+        ("full", table.bytes - table.bytes_quiet),
         ("fragments", fragments as u64),
         ("tcp_streams", streams as u64),
     ];

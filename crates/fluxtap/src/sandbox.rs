@@ -8,6 +8,7 @@
 //! All of it holds for the thread that asks and those it starts, so it comes before any other.
 
 use crate::config::{FOLDER, Sources};
+use crate::threat_lists;
 use fluxtap_config::{AddressTable, Settings};
 use landlock::{
     ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
@@ -212,6 +213,8 @@ fn readable(settings: &Settings, sources: &Sources) -> Vec<PathBuf> {
     });
     let files = named.into_iter().flatten().chain(table).chain(&config).chain(of_sinks);
     let folders = files.map(|path| folder_of(path));
+    let of_lists = threat_lists::paths(&settings.threat_lists).map(|path| folder_of(&path));
+    let folders = folders.chain(of_lists);
     READ.iter().map(PathBuf::from).chain([PathBuf::from(FOLDER)]).chain(folders).collect()
 }
 
@@ -276,10 +279,11 @@ mod tests {
             allow_file: Some("/srv/lists/allow.txt".into()),
             address_table: AddressTable::Path("owners.fxtb".into()),
             stats: Some("/srv/out/stats.json".into()),
+            threat_lists: vec!["bad /srv/threat/bad.txt alert=true".to_owned()],
             ..Settings::default()
         };
         let folders = readable(&settings, &Sources::default());
-        for folder in ["/etc/fluxtap", "/srv/lists", "."] {
+        for folder in ["/etc/fluxtap", "/srv/lists", "/srv/threat", "."] {
             assert!(folders.contains(&PathBuf::from(folder)), "{folder}: {folders:?}");
         }
         assert!(!folders.contains(&PathBuf::from("/")) && !folders.contains(&"/home".into()));

@@ -78,7 +78,10 @@ fn engine(settings: &Settings, to: To) -> Exit {
     if to == To::Sinks {
         let settings = Settings { spool_folder: spool.clone(), ..settings.clone() };
         match sinks::open(&settings, OBSERVER) {
-            Ok(delivery) => output = output.deliver(delivery),
+            Ok(delivery) => {
+                sinks::told(&settings).iter().for_each(|told| console::say(told));
+                output = output.deliver(delivery);
+            }
             Err(exit) => return exit,
         }
     }

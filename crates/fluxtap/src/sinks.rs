@@ -11,6 +11,7 @@ use fluxtap_sink::{
     OpenError, Record, SinkCounts, SinkOptions, SpoolOptions, Sync, SyslogOptions, SyslogTransport,
     Target, Tell, TlsOptions,
 };
+use serde_json::{Value, json};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -22,20 +23,23 @@ use std::time::Duration;
 pub(crate) fn open(settings: &Settings, host: &str) -> Result<Delivery, Exit> {
     warn_of_open_secrets(settings);
     let (tell, options): (Tell, _) = (Arc::new(tell), options(settings, host));
-    let delivery = Delivery::open(&options, &spool(settings), &tell).map_err(|error| {
+    Delivery::open(&options, &spool(settings), &tell).map_err(|error| {
         let (said, exit) = match error {
             OpenError::Unusable(said) => (said, Exit::BadConfig),
             OpenError::Unreachable(said) => (said, Exit::Unavailable),
         };
         said.iter().for_each(|said| console::error(said));
         exit
-    })?;
-    if !settings.is_quiet && !settings.sinks.is_empty() {
-        let told = options.iter().map(|sink| format!("{} ({})", sink.name, sink.target.kind()));
-        let told: Vec<String> = told.collect();
-        console::say(&format!("fluxtap: alerts go to {}", told.join(", ")));
-    }
-    Ok(delivery)
+    })
+}
+
+/// Where alerts go, where settings say so: `fluxtap: alerts go to siem (syslog)`.
+pub(crate) fn told(settings: &Settings) -> Option<String> {
+    let options = options(settings, "");
+    let told = options.iter().map(|sink| format!("{} ({})", sink.name, sink.target.kind()));
+    let told: Vec<String> = told.collect();
+    let told = format!("fluxtap: alerts go to {}", told.join(", "));
+    (!settings.sinks.is_empty()).then_some(told)
 }
 
 /// Reads the files that sinks name; every mistake is said.
@@ -63,8 +67,9 @@ fn warn_of_open_secrets(settings: &Settings) {
     }
 }
 
-/// Delivers what waits, for as long as the settings allow, and says what is left.
-pub(crate) fn drain(delivery: Delivery, settings: &Settings) -> Exit {
+/// Delivers what waits, for as long as the settings allow, and says what is left; with the counters
+/// of the sinks that the settings name.
+pub(crate) fn drain(delivery: Delivery, settings: &Settings) -> (Exit, Vec<SinkCounts>) {
     let gone = delivery.stdout_gone().is_some();
     let mut exit = Exit::Done;
     let drained = delivery.drain(Duration::from_secs(settings.drain_s));
@@ -86,7 +91,35 @@ pub(crate) fn drain(delivery: Delivery, settings: &Settings) -> Exit {
             exit = Exit::Failed;
         }
     }
-    exit
+    (exit, if settings.sinks.is_empty() { Vec::new() } else { drained.counts })
+}
+
+/// The counters of the sinks, for programs.
+pub(crate) fn to_json(sinks: &[SinkCounts]) -> Value {
+    let sink = |counts: &SinkCounts| {
+        json!({
+            "name": counts.name,
+            "type": counts.kind,
+            "accepted": counts.accepted,
+            "filtered": counts.filtered,
+            "resumed": counts.resumed,
+            "delivered": counts.delivered,
+            "retried": counts.retried,
+            "dead_lettered": counts.dead_lettered,
+            "dropped": {
+                "updates_for_room": counts.dropped.updates_for_room,
+                "no_room": counts.dropped.no_room,
+                "disk_too_slow": counts.dropped.disk_too_slow,
+                "damaged": counts.dropped.damaged,
+                "closed": counts.dropped.closed,
+            },
+            "faults": counts.faults,
+            "waiting": counts.waiting,
+            "spool_octets": counts.spool_octets,
+            "lag_ms": counts.lag_ms,
+        })
+    };
+    sinks.iter().map(sink).collect()
 }
 
 /// A line of the summary at the end: `  sink        log: 8 delivered, 2 waiting`.

@@ -2,7 +2,7 @@
 
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
-use crate::threat_lists;
+use crate::{sinks, threat_lists};
 use fluxtap_capture::{Compression, FileReport, PortStats, Progress};
 use fluxtap_engine::{
     ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, MESSAGE_SOURCES, OpenAlert, PacketEnds,
@@ -11,6 +11,7 @@ use fluxtap_engine::{
 use fluxtap_flow::Histogram;
 use fluxtap_intel::Intel;
 use fluxtap_observe::ObserveCounts;
+use fluxtap_sink::SinkCounts;
 use fluxtap_window::TableCounts;
 use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown_name};
 use fluxtap_wire::{Malformed, Timestamp};
@@ -46,6 +47,8 @@ pub(crate) struct Counters {
     pub(crate) look_ups: (u64, u64),
     /// The interfaces; none in replay.
     pub(crate) ports: Vec<PortStats>,
+    /// The sinks, once they are drained.
+    pub(crate) sinks: Vec<SinkCounts>,
     pub(crate) open: usize,
     pub(crate) allow: Value,
     pub(crate) threat_lists: Value,
@@ -92,6 +95,7 @@ impl Counters {
                 (look_ups.addresses, look_ups.with_owner)
             },
             ports,
+            sinks: Vec::new(),
             open: tally.open.len(),
             allow: sensor.allow_report().to_json(tally.shard.suppressed),
             threat_lists: threat_lists::to_json(intel, &tally.list_uses, &tally.shard),
@@ -167,6 +171,7 @@ impl Counters {
                 "interface": port.interface,
                 "received": port.live.received,
                 "read": port.handed,
+                "read_by_ring": port.read_by_ring,
                 "dropped_by_kernel": port.live.dropped_by_kernel,
                 "dropped_by_interface": port.live.dropped_by_interface,
                 "dropped_by_sensor": port.dropped_by_sensor,
@@ -216,7 +221,7 @@ impl Counters {
         let decode = &self.decode;
         let time = |at: Option<Timestamp>| at.map(|at| at.millis() as f64 / 1_000.0);
         let files: Vec<Value> = files.iter().map(file_json).collect();
-        json!({
+        let mut all = json!({
             "packets": decode.packets,
             "dns_messages": decode.messages,
             "dns_queries": decode.messages - decode.responses,
@@ -280,7 +285,11 @@ impl Counters {
             },
             "files": files,
             "files_unlisted": { "files": unlisted.files, "packets": unlisted.packets },
-        })
+        });
+        if !self.sinks.is_empty() {
+            all["sinks"] = sinks::to_json(&self.sinks);
+        }
+        all
     }
 }
 

@@ -8,7 +8,7 @@ use fluxtap_wire::shown::shown;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Columns of what a file says of itself.
@@ -67,6 +67,11 @@ pub(crate) fn load(specs: &[String]) -> Result<Loaded, Vec<Refusal>> {
         }
     }
     if refusals.is_empty() { Ok(Loaded { lists: draft.finish(), notes }) } else { Err(refusals) }
+}
+
+/// The files of the lists that can be understood.
+pub(crate) fn paths(specs: &[String]) -> impl Iterator<Item = PathBuf> {
+    specs.iter().filter_map(|text| Spec::parse(text).ok()).map(|spec| spec.path)
 }
 
 /// The same, said to people.

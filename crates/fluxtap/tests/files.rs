@@ -160,3 +160,28 @@ fn write_old(folder: &Path, name: &str, bytes: &[u8]) {
     file.set_times(FileTimes::new().set_modified(old)).expect("times");
     fs::rename(hidden, folder.join(name)).expect("a writable folder");
 }
+
+/// A tap whose clock is set by hours and back, in the middle of the demonstration: time follows both
+/// jumps, all flux is found, and every packet and message is accounted for.
+#[test]
+fn a_clock_that_is_set_is_followed_and_counted() {
+    const JUMP_US: u64 = 5 * 3_600 * 1_000_000;
+    let demo = std::fs::read(support::demo()).expect("the demonstration");
+    let records = support::records(&demo);
+    let mut jumping = demo[..support::FILE_HEADER_OCTETS].to_vec();
+    let third = records.len() / 3;
+    for (index, record) in records.iter().enumerate() {
+        let at_us = record.at_us + if index / third == 1 { JUMP_US } else { 0 };
+        jumping.extend_from_slice(&((at_us / 1_000_000) as u32).to_le_bytes());
+        jumping.extend_from_slice(&demo[record.start + 4..record.end]);
+    }
+    let folder = support::folder();
+    let path = support::write(&folder, "jumping.pcap", &jumping);
+    let (plain, _) = support::replay([support::demo()]);
+    let (run, stats) = support::replay([&path]);
+    assert_eq!((run.status, support::number(&stats["packets"])), (0, records.len() as u64));
+    let time = &stats["event_time"];
+    assert_eq!((&time["jumps_forward"], &time["jumps_back"]), (&1.into(), &1.into()), "{stats}");
+    let domains = |run: &support::Run| run.findings().into_keys().collect::<Vec<_>>();
+    assert_eq!(domains(&run), domains(&plain));
+}

@@ -17,13 +17,14 @@ pub mod pairing;
 pub mod reassembly;
 mod script;
 pub mod tcp_stream;
+pub mod threat_list;
 pub mod whole;
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("capture_reader", capture_reader::run),
     ("layers", layers::run),
     ("message", message::run),
@@ -31,6 +32,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("pairing", pairing::run),
     ("reassembly", reassembly::run),
     ("tcp_stream", tcp_stream::run),
+    ("threat_list", threat_list::run),
     ("whole", whole::run),
 ];
 

@@ -156,6 +156,12 @@ impl Story {
         self.intel = self.intel.clone().with_threats(draft.finish());
     }
 
+    /// What was allowed and listed anew came by a reload.
+    pub(crate) fn reload(&mut self) {
+        self.apply();
+        self.shards.iter_mut().for_each(|shard| shard.reload(Policy::default()));
+    }
+
     /// From now on the curated lists are used like this.
     pub(crate) fn curate(&mut self, curated: Curated) {
         self.intel = Intel::embedded().with_curated(curated);

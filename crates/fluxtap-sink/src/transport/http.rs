@@ -121,8 +121,11 @@ impl Http {
         let url = &self.options.url;
         let failed = |error: ureq::Error| Fault::new(format!("cannot post to {url}: {error}"));
         let mut response = request.send(&body).map_err(failed)?;
-        let retry_after = response.headers().get("Retry-After");
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let head = |name| {
+            let value = response.headers().get(name);
+            value.and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let (retry_after, date) = (head("Retry-After"), head("Date"));
         let code = response.status().as_u16();
         let body = response.body_mut().with_config().limit(ANSWER_OCTETS_MAX).read_to_vec();
         // A refusal needs no words; a yes has to be heard to its end.
@@ -131,7 +134,7 @@ impl Http {
         } else {
             body.unwrap_or_default()
         };
-        Ok(Status { code, retry_after, body })
+        Ok(Status { code, retry_after, date, body })
     }
 }
 

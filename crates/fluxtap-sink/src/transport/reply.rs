@@ -18,6 +18,7 @@ const SPLUNK_SINK_CODES: &[i64] = &[1, 2, 3, 4, 7, 10, 11, 14];
 pub(crate) struct Status {
     pub(crate) code: u16,
     pub(crate) retry_after: Option<String>,
+    pub(crate) date: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -102,10 +103,16 @@ fn splunk_code(status: &Status) -> Option<i64> {
     serde_json::from_slice::<Value>(&status.body).ok()?["code"].as_i64()
 }
 
-/// Seconds of RFC 9110, 10.2.3. A date is not looked at: its clock is not ours.
+/// Seconds or a date (RFC 9110, 10.2.3). The receiver's clock is not ours, so a date only says
+/// something beside that of the answer itself.
 fn retry_after(status: &Status) -> Option<Duration> {
-    let seconds = status.retry_after.as_ref()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let wait = status.retry_after.as_ref()?.trim();
+    if let Ok(seconds) = wait.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(wait).ok()?;
+    let answered = httpdate::parse_http_date(status.date.as_ref()?.trim()).ok()?;
+    Some(until.duration_since(answered).unwrap_or_default())
 }
 
 /// The front of an answer, on one line.

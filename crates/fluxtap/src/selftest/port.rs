@@ -13,6 +13,7 @@ use fluxtap_wire::{
     Carried, Datagram, Layers, Message, Packet, PacketEnd, Ports, TunnelKind, layers,
 };
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// How long the port is watched.
@@ -20,6 +21,31 @@ const WATCHED: Duration = Duration::from_secs(25);
 
 /// The port of DNS over TLS and over QUIC (RFC 7858, RFC 9250).
 const ENCRYPTED_PORT: u16 = 853;
+
+/// The port of DNS over HTTPS (RFC 8484), and of everything else on the web.
+const WEB_PORT: u16 = 443;
+
+/// Public resolvers at whose addresses nothing but DNS is asked over HTTPS, as those who run them
+/// publish: Cloudflare, Google, Quad9, OpenDNS and AdGuard (their pages, 23 November 2026). Others
+/// cannot be told from the web.
+const RESOLVERS: [IpAddr; 16] = [
+    IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1)),
+    IpAddr::V4(Ipv4Addr::new(1, 0, 0, 1)),
+    IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)),
+    IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4)),
+    IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9)),
+    IpAddr::V4(Ipv4Addr::new(149, 112, 112, 112)),
+    IpAddr::V4(Ipv4Addr::new(208, 67, 222, 222)),
+    IpAddr::V4(Ipv4Addr::new(208, 67, 220, 220)),
+    IpAddr::V4(Ipv4Addr::new(94, 140, 14, 14)),
+    IpAddr::V4(Ipv4Addr::new(94, 140, 15, 15)),
+    IpAddr::V6(Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1111)),
+    IpAddr::V6(Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1001)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8844)),
+    IpAddr::V6(Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0, 0xfe)),
+    IpAddr::V6(Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0, 9)),
+];
 
 /// Most VLAN ids that are named.
 const VLANS_NAMED_MAX: usize = 8;
@@ -31,6 +57,7 @@ const MESSAGES_MIN: u64 = 20;
 struct Seen {
     layers: Layers,
     encrypted: Layers,
+    web: Layers,
     gate: Gate,
     packets: u64,
     queries: u64,
@@ -42,6 +69,7 @@ struct Seen {
     not_dns: u64,
     malformed: u64,
     encrypted_packets: u64,
+    https_packets: u64,
     vlans: BTreeSet<u16>,
     tunnels: BTreeSet<TunnelKind>,
 }
@@ -78,9 +106,13 @@ pub(super) fn watch(settings: &Settings) -> Exit {
 impl Seen {
     fn new(settings: &Settings) -> Self {
         let layers = sensor::layers(settings);
-        let ports = Ports::new(&[ENCRYPTED_PORT]).expect("one port is few enough");
+        let at = |port| {
+            let ports = Ports::new(&[port]).expect("one port is few enough");
+            Layers { ports, ..layers }
+        };
         Self {
-            encrypted: Layers { ports, ..layers },
+            encrypted: at(ENCRYPTED_PORT),
+            web: at(WEB_PORT),
             layers,
             gate: Gate::new(&FlowSettings::default(), live::random_key()),
             packets: 0,
@@ -93,6 +125,7 @@ impl Seen {
             not_dns: 0,
             malformed: 0,
             encrypted_packets: 0,
+            https_packets: 0,
             vlans: BTreeSet::new(),
             tunnels: BTreeSet::new(),
         }
@@ -111,10 +144,21 @@ impl Seen {
                 self.not_dns += 1;
                 let is_encrypted = layers::decode(packet, &self.encrypted).is_ok();
                 self.encrypted_packets += u64::from(is_encrypted);
+                self.https_packets += u64::from(self.is_dns_over_https(packet));
             }
             Err(end) if end.is_malformed() => self.malformed += 1,
             Err(_) => self.not_dns += 1,
         }
+    }
+
+    /// Whether one end is the port of the web at a resolver known for nothing else.
+    fn is_dns_over_https(&self, packet: &Packet<'_>) -> bool {
+        let ends = match layers::decode(packet, &self.web) {
+            Ok(Carried::Datagram(datagram)) => datagram.ends,
+            Ok(Carried::Segment(segment)) => segment.ends,
+            _ => return false,
+        };
+        RESOLVERS.contains(&ends.source) || RESOLVERS.contains(&ends.destination)
     }
 
     fn datagram(&mut self, packet: &Packet<'_>, datagram: &Datagram<'_>) {
@@ -172,12 +216,16 @@ impl Seen {
         let advice = "see --ring, and docs/operations.md on sizing";
         rows.push(row("packets lost", told(lost, is_complete, advice), is_complete));
         let advice = "these clients' questions stay unseen; docs/operations.md says what to do";
-        let encrypted = self.encrypted_packets;
-        rows.push(row(
-            "encrypted DNS (port 853), packets",
-            told(encrypted, encrypted == 0, advice),
-            true,
-        ));
+        let encrypted = self.encrypted_packets + self.https_packets;
+        let all = (encrypted + messages + self.over_tcp).max(1);
+        let found = format!(
+            "{} on port 853, {} over HTTPS to well-known resolvers, {:.1} % of all DNS packets",
+            grouped(self.encrypted_packets),
+            grouped(self.https_packets),
+            encrypted as f64 * 100.0 / all as f64
+        );
+        let found = if encrypted == 0 { "none".to_owned() } else { format!("{found}: {advice}") };
+        rows.push(row("encrypted DNS, in packets", found, true));
         rows
     }
 
@@ -253,11 +301,39 @@ mod tests {
             ("0: is the mirror session on, and to this port?".to_owned(), false)
         );
         let mut seen = seen("demo/demo.pcap");
-        (seen.queries, seen.encrypted_packets) = (0, 7);
+        (seen.queries, seen.encrypted_packets, seen.https_packets) = (0, 7, 2);
         let bad = seen.rows(seen.packets);
         assert!(told(&bad, "both directions").0.contains("no queries, so forged"));
         assert!(!told(&bad, "packets lost").1);
-        assert!(told(&bad, "encrypted DNS (port 853), packets").0.starts_with("7: these clients"));
+        let encrypted = told(&bad, "encrypted DNS, in packets").0;
+        assert!(encrypted.starts_with("7 on port 853, 2 over HTTPS to well-known"), "{encrypted}");
+        assert!(encrypted.contains(" % of all DNS packets: these clients"), "{encrypted}");
+    }
+
+    #[test]
+    fn dns_over_https_is_known_by_the_resolver() {
+        let frame = |to: [u8; 4], port: u16| {
+            let mut bytes = vec![0; 12];
+            bytes.extend([8, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 7]);
+            bytes.extend(to);
+            bytes.extend([0xc0, 0]);
+            bytes.extend(port.to_be_bytes());
+            bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+            bytes
+        };
+        let mut seen = Seen::new(&Settings::default());
+        let others = [([8, 8, 8, 8], 80), ([192, 0, 2, 1], 443), ([9, 9, 9, 9], 853)];
+        for (to, port) in others.into_iter().chain([([9, 9, 9, 9], 443)]) {
+            let bytes = frame(to, port);
+            let (at, wire_len) = (fluxtap_wire::Timestamp(0), bytes.len() as u32);
+            seen.take(&Packet {
+                at,
+                link: fluxtap_wire::LinkType::ETHERNET,
+                bytes: &bytes,
+                wire_len,
+            });
+        }
+        assert_eq!((seen.not_dns, seen.encrypted_packets, seen.https_packets), (4, 1, 1));
     }
 
     #[test]

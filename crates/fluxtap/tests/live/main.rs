@@ -1,32 +1,24 @@
 //! The daemon on veth pairs, in a network namespace of its own, with an AF_PACKET sender at the
 //! other ends. Needs root; who is not is told so, loudly.
 
+mod faults;
+mod net;
+#[path = "../support/mod.rs"]
 mod support;
 
-use fluxtap_capture::{Batch, LiveGroup, LiveOptions, Source as _};
-use fluxtap_wire::{LinkType, Timestamp};
-use pcap::{Active, Capture};
+use net::{
+    Daemon, Pair, Recorder, for_each_packet, health_lines, lines, open_folder, packets, said,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::env;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use support::{Run, Running, number};
-
-/// Where each daemon serves; there is one at a time, alone in its namespace.
-const METRICS: &str = "127.0.0.1:9353";
-
-/// What has not happened within this will not happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+use std::time::Duration;
+use support::{Running, number};
 
 /// A user without any rights.
 const NOBODY: u32 = 65_534;
@@ -58,14 +50,23 @@ fn in_a_namespace() {
 #[test]
 #[ignore = "runs in a namespace"]
 fn live_and_replay_agree() {
+    for rings in ["1", "3"] {
+        compare_with_replay(rings);
+    }
+}
+
+/// One ring, or several that share the packets.
+fn compare_with_replay(rings: &str) {
     let pair = Pair::new("fa", "fb");
     let folder = support::folder();
     let recorder = Recorder::start("fa", folder.path().join("seen.pcap"));
-    let daemon = Daemon::start(&["-i", "fa"], "");
+    let daemon = Daemon::start(&["-i", "fa", "--rings", rings], "");
     pair.send(&support::demo(), 20_000);
     daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", packets(&support::demo()));
     let (run, stats) = daemon.stop(Signal::TERM);
     let recorded = recorder.stop();
+    let by_ring = stats["capture"]["interfaces"][0]["read_by_ring"].as_array().map(Vec::len);
+    assert_eq!(by_ring.map(|rings| rings.to_string()).as_deref(), Some(rings), "{stats}");
     assert_eq!(number(&stats["packets"]), packets(&support::demo()), "nothing is lost: {stats}");
     let (replayed, _) = support::replay(["--quiet".as_ref(), recorded.as_os_str()]);
     // Time is as fast as packets were sent, so these are not the alerts of the capture's own time.
@@ -138,7 +139,7 @@ fn two_directions_on_two_interfaces() {
 fn an_interface_that_goes_and_comes_back() {
     let pair = Pair::new("fa", "fb");
     let steady = Pair::new("fc", "fd");
-    let daemon = Daemon::start(&["-i", "fa", "-i", "fc", "--user", "nobody"], "");
+    let daemon = Daemon::start(&["-i", "fa", "-i", "fc", "--rings", "2", "--user", "nobody"], "");
     drop(pair);
     daemon.wait_for_ready("interface_lost");
     // A silent and a lost interface do not stall the other.
@@ -172,7 +173,7 @@ fn an_interface_that_goes_and_comes_back() {
 #[ignore = "runs in a namespace"]
 fn signals_under_load() {
     let pair = Pair::new("fa", "fb");
-    let daemon = Daemon::start(&["-i", "fa"], "[detect]\nthreshold_low = 40\n");
+    let daemon = Daemon::start(&["-i", "fa", "--rings", "2"], "[detect]\nthreshold_low = 40\n");
     let load = pair.load();
     daemon.wait_for("fluxtap_packets_total{interface=\"fa\"}", 10_000);
     daemon.write("[detect]\nthreshold_low = 90\nthreshold_medium = 91\nthreshold_high = 92\n");
@@ -207,8 +208,8 @@ fn signals_under_load() {
 #[ignore = "runs in a namespace"]
 fn a_stop_drains_the_ring() {
     let pair = Pair::new("fa", "fb");
-    for _ in 0..5 {
-        let daemon = Daemon::start(&["-i", "fa"], "");
+    for rings in ["1", "2", "1", "4"] {
+        let daemon = Daemon::start(&["-i", "fa", "--rings", rings], "");
         pair.send(&support::demo(), 1_000_000);
         let (_, stats) = daemon.stop(Signal::TERM);
         assert_eq!(number(&stats["packets"]), packets(&support::demo()), "{stats}");
@@ -296,13 +297,6 @@ fn a_checkpoint_that_cannot_be_written_is_refused_at_the_start() {
         assert_eq!(run.status, 78, "{}", run.stderr);
         run.assert_said(&[path, "cannot write beside it", "--checkpoint"]);
     }
-}
-
-/// A folder that a daemon that became another user may write to.
-fn open_folder() -> tempfile::TempDir {
-    let folder = support::folder();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("our folder");
-    folder
 }
 
 #[test]
@@ -403,328 +397,4 @@ fn health_is_told_and_silence_is_no_peace() {
     let schema: Value = serde_json::from_slice(&schema.expect("the schema")).expect("JSON");
     let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
     assert!(lines(&run).iter().all(|line| validator.is_valid(line)));
-}
-
-/// What an alert says that two captures of the same packets must agree in. The kernel stamps each
-/// packet once for each capture, some microseconds apart, so a second may begin between the two.
-fn said(alert: &Value) -> [String; 4] {
-    let text = |pointer: &str| alert.pointer(pointer).expect(pointer).to_string();
-    [
-        text("/dns/question/registered_domain"),
-        text("/event/action"),
-        text("/fluxtap/flux/kind"),
-        text("/fluxtap/flux/severity"),
-    ]
-}
-
-/// All lines of a run.
-fn lines(run: &Run) -> Vec<Value> {
-    let text = str::from_utf8(&run.stdout).expect("text");
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// The lines of a run about the sensor itself.
-fn health_lines(run: &Run) -> Vec<Value> {
-    let is_health = |line: &Value| line["event"]["dataset"] == "fluxtap.health";
-    lines(run).into_iter().filter(is_health).collect()
-}
-
-/// Hands each packet of a capture to `visit`.
-fn for_each_packet(capture: &Path, mut visit: impl FnMut(&[u8])) {
-    let bytes = fs::read(capture).expect("the capture");
-    support::read(&bytes, |packet| match packet.link {
-        LinkType::ETHERNET => visit(packet.bytes),
-        LinkType::IPV4 => visit(&[&[0; 12][..], &[8, 0], packet.bytes].concat()),
-        other => panic!("got link type {other:?}, expected one that goes over a cable"),
-    });
-}
-
-fn packets(capture: &Path) -> u64 {
-    let mut packets = 0;
-    for_each_packet(capture, |_| packets += 1);
-    packets
-}
-
-/// Two interfaces with a cable between them, gone with the value.
-struct Pair {
-    near: &'static str,
-    far: &'static str,
-}
-
-impl Pair {
-    fn new(near: &'static str, far: &'static str) -> Self {
-        ip(&["link", "add", "name", near, "type", "veth", "peer", "name", far]);
-        let pair = Self { near, far };
-        for end in [near, far] {
-            // Nothing of its own accord: neighbours are looked for over IPv6.
-            let quiet = format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6");
-            let _ = fs::write(quiet, "1");
-            ip(&["link", "set", end, "up", "mtu", "9000"]);
-        }
-        pair
-    }
-
-    fn set(&self, state: &str) {
-        ip(&["link", "set", self.near, state]);
-    }
-
-    fn sender(&self) -> Capture<Active> {
-        let capture = Capture::from_device(self.far).expect("an interface");
-        capture.open().expect("the right to send")
-    }
-
-    fn send_one(&self, bytes: &[u8]) {
-        thread_local! {
-            static SENDERS: std::cell::RefCell<Vec<(&'static str, Capture<Active>)>> =
-                const { std::cell::RefCell::new(Vec::new()) };
-        }
-        SENDERS.with_borrow_mut(|senders| {
-            if !senders.iter().any(|(far, _)| *far == self.far) {
-                senders.push((self.far, self.sender()));
-            }
-            let (_, sender) = senders.iter_mut().find(|(far, _)| *far == self.far).expect("one");
-            sender.sendpacket(bytes).expect("a cable");
-        });
-    }
-
-    /// Sends a capture's packets, at most so many in a second.
-    fn send(&self, capture: &Path, per_second: u32) {
-        let mut sender = self.sender();
-        let (began, mut sent) = (now(), 0);
-        for_each_packet(capture, |bytes| {
-            sender.sendpacket(bytes).expect("a cable");
-            sent += 1;
-            let due = Duration::from_secs(1) * sent / per_second;
-            thread::sleep(due.saturating_sub(began.elapsed()));
-        });
-    }
-
-    /// Sends the demonstration again and again, about 40,000 packets in a second.
-    fn load(&self) -> Load {
-        let mut sender = self.sender();
-        let stop = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            let mut sent = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                for_each_packet(&support::demo(), |bytes| {
-                    if is_over.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    sender.sendpacket(bytes).expect("a cable");
-                    sent += 1;
-                    if sent % 40 == 0 {
-                        thread::sleep(Duration::from_millis(1));
-                    }
-                });
-            }
-            sent
-        });
-        Load { stop, thread }
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["link", "del", self.near]).status();
-    }
-}
-
-/// Packets that are sent beside everything else.
-struct Load {
-    stop: Arc<AtomicBool>,
-    thread: thread::JoinHandle<u64>,
-}
-
-impl Load {
-    /// How many were sent.
-    fn stop(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the sender does not fail")
-    }
-}
-
-fn ip(args: &[&str]) {
-    let output = Command::new("ip").args(args).output().expect("iproute2 is there");
-    assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[expect(clippy::disallowed_methods, reason = "waits for a daemon")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the recorder has to tell its source the time")]
-fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    Timestamp(since.as_nanos() as u64)
-}
-
-/// Records what arrives at an interface.
-struct Recorder {
-    stop: fluxtap_capture::StopHandle,
-    thread: thread::JoinHandle<()>,
-    path: PathBuf,
-}
-
-impl Recorder {
-    fn start(interface: &str, path: PathBuf) -> Self {
-        let interfaces = [interface.to_owned()];
-        let mut source = LiveGroup::open(&interfaces, LiveOptions::default(), wall_clock)
-            .expect("the right to capture");
-        let stop = source.stop_handle();
-        let mut file = fs::File::create(&path).expect("a folder");
-        let thread = thread::spawn(move || {
-            // The head of a capture with times in nanoseconds, of Ethernet.
-            let head: [u32; 6] = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 65_535, 1];
-            let mut bytes: Vec<u8> = head.iter().flat_map(|word| word.to_ne_bytes()).collect();
-            let mut keep = |packet: fluxtap_wire::Packet<'_>| {
-                let at = packet.at;
-                let nanoseconds = (at.0 % Timestamp::SECOND) as u32;
-                let len = packet.bytes.len() as u32;
-                for word in [at.secs() as u32, nanoseconds, len, packet.wire_len] {
-                    bytes.extend_from_slice(&word.to_ne_bytes());
-                }
-                bytes.extend_from_slice(packet.bytes);
-            };
-            while source.next_batch(&mut keep).expect("a working interface") != Batch::End {}
-            file.write_all(&bytes).expect("room");
-        });
-        Self { stop, thread, path }
-    }
-
-    fn stop(self) -> PathBuf {
-        self.stop.stop();
-        self.thread.join().expect("the recorder does not fail");
-        self.path
-    }
-}
-
-/// A daemon that runs.
-struct Daemon {
-    running: Running,
-    folder: tempfile::TempDir,
-    said: PathBuf,
-}
-
-impl Daemon {
-    /// Starts `fluxtap run` and waits until it captures.
-    fn start(args: &[&str], config: &str) -> Self {
-        let folder = open_folder();
-        let path = support::write(&folder, "config.toml", config.as_bytes());
-        let said = folder.path().join("said");
-        let mut command = support::program();
-        command.arg("run").args(args).args(["--metrics", METRICS, "--log-format", "text"]);
-        command.arg("--config").arg(path).arg("--stats").arg(folder.path().join("stats.json"));
-        command.stdout(fs::File::create(folder.path().join("lines")).expect("a file"));
-        command.stderr(fs::File::create(&said).expect("a file"));
-        let mut daemon = Self { running: Running::spawn(&mut command), folder, said };
-        daemon.until("it captures", |daemon| {
-            assert_eq!(
-                daemon.running.child.try_wait().expect("a process"),
-                None,
-                "{}",
-                daemon.said()
-            );
-            TcpStream::connect(METRICS).is_ok() && daemon.get("/healthz").0 == 200
-        });
-        daemon
-    }
-
-    fn pid(&self) -> u32 {
-        self.running.child.id()
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.said).expect("text")
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.running.signal(signal);
-    }
-
-    /// Writes its configuration anew.
-    fn write(&self, config: &str) {
-        support::write(&self.folder, "config.toml", config.as_bytes());
-    }
-
-    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
-        let began = now();
-        while !is_so(self) {
-            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {}", self.said());
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Status and body of a page.
-    fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(METRICS).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("text");
-        let status = answer.get(9..12).and_then(|status| status.parse().ok());
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        (status.expect("a status"), body.to_owned())
-    }
-
-    /// A metric by its name with labels.
-    fn metric(&self, name: &str) -> Option<f64> {
-        let (_, text) = self.get("/metrics");
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.and_then(|value| value.parse().ok())
-    }
-
-    /// Waits until a metric has a value; where that is a number of packets, or more.
-    fn wait_for(&self, name: &str, value: u64) {
-        let began = now();
-        loop {
-            let got = self.metric(name);
-            let is_counter = name.contains("_total");
-            let is_so =
-                |got: f64| if is_counter { got >= value as f64 } else { got == value as f64 };
-            if got.is_some_and(is_so) {
-                return;
-            }
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{name} is {got:?}, expected {value}: {}",
-                self.said()
-            );
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Waits until it is not ready for a reason.
-    fn wait_for_ready(&self, code: &str) {
-        let name = format!("fluxtap_degraded{{reason=\"{code}\"}}");
-        self.wait_for(&name, 1);
-        let (status, body) = self.get("/readyz");
-        assert!(status == 503 && body.contains(code), "{status}: {body}");
-    }
-
-    fn wait_for_said(&self, part: &str) {
-        let began = now();
-        while !self.said().contains(part) {
-            assert!(began.elapsed() < PATIENCE, "it did not say {part:?}: {}", self.said());
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Ends it without a chance to do anything.
-    fn kill(mut self) {
-        self.signal(Signal::KILL);
-        self.running.child.wait().expect("an end");
-    }
-
-    /// Stops it, which has to go well; gives what it wrote, and its counters.
-    fn stop(self, signal: Signal) -> (Run, Value) {
-        self.signal(signal);
-        let run = self.running.finish();
-        let stderr = fs::read_to_string(&self.said).expect("text");
-        let stdout = fs::read(self.folder.path().join("lines")).expect("lines");
-        let run = Run { status: run.status, stdout, stderr };
-        assert_eq!(run.status, 0, "{}", run.stderr);
-        let stats = support::read_stats(&self.folder.path().join("stats.json"), &run);
-        (run, stats)
-    }
 }
