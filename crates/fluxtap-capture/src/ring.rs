@@ -23,6 +23,10 @@ const FINISH: u8 = 1;
 /// End at once.
 const QUIT: u8 = 2;
 
+/// Least time between two looks at the counters of a ring, in nanoseconds: libpcap opens files of
+/// the system for each.
+const COUNT_EVERY_NS: u64 = 200_000_000;
+
 /// How the readers of a group work.
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
@@ -152,6 +156,7 @@ impl Ring {
             readers: readers.clone(),
             shared: Arc::clone(&shared),
             read: self.counts.read,
+            counted_at: Timestamp::default(),
         };
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || work.run())?;
         self.reader = Some(Reader { shared, thread });
@@ -274,6 +279,7 @@ struct Work {
     readers: Readers,
     shared: Arc<Shared>,
     read: u64,
+    counted_at: Timestamp,
 }
 
 impl Work {
@@ -294,7 +300,7 @@ impl Work {
             self.read += packets;
             let is_empty = packets < BATCH_PACKETS_MAX as u64;
             let is_over = dispatched.is_err() || order == QUIT || (order == FINISH && is_empty);
-            self.hand_over(&mut held, is_empty.then_some(began), dispatched.err(), is_over);
+            self.hand_over(&mut held, (began, is_empty), dispatched.err(), is_over);
             if is_over {
                 return;
             }
@@ -305,20 +311,27 @@ impl Work {
         }
     }
 
-    /// Gives away what was read; waits while it is too much.
+    /// Gives away what was read since a time, and whether that was all; waits while it is too much.
     fn hand_over(
         &mut self,
         held: &mut Held,
-        known: Option<Timestamp>,
+        (began, is_empty): (Timestamp, bool),
         failed: Option<io::Error>,
         is_over: bool,
     ) {
         let mut state = lock(&self.shared.state);
         let is_news = held.len() > 0 || is_over;
         state.held.append(held);
-        state.known = known.unwrap_or(state.known);
-        state.counts.read = self.read;
-        state.counts.count(&mut self.live);
+        if is_empty {
+            state.known = began;
+        }
+        // A clock that was set back must not keep the counters still.
+        let is_due = began < self.counted_at || began.since(self.counted_at) >= COUNT_EVERY_NS;
+        if is_due || is_over {
+            self.counted_at = began;
+            state.counts.read = self.read;
+            state.counts.count(&mut self.live);
+        }
         state.failed = failed.map(|error| error.to_string());
         state.is_over = is_over;
         if is_news {
