@@ -37,7 +37,7 @@ start() {
         rings=${rings#-}
         taskset -c "1-$(($(nproc) - 1))" "$bin/fluxtap" run -i fa --rings "${rings:-1}" --ring "${ring_mib}MiB" --metrics none \
             --stats "$out/stats" --log-format text >"$out/lines" 2>"$out/said" &
-        until grep -q 'in force' "$out/said"; do sleep 0.05; done
+        until grep -qs 'in force' "$out/said"; do sleep 0.05; done
         ;;
     esac
     reader=$!

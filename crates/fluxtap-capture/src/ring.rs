@@ -196,7 +196,16 @@ impl Ring {
         if packets > 0 {
             reader.shared.has_room.notify_one();
         }
-        state.failed.take().map_or(Ok(packets), |failed| Err(io::Error::other(failed)))
+        if let Some(failed) = state.failed.take() {
+            return Err(io::Error::other(failed));
+        }
+        // Others would wait for it for ever.
+        if reader.thread.is_finished() && !state.is_over {
+            let said =
+                "the thread that reads it ended; this is a fault of fluxtap, please report it";
+            return Err(io::Error::other(said));
+        }
+        Ok(packets)
     }
 
     /// Packets taken over that wait.
@@ -346,6 +355,7 @@ impl Work {
         while !is_over && is_full(&mut state) {
             let waited = self.shared.has_room.wait_timeout(state, timeout);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.counts.read = self.read;
             state.counts.count(&mut self.live);
         }
     }

@@ -283,12 +283,13 @@ fn a_bad_file_among_good_ones_stops_nothing() {
 fn a_profile_says_where_the_time_went() {
     let (plain, _) = support::replay(["--quiet".as_ref(), support::demo().as_os_str()]);
     for (workers, rows) in [("1", 1), ("2", 3)] {
+        let demo = support::demo();
         let profiled: [&OsStr; 5] = [
             "--quiet".as_ref(),
             "--profile".as_ref(),
             "--workers".as_ref(),
             workers.as_ref(),
-            support::demo().as_os_str(),
+            demo.as_os_str(),
         ];
         let (run, _) = support::replay(profiled);
         assert!(run.status == 0 && run.stdout == plain.stdout, "{}", run.stderr);
