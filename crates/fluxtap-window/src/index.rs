@@ -93,7 +93,7 @@ impl Index {
     #[inline]
     const fn home(&self, tag: u64) -> usize {
         let own = tag >> PARTITION_BITS;
-        (own * self.words.len() as u64 >> (TAG_BITS - PARTITION_BITS)) as usize
+        ((own * self.words.len() as u64) >> (TAG_BITS - PARTITION_BITS)) as usize
     }
 
     #[inline]

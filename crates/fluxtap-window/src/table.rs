@@ -221,14 +221,15 @@ impl Table {
         })
     }
 
-    /// Touches the domains of a batch, so that they are in the caches when [`Table::apply`] comes.
+    /// Touches the domains of observations that come next, so that they are in the nearest cache when
+    /// [`Table::apply`] comes; a few dozen fit there.
     ///
     /// The loads of one pass do not wait for each other, where those of a look-up do: index, place,
     /// domain. Those of other parts are left alone. Returns a sum of what was touched, for the
     /// compiler to keep the loads.
     #[must_use]
-    pub fn touch(&mut self, share: Share, batch: &Batch) -> u64 {
-        let mine = || batch.observations().iter().filter(|o| share.holds(o.domain_hash));
+    pub fn touch(&mut self, share: Share, observations: &[Observation]) -> u64 {
+        let mine = || observations.iter().filter(|o| share.holds(o.domain_hash));
         let mut sum = 0_u64;
         for o in mine() {
             let partition = &self.partitions[partition_of(o.domain_hash)];
