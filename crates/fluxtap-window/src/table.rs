@@ -704,7 +704,8 @@ mod tests {
         for (at_s, last) in [(1_000, 1), (1_100, 2)] {
             let record = [&edge[..13], &[last]].concat();
             let batch = observe_by(&intel, "www.shop.test", flags, &record, at_s);
-            domain = table.apply(&batch.observations()[0], &batch).map(|applied| applied.domain);
+            domain =
+                table.apply(&batch.observations()[0], &batch).and_then(|applied| applied.domain);
         }
         let domain = domain.unwrap();
         let mut counts = LookUps::default();

@@ -166,7 +166,7 @@ fn write_old(folder: &Path, name: &str, bytes: &[u8]) {
 #[test]
 fn a_clock_that_is_set_is_followed_and_counted() {
     const JUMP_US: u64 = 5 * 3_600 * 1_000_000;
-    let demo = std::fs::read(support::demo()).expect("the demonstration");
+    let demo = fs::read(support::demo()).expect("the demonstration");
     let records = support::records(&demo);
     let mut jumping = demo[..support::FILE_HEADER_OCTETS].to_vec();
     let third = records.len() / 3;
@@ -179,7 +179,7 @@ fn a_clock_that_is_set_is_followed_and_counted() {
     let path = support::write(&folder, "jumping.pcap", &jumping);
     let (plain, _) = support::replay([support::demo()]);
     let (run, stats) = support::replay([&path]);
-    assert_eq!((run.status, support::number(&stats["packets"])), (0, records.len() as u64));
+    assert_eq!((run.status, number(&stats["packets"])), (0, records.len() as u64));
     let time = &stats["event_time"];
     assert_eq!((&time["jumps_forward"], &time["jumps_back"]), (&1.into(), &1.into()), "{stats}");
     let domains = |run: &support::Run| run.findings().into_keys().collect::<Vec<_>>();
