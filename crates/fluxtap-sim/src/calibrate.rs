@@ -290,7 +290,7 @@ fn markdown(tuning: &[Row], reporting: &[Row]) -> String {
             row.quality,
             row.points,
             confidence(ratio),
-            if high < 1e9 { format!("{high:.1}") } else { "any".to_owned() },
+            if other.benign[1] > 0 { format!("{high:.1}") } else { "any".to_owned() },
         );
     }
     for (title, rows) in [("Tuning seeds", tuning), ("Reporting seeds", reporting)] {
