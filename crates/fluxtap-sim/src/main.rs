@@ -254,9 +254,7 @@ fn make(command: &Command) -> Result<String, String> {
 fn make_capture(command: &Command) -> Result<String, String> {
     let book = Intel::embedded();
     let (output, scenario, truth) = match command {
-        Command::Grid(_)
-        | Command::Attack(_)
-        | Command::Pictures(_) | Command::Calibrate(_) => {
+        Command::Grid(_) | Command::Attack(_) | Command::Pictures(_) | Command::Calibrate(_) => {
             unreachable!("these make no capture")
         }
         Command::Demo(args) => {
