@@ -214,8 +214,21 @@ sim: toolchain ## make a synthetic capture and its truth in target/sim: make sim
 		--out 'target/sim/$(SCENARIO)-$(SEED).pcap' --truth 'target/sim/$(SCENARIO)-$(SEED).tsv'
 
 .PHONY: quality
-quality: toolchain ## measure detection anew and write docs/quality-grid.md and .json (a quarter of an hour)
+quality: toolchain ## measure detection anew and write docs/quality-grid.md, .json and pictures (a quarter of an hour)
 	cargo run --release -p fluxtap-sim -- grid --md docs/quality-grid.md --json docs/quality-grid.json
+	cargo run --release -p fluxtap-sim -- pictures --grid docs/quality-grid.json --out docs
+
+.PHONY: quality-pictures
+quality-pictures: toolchain ## draw the pictures of docs/quality-grid.json anew
+	cargo run --release -p fluxtap-sim -- pictures --grid docs/quality-grid.json --out docs
+
+.PHONY: calibration
+calibration: toolchain ## measure anew what a score says and write docs/calibration.md, .json and .svg (a quarter of an hour)
+	cargo run --release -p fluxtap-sim -- calibrate --out docs
+
+.PHONY: calibration-page
+calibration-page: toolchain ## tell the figures of docs/calibration.json anew, with the weights that are used
+	cargo run --release -p fluxtap-sim -- calibrate --page --out docs
 
 .PHONY: golden-update
 golden-update: toolchain system-libraries ## take what the program prints now as what it should print

@@ -31,6 +31,7 @@ pub use words::rfc3339;
 use fluxtap_flux::{Severity, Verdict};
 use fluxtap_window::{Evidence, ServerEvidence, Subject, ThreatMatch};
 use fluxtap_wire::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Domains with an open alert that have addresses or name servers in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,10 @@ impl CampaignSeen {
 }
 
 /// One line of an alert's life, ready to be written.
-#[derive(Clone, Debug)]
+///
+/// What threat lists said, owners of addresses and the campaign are not part of what is written down of
+/// it: other lists and tables may be there when it is read again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Alert {
     /// What happened.
     pub action: Action,
@@ -77,11 +81,18 @@ pub struct Alert {
     /// What is shown beside the numbers.
     pub evidence: Evidence,
     /// What lists of what is bad said of what was judged.
+    #[serde(skip)]
     pub threats: Vec<ThreatMatch>,
     /// The campaign that it is part of, if it shares anything with other alerts.
+    #[serde(skip)]
     pub campaign: Option<CampaignSeen>,
+    /// Nothing is new but that campaign; what else the line says, it said before.
+    pub is_campaign_news: bool,
     /// Whether entries of the operator's allow list ended it, or lowered its score.
     pub is_allowlisted: bool,
     /// Whether queries were visible beside the responses; `None` if nobody looked.
     pub queries_visible: Option<bool>,
+    /// Of the responses lately, how many in a hundred lacked their query; `None` while queries are not
+    /// visible.
+    pub lacking_percent: Option<u8>,
 }

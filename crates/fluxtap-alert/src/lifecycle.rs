@@ -464,6 +464,7 @@ mod tests {
             ownership_factor: 1.0,
             pool: None,
             subject: 0,
+            likelihood_ratio: 9_000.0,
             confidence: 0.9,
         }
     }

@@ -16,7 +16,7 @@ use crate::{Action, Alert, CampaignSeen, Clients, shape, threats};
 use fluxtap_flux::{FluxKind, Severity, TermId};
 use fluxtap_intel::{Intel, suffix};
 use fluxtap_window::limits::CLIENTS_LISTED_MAX;
-use fluxtap_window::{AddressSeen, Counted, Evidence};
+use fluxtap_window::{AddressSeen, Counted, Evidence, Spread};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::{WireText, labels};
 use serde::Serialize as _;
@@ -526,6 +526,7 @@ impl<'a> View<'a> {
             kind: verdict.kind.as_str(),
             severity: self.alert.severity.as_str(),
             confidence: Decimal(verdict.confidence),
+            likelihood_ratio: verdict.likelihood_ratio as u32,
             score: Decimal(verdict.score.points()),
             threshold: Decimal(self.alert.threshold.points()),
             ownership_factor: Decimal(verdict.ownership_factor),
@@ -651,8 +652,9 @@ impl<'a> View<'a> {
             vantage: vantage(&self.alert.evidence),
             queries_visible: self.alert.queries_visible,
             asn_coverage: Decimal(coverage),
+            kind_coverage: Decimal(kind_coverage(spread)),
             address_table: self.context.intel.table_info().and_then(|table| table.date),
-            observed_loss: None,
+            observed_loss: self.alert.lacking_percent.map(|it| Decimal(f64::from(it) / 100.0)),
             degraded: degraded(self.alert, self.context),
         }
     }
@@ -689,6 +691,8 @@ impl<'a> View<'a> {
     fn window_end_ms(&self) -> u64 {
         match (self.alert.action, self.alert.evidence.last_ms) {
             (Action::Ended(_), last_ms) if last_ms > 0 => last_ms,
+            // Of a campaign that was formed as well: nothing was judged for it.
+            (_, last_ms) if last_ms > 0 && self.alert.is_campaign_news => last_ms,
             _ => self.alert.at.millis(),
         }
     }
@@ -722,12 +726,18 @@ fn seen_at(millis: u64) -> Option<String> {
 }
 
 /// Whose answers were seen: those of authorities, of caches, or of both.
-fn vantage(evidence: &Evidence) -> &'static str {
+pub(crate) fn vantage(evidence: &Evidence) -> &'static str {
     match evidence.authoritative {
         0 => "cache",
         authoritative if authoritative >= evidence.responses => "authoritative",
         _ => "mixed",
     }
+}
+
+/// Share of the networks whose kind is known.
+pub(crate) fn kind_coverage(spread: &Spread) -> f64 {
+    let known = spread.access + spread.hosting + spread.education;
+    f64::from(known) / f64::from(spread.networks.max(1))
 }
 
 /// What the judgement had to do without, as sorted words.

@@ -16,6 +16,7 @@ pub fn flux(verdict: &Verdict, severity: Option<Severity>, model: &str) -> Value
         "kind": verdict.kind.as_str(),
         "severity": severity.map(Severity::as_str),
         "confidence": Decimal(verdict.confidence),
+        "likelihood_ratio": verdict.likelihood_ratio as u32,
         "score": Decimal(verdict.score.points()),
         "risk_score": Decimal(verdict.score.risk()),
         "ownership_factor": Decimal(verdict.ownership_factor),

@@ -166,7 +166,11 @@ pub(crate) fn seen(alert: &Alert) -> String {
 /// of the score, where there is room for them.
 pub(crate) fn reason(alert: &Alert, has_room: bool) -> String {
     let spread = &alert.subject.spread;
-    let mut text = format!("networks={}", spread.networks);
+    let mut text = match &alert.campaign {
+        Some(campaign) if alert.is_campaign_news => format!("campaign={} ", campaign.domains),
+        _ => String::new(),
+    };
+    let _ = write!(text, "networks={}", spread.networks);
     let owners = if spread.asns > 0 {
         (TermId::AutonomousSystems, spread.asns)
     } else {

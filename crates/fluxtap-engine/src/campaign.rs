@@ -2,8 +2,10 @@
 //!
 //! What crosses domains must not depend on how the work is shared out. So this stands behind the
 //! shards, where their alerts are in one order: each line is labelled by itself and those before it.
-//! A line that was written before its campaign was known is not written again; the next line of that
-//! alert has it.
+//! When a campaign is formed, what was said of its first domain does not name it; so a `flux-ongoing`
+//! line is made of the last one of that alert, and comes behind the line that formed it, or if there
+//! has been none of that alert for long enough, behind the first one then. Of two campaigns that meet
+//! no line is written again.
 //!
 //! Two domains are linked that share addresses in three larger prefixes (/16, IPv6 /32), or of which
 //! one has a name server below the other, or that share a name server that fluxes itself. Only
@@ -16,18 +18,23 @@
 
 use fluxtap_alert::{Action, Alert, CampaignSeen, campaign_id};
 use fluxtap_flux::TermId;
-use fluxtap_intel::{AddressClass, suffix};
+use fluxtap_intel::{AddressClass, Intel, suffix};
 use fluxtap_window::AddressSeen;
 use fluxtap_wire::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Most domains with an open alert that are compared: with all their addresses some 20 MB.
+/// Most domains with an open alert that are compared: with all their addresses, and the last line of
+/// those that are in no campaign, some 50 MB.
 pub const CAMPAIGN_DOMAINS_MAX: usize = 1_024;
 
 /// Most addresses of a domain that are compared, the newest.
 const KEYS_MAX: usize = 128;
+
+/// Most keys of a domain: its addresses, itself, and its name servers in two ways.
+const MEMBER_KEYS_MAX: usize = 1_024;
 
 /// Most domains that are found by one address or server.
 const HOLDERS_MAX: usize = 8;
@@ -42,7 +49,7 @@ const DENSITY_MAX: f64 = 1.25;
 type Domain = Arc<[u8]>;
 
 /// What two domains may have in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Key {
     /// An address, or the /64 of one, with its larger prefix in front.
     Address(u32, u128),
@@ -62,6 +69,16 @@ struct Member {
     keys: Vec<Key>,
     /// Number of its campaign, if it has one.
     campaign: Option<u32>,
+    /// What was said of it last, as long as that names no campaign.
+    last: Option<Box<Alert>>,
+}
+
+/// Lines of an alert that are not its own doing, so that its revisions go on behind them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Retold {
+    opened: Timestamp,
+    lines: u32,
+    at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -79,17 +96,78 @@ pub struct Campaigns {
     holders: BTreeMap<Key, Vec<Domain>>,
     campaigns: BTreeMap<u32, Campaign>,
     campaigns_made: u32,
+    /// Members whose campaign was formed and is in no line of theirs, and when there may be one.
+    waiting: BTreeSet<(Timestamp, Domain)>,
+    retold: BTreeMap<Domain, Retold>,
+    lines: u64,
     evicted: u64,
 }
 
+/// Campaigns as they are written down.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct SavedCampaigns {
+    members: Vec<SavedMember>,
+    /// By position in the members.
+    holders: Vec<(Key, Vec<u32>)>,
+    campaigns: Vec<(u32, SavedCampaign)>,
+    campaigns_made: u32,
+    waiting: Vec<(Timestamp, Box<[u8]>)>,
+    retold: Vec<(Box<[u8]>, Retold)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedMember {
+    domain: Box<[u8]>,
+    opened: Timestamp,
+    at: Timestamp,
+    keys: Vec<Key>,
+    campaign: Option<u32>,
+    last: Option<Box<Alert>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedCampaign {
+    id: String,
+    founded: Timestamp,
+    founder: Box<[u8]>,
+}
+
 impl Campaigns {
-    /// Labels a line by what it says and what those before it said; lines come in their order.
-    pub fn label(&mut self, alert: &mut Alert) {
+    /// Labels lines, which come in their order, each by what it says and what those before it said;
+    /// lines about campaigns that were formed are put in behind. Of one alert there are at least
+    /// `pause_s` seconds between such a line and the one before.
+    pub fn label_all(&mut self, alerts: &mut Vec<Alert>, pause_s: u64) {
+        let mut at = 0;
+        while let Some(alert) = alerts.get_mut(at) {
+            at += 1;
+            self.label(alert, pause_s);
+            let now = alert.at;
+            while let Some(news) = self.news(now) {
+                alerts.insert(at, news);
+                at += 1;
+            }
+        }
+    }
+
+    fn label(&mut self, alert: &mut Alert, pause_s: u64) {
         let domain: Domain = alert.evidence.domain.as_slice().into();
+        if let Some(retold) = self.retold.get(&domain)
+            && retold.opened == alert.opened
+            && alert.action != Action::Matched
+        {
+            alert.revision = alert.revision.saturating_add(retold.lines);
+        }
         match alert.action {
             Action::New | Action::Ongoing | Action::Reopened => {
-                self.open(alert.at, &domain, alert.opened, keys(alert));
+                let formed = self.open(alert.at, &domain, alert.opened, keys(alert));
                 alert.campaign = self.of_member(&domain);
+                self.waiting.retain(|(_, waiting)| *waiting != domain);
+                for (told, other) in formed {
+                    self.waiting.insert((told.plus_secs(pause_s), other));
+                }
+                if let Some(member) = self.members.get_mut(&domain) {
+                    member.last = alert.campaign.is_none().then(|| Box::new(alert.clone()));
+                }
             }
             Action::Ended(_) => {
                 alert.campaign = self.of_member(&domain);
@@ -115,6 +193,120 @@ impl Campaigns {
     #[must_use]
     pub const fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// Lines that were made because a campaign was formed.
+    #[must_use]
+    pub const fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The next line that may be made at `now` because a campaign was formed.
+    fn news(&mut self, now: Timestamp) -> Option<Alert> {
+        while self.waiting.first().is_some_and(|(due, _)| *due <= now) {
+            let (_, domain) = self.waiting.pop_first()?;
+            let campaign = self.of_member(&domain);
+            let Some(member) = self.members.get_mut(&domain) else { continue };
+            let (Some(last), Some(campaign)) = (member.last.take(), campaign) else { continue };
+            member.at = now;
+            let mut news = Alert { action: Action::Ongoing, at: now, ..*last };
+            news.campaign = Some(campaign);
+            news.is_campaign_news = true;
+            news.revision = news.revision.saturating_add(1);
+            self.note_retold(&domain, &news);
+            self.lines += 1;
+            return Some(news);
+        }
+        None
+    }
+
+    fn note_retold(&mut self, domain: &Domain, news: &Alert) {
+        if self.retold.len() == CAMPAIGN_DOMAINS_MAX && !self.retold.contains_key(domain) {
+            let oldest = self.retold.iter().min_by_key(|(_, retold)| retold.at);
+            let oldest = oldest.map(|(domain, _)| domain.clone());
+            if let Some(oldest) = oldest {
+                self.retold.remove(&oldest);
+            }
+        }
+        let retold = Retold { opened: news.opened, lines: 0, at: news.at };
+        let retold = self.retold.entry(domain.clone()).or_insert(retold);
+        let before = if retold.opened == news.opened { retold.lines } else { 0 };
+        *retold = Retold { opened: news.opened, lines: before + 1, at: news.at };
+    }
+
+    /// Written down, for a sensor that is to go on.
+    #[must_use]
+    pub fn save(&self) -> SavedCampaigns {
+        let positions: BTreeMap<&Domain, u32> = self.members.keys().zip(0..).collect();
+        let members = self.members.iter().map(|(domain, member)| SavedMember {
+            domain: (**domain).into(),
+            opened: member.opened,
+            at: member.at,
+            keys: member.keys.clone(),
+            campaign: member.campaign,
+            last: member.last.clone(),
+        });
+        let of = |holders: &[Domain]| -> Vec<u32> {
+            holders.iter().filter_map(|domain| positions.get(domain).copied()).collect()
+        };
+        let campaigns = self.campaigns.iter().map(|(&number, Campaign { id, founder, .. })| {
+            let (founded, founder) = (founder.0, (*founder.1).into());
+            (number, SavedCampaign { id: id.clone(), founded, founder })
+        });
+        SavedCampaigns {
+            members: members.collect(),
+            holders: self.holders.iter().map(|(key, held)| (key.clone(), of(held))).collect(),
+            campaigns: campaigns.collect(),
+            campaigns_made: self.campaigns_made,
+            waiting: self.waiting.iter().map(|(due, d)| (*due, (**d).into())).collect(),
+            retold: self.retold.iter().map(|(d, retold)| ((**d).into(), *retold)).collect(),
+        }
+    }
+
+    /// Goes on with what was written down; `None` if it says what cannot be.
+    #[must_use]
+    pub fn load(saved: SavedCampaigns, intel: &Intel) -> Option<Self> {
+        let SavedCampaigns { members, holders, campaigns, campaigns_made, waiting, retold } = saved;
+        if members.len() > CAMPAIGN_DOMAINS_MAX || retold.len() > CAMPAIGN_DOMAINS_MAX {
+            return None;
+        }
+        let names: Vec<Domain> = members.iter().map(|member| (*member.domain).into()).collect();
+        let mut loaded = Self { campaigns_made, ..Self::default() };
+        for (number, SavedCampaign { id, founded, founder }) in campaigns {
+            let founder = (founded, (*founder).into());
+            let campaign = Campaign { id, founder, domains: BTreeSet::new() };
+            if number > campaigns_made || loaded.campaigns.insert(number, campaign).is_some() {
+                return None;
+            }
+        }
+        for (member, name) in members.into_iter().zip(&names) {
+            let SavedMember { opened, at, keys, campaign, mut last, .. } = member;
+            for seen in last.iter_mut().flat_map(|last| &mut last.evidence.addresses) {
+                seen.owner = intel.owner(seen.ip);
+            }
+            if let Some(number) = campaign {
+                loaded.campaigns.get_mut(&number)?.domains.insert(name.clone());
+            }
+            let is_sound = keys.len() <= MEMBER_KEYS_MAX
+                && last.as_ref().is_none_or(|last| *last.evidence.domain == **name);
+            let member = Member { opened, at, keys, campaign, last };
+            if !is_sound || loaded.members.insert(name.clone(), member).is_some() {
+                return None;
+            }
+        }
+        for (key, positions) in holders {
+            let holders: Option<Vec<Domain>> =
+                positions.iter().map(|&at| names.get(at as usize).cloned()).collect();
+            let holders = holders.filter(|h| !h.is_empty() && h.len() <= HOLDERS_MAX)?;
+            // What nobody gives back would stay for ever.
+            let is_held = |d: &Domain| loaded.members.get(d).is_some_and(|m| m.keys.contains(&key));
+            if !holders.iter().all(is_held) || loaded.holders.insert(key, holders).is_some() {
+                return None;
+            }
+        }
+        loaded.waiting = waiting.into_iter().map(|(due, d)| (due, (*d).into())).collect();
+        loaded.retold = retold.into_iter().map(|(d, retold)| ((*d).into(), retold)).collect();
+        loaded.campaigns.values().all(|c| c.domains.len() >= 2).then_some(loaded)
     }
 
     fn of_member(&self, domain: &Domain) -> Option<CampaignSeen> {
@@ -147,8 +339,15 @@ impl Campaigns {
         linked
     }
 
-    /// Takes a domain in, or what is new of it.
-    fn open(&mut self, at: Timestamp, domain: &Domain, opened: Timestamp, keys: Vec<Key>) {
+    /// Takes a domain in, or what is new of it; others that are in their first campaign now, and when
+    /// there was a line about them last.
+    fn open(
+        &mut self,
+        at: Timestamp,
+        domain: &Domain,
+        opened: Timestamp,
+        keys: Vec<Key>,
+    ) -> Vec<(Timestamp, Domain)> {
         let campaign = self.members.get(domain).and_then(|member| member.campaign);
         if let Some(member) = self.members.remove(domain) {
             self.release(domain, &member.keys);
@@ -165,8 +364,14 @@ impl Campaigns {
                 holders.push(domain.clone());
             }
         }
-        self.members.insert(domain.clone(), Member { opened, at, keys, campaign });
+        self.members.insert(domain.clone(), Member { opened, at, keys, campaign, last: None });
+        let is_alone = |other: &&Domain| {
+            self.members.get(*other).is_some_and(|member| member.campaign.is_none())
+        };
+        let alone: Vec<Domain> = linked.iter().filter(is_alone).cloned().collect();
         linked.iter().for_each(|other| self.join(domain, other));
+        let told = |other: Domain| Some((self.members.get(&other)?.at, other));
+        alone.into_iter().filter_map(told).collect()
     }
 
     /// Puts two members into one campaign, that of the first founder.
@@ -208,6 +413,7 @@ impl Campaigns {
     fn remove(&mut self, domain: &Domain) {
         let Some(member) = self.members.remove(domain) else { return };
         self.release(domain, &member.keys);
+        self.waiting.retain(|(_, waiting)| waiting != domain);
         let Some(number) = member.campaign else { return };
         let Some(campaign) = self.campaigns.get_mut(&number) else { return };
         campaign.domains.remove(domain);

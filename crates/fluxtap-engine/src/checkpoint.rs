@@ -1,16 +1,17 @@
 //! A checkpoint: what is known of all domains, in bytes that are taken whole or not at all.
 //!
 //! ```text
-//! fluxtap checkpoint 1⏎
+//! fluxtap checkpoint 2⏎
 //! frame: head         what the hashes and numbers in the rest mean
 //! frame: partition    64 times, in any order
-//! frame: tail         where event time stands; without it the file is torn
+//! frame: tail         where event time stands, and the campaigns; without it the file is torn
 //! ```
 //!
 //! A frame is the length of its payload (32 bits, little-endian), the CRC-32 of the payload, and the
 //! payload. What waits in the decoder (queries without response, fragments, streams, copies) is not
 //! part of it: that is seconds of traffic, and it would be over when it was read again.
 
+use crate::campaign::{Campaigns, SavedCampaigns};
 use crate::shard::{Moment, Shard, Unsound};
 use fluxtap_intel::Intel;
 use fluxtap_observe::domain_hash;
@@ -22,7 +23,7 @@ use std::io::{self, ErrorKind, Read};
 
 /// The first line. The number goes up with every change of what follows, of the types that are
 /// written down as well: `tests/checkpoint.rs` fails then.
-pub const FIRST_LINE: &[u8] = b"fluxtap checkpoint 1\n";
+pub const FIRST_LINE: &[u8] = b"fluxtap checkpoint 2\n";
 
 /// The part of it that all versions share.
 const ANY_FIRST_LINE: &[u8] = b"fluxtap checkpoint ";
@@ -77,8 +78,8 @@ pub fn partition(number: u8, saved: &[u8]) -> Vec<u8> {
 
 /// The end of it.
 #[must_use]
-pub fn end(standing: &Standing) -> Vec<u8> {
-    frame(&[PARTITIONS as u8], &encoded(standing))
+pub fn end(standing: &Standing, campaigns: &SavedCampaigns) -> Vec<u8> {
+    frame(&[PARTITIONS as u8], &encoded(&(standing, campaigns)))
 }
 
 /// The numbers that zones and entries of the allow list have in lists that come into force.
@@ -115,7 +116,7 @@ impl fmt::Display for Fault {
             Self::Io(error) => write!(f, "cannot read it: {error}"),
             Self::Foreign => f.write_str("got something else, expected a checkpoint of fluxtap"),
             Self::Version(version) => {
-                write!(f, "got a checkpoint of form {version}, expected form 1")
+                write!(f, "got a checkpoint of form {version}, expected form 2")
             }
             Self::Torn(at) => write!(f, "it ends early, at {at} bytes"),
             Self::Damaged(at) => write!(f, "what ends at byte {at} is damaged"),
@@ -178,15 +179,16 @@ impl<R: Read> Checkpoint<R> {
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub fn load(self, shards: &mut [Shard], intel: &Intel) -> Result<Standing, Fault> {
+    pub fn load(self, shards: &mut [Shard], intel: &Intel) -> Result<(Standing, Campaigns), Fault> {
         let Self { mut frames, head } = self;
         let mut missing: [bool; PARTITIONS] = [true; PARTITIONS];
-        let standing = loop {
+        let (standing, campaigns) = loop {
             frames.next()?;
             let at = frames.at;
             let (&number, payload) = frames.payload.split_first().ok_or(Fault::Unsound(at))?;
             let Some(is_missing) = missing.get_mut(usize::from(number)) else {
-                break decoded::<Standing>(payload, at)?;
+                let (standing, campaigns) = decoded::<(Standing, SavedCampaigns)>(payload, at)?;
+                break (standing, Campaigns::load(campaigns, intel).ok_or(Fault::Unsound(at))?);
             };
             if !std::mem::take(is_missing) {
                 return Err(Fault::Unsound(at));
@@ -205,7 +207,7 @@ impl<R: Read> Checkpoint<R> {
             shard.resume(standing.moment);
             shard.renumber(&numbers);
         }
-        Ok(standing)
+        Ok((standing, campaigns))
     }
 }
 

@@ -60,7 +60,8 @@ impl Decoder {
         let now = self.note_span();
         if now.secs() != self.reached_s {
             self.reached_s = now.secs();
-            batch.reach(now, self.messages.gate.queries_visible());
+            let gate = &self.messages.gate;
+            batch.reach(now, gate.queries_visible(), gate.lacking_percent());
         }
         match timing {
             Timing::AheadConfirmed => self.messages.use_ahead(batch),

@@ -21,7 +21,7 @@ mod order;
 mod relief;
 mod shard;
 
-pub use campaign::{CAMPAIGN_DOMAINS_MAX, Campaigns};
+pub use campaign::{CAMPAIGN_DOMAINS_MAX, Campaigns, SavedCampaigns};
 pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;
@@ -29,7 +29,7 @@ pub use measure::{Measured, measure};
 pub use order::{Told, in_order};
 pub use relief::{AllowUse, Relief, relieve};
 pub use shard::{
-    ALERTS_PER_PARTITION_MAX, AlertState, Explained, Moment, OpenAlert, Shard, ShardCounts,
+    ALERTS_PER_PARTITION_MAX, AlertState, Explained, Judged, Moment, OpenAlert, Shard, ShardCounts,
     Unsound, Watched,
 };
 

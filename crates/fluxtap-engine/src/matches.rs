@@ -167,7 +167,9 @@ pub(crate) fn alert(
         evidence,
         threats: threats.of_subject(WHOLE).cloned().collect(),
         campaign: None,
+        is_campaign_news: false,
         is_allowlisted: false,
         queries_visible: None,
+        lacking_percent: None,
     })
 }

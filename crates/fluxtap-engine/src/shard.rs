@@ -157,6 +157,19 @@ impl Watched {
     }
 }
 
+/// One judgement of a domain, for who measures what judgements are worth.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// When.
+    pub at: Timestamp,
+    /// The domain, wire form.
+    pub domain: Box<[u8]>,
+    /// What came out.
+    pub verdict: Verdict,
+    /// What was judged.
+    pub subject: Subject,
+}
+
 /// The alert of one domain as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlertState {
@@ -177,6 +190,7 @@ pub struct Moment {
     swept: Timestamp,
     sweep_partition: u8,
     queries_visible: Option<bool>,
+    lacking_percent: Option<u8>,
 }
 
 /// Why a partition that was written down cannot be taken over.
@@ -259,6 +273,8 @@ pub struct Shard {
     sweep_partition: u8,
     /// What was known about queries when event time last moved.
     queries_visible: Option<bool>,
+    /// And how many in a hundred responses lacked their query then.
+    lacking_percent: Option<u8>,
     counts: ShardCounts,
     explained: Explained,
     /// By position in the allow list.
@@ -267,6 +283,8 @@ pub struct Shard {
     list_uses: BTreeMap<Box<str>, u64>,
     watched: Option<Box<Watched>>,
     marker: Marker,
+    /// Judgements since they were last taken, where somebody wants them.
+    log: Option<Vec<Judged>>,
 }
 
 impl Shard {
@@ -286,12 +304,14 @@ impl Shard {
             swept: Timestamp::default(),
             sweep_partition: 0,
             queries_visible: None,
+            lacking_percent: None,
             counts: ShardCounts::default(),
             explained: Explained::default(),
             allow_uses: Vec::new(),
             list_uses: BTreeMap::new(),
             watched: None,
             marker: Marker::default(),
+            log: None,
         }
     }
 
@@ -315,6 +335,13 @@ impl Shard {
         self
     }
 
+    /// The same, which keeps every judgement until it is taken: see [`Shard::take_log`].
+    #[must_use]
+    pub fn with_log(mut self) -> Self {
+        self.log = Some(Vec::new());
+        self
+    }
+
     /// Goes on with another policy, and with other lists from the next call on: what was counted by
     /// position in a list begins anew, and domains that are known are looked up in threat lists when
     /// they are seen again, though they bring nothing new.
@@ -330,17 +357,18 @@ impl Shard {
     /// Where it stands in event time, which is the same for all shards that share the domains out.
     #[must_use]
     pub const fn moment(&self) -> Moment {
-        let Self { now, swept, sweep_partition, queries_visible, .. } = *self;
-        Moment { now, swept, sweep_partition, queries_visible }
+        let Self { now, swept, sweep_partition, queries_visible, lacking_percent, .. } = *self;
+        Moment { now, swept, sweep_partition, queries_visible, lacking_percent }
     }
 
     /// Begins where others, whose partitions it takes over, had come to.
     pub fn resume(&mut self, moment: Moment) {
-        let Moment { now, swept, sweep_partition, queries_visible } = moment;
+        let Moment { now, swept, sweep_partition, queries_visible, lacking_percent } = moment;
         self.now = now;
         self.swept = swept;
         self.sweep_partition = sweep_partition % limits::PARTITIONS as u8;
         self.queries_visible = queries_visible;
+        self.lacking_percent = lacking_percent;
     }
 
     /// A partition written down: its windows, what waits to be judged, and its alerts.
@@ -425,6 +453,7 @@ impl Shard {
             for reached in reached {
                 step += 1;
                 self.queries_visible = reached.queries_visible;
+                self.lacking_percent = reached.lacking_percent;
                 self.step(step, reached.at, intel, told);
             }
             let Some(observation) = observation else { break };
@@ -569,6 +598,12 @@ impl Shard {
         self.watched.as_deref()
     }
 
+    /// The judgements since the last call, in their order. Who asked for them takes them behind each
+    /// batch; nothing else bounds them.
+    pub fn take_log(&mut self) -> Vec<Judged> {
+        self.log.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// The windows of a domain by its hash, as observations have it, and its name in lower-case
     /// wire form.
     #[must_use]
@@ -698,6 +733,10 @@ impl Shard {
         let verdict = judge(&measured.features, &policy);
         if let Some(watched) = self.watched.as_deref_mut().filter(|w| w.domain == name) {
             watched.note(at, verdict.as_ref());
+        }
+        if let (Some(log), Some(verdict)) = (&mut self.log, &verdict) {
+            let subject = measured.features.subjects[verdict.subject].clone();
+            log.push(Judged { at, domain: name.into(), verdict: verdict.clone(), subject });
         }
         if let Some(verdict) = &verdict {
             pool = verdict.pool;
@@ -913,7 +952,11 @@ impl Shard {
 
     /// Counts a step, and hands on its alert if it is written.
     fn tell(&mut self, step: Step, alert: Option<Alert>, out: &mut Vec<Alert>) {
-        let alert = alert.map(|alert| Alert { queries_visible: self.queries_visible, ..alert });
+        let alert = alert.map(|alert| Alert {
+            queries_visible: self.queries_visible,
+            lacking_percent: self.lacking_percent,
+            ..alert
+        });
         let severity = step.severity as usize;
         match (step.action, &alert) {
             (Action::New | Action::Reopened, Some(_)) => self.counts.opened[severity] += 1,
@@ -1004,8 +1047,10 @@ fn alert_of(
         servers: basis.servers.clone(),
         evidence: evidence_of(basis, record.lifecycle.fluxed(), window, name, policy, intel),
         campaign: None,
+        is_campaign_news: false,
         is_allowlisted: is_covered || basis.relieved.is_some(),
         queries_visible: None,
+        lacking_percent: None,
     })
 }
 

@@ -34,6 +34,17 @@ fn domains_over_one_pool_are_one_campaign_and_others_are_not() {
     let (id, domains, others) = first(&alerts, "bad.example").expect("a campaign");
     assert_eq!((domains, others.as_slice()), (2, &["evil.example".to_owned()][..]));
     assert_eq!(first(&alerts, "alone.example"), None);
+    // What was said of the first names none, so it is said again, once and behind the line that formed
+    // the campaign.
+    let formed = alerts.iter().position(|a| a.domain == "bad.example").expect("a line");
+    let news = |a: &&Told| a.domain == "evil.example" && a.campaign.is_some();
+    let told: Vec<&Told> = alerts.iter().filter(news).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].action, Action::Ongoing);
+    assert_eq!(&alerts[formed + 1], told[0]);
+    let revisions: Vec<u32> =
+        alerts.iter().filter(|a| a.domain == "evil.example").map(|a| a.revision).collect();
+    assert_eq!(revisions, (1..=revisions.len() as u32).collect::<Vec<_>>());
     let (same, domains, others) = first(&alerts, "worse.example").expect("a campaign");
     assert_eq!((same, domains), (id, 3));
     assert_eq!(others, ["bad.example", "evil.example"]);
@@ -82,4 +93,41 @@ fn who_ended_is_in_no_campaign_any_more() {
     assert_eq!((domains, others.as_slice()), (2, &["bad.example".to_owned()][..]));
     assert_eq!(ended("bad.example"), None, "it was left alone");
     assert_eq!(first(&alerts, "worse.example"), None);
+}
+
+#[test]
+fn a_campaign_goes_on_behind_a_restart() {
+    let pool = access(60);
+    let told = |is_restarted: bool| {
+        let mut story = Story::new();
+        flux(&mut story, "www.evil.example", &pool, 0, &[]);
+        flux(&mut story, "www.bad.example", &pool, 3_600, &[]);
+        if is_restarted {
+            let written = story.written();
+            story.resume(&written, 3, 256 << 20).expect("a checkpoint that is read");
+        }
+        flux(&mut story, "www.worse.example", &pool, 7_200, &[]);
+        story.keep_time(12_000, 3 * 86_400);
+        story.end()
+    };
+    let (whole, restarted) = (told(false), told(true));
+    assert!(whole.iter().filter(|a| a.campaign.is_some()).count() >= 5, "{whole:?}");
+    assert_eq!(whole, restarted);
+}
+
+#[test]
+fn news_of_a_campaign_wait_until_there_was_no_line_for_a_while() {
+    let pool = access(60);
+    let mut story = Story::new();
+    flux(&mut story, "www.evil.example", &pool, 0, &[]);
+    // Its first line comes while that of the other is fresh.
+    flux(&mut story, "www.bad.example", &pool, 150, &[]);
+    flux(&mut story, "www.alone.example", &access(180)[120..], 3_600, &[]);
+    let alerts = story.end();
+    let (_, domains, _) = first(&alerts, "bad.example").expect("a campaign");
+    assert_eq!(domains, 2);
+    let lines: Vec<&Told> = alerts.iter().filter(|a| a.domain == "evil.example").collect();
+    let news = lines.iter().position(|a| a.campaign.is_some()).expect("a line that names it");
+    let pause_s = lines[news].at_s - lines[news - 1].at_s;
+    assert!(pause_s >= 900 || lines[news].severity > lines[news - 1].severity, "{pause_s} s");
 }

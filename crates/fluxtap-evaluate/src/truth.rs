@@ -112,6 +112,13 @@ impl Truth {
         self.rows.is_empty()
     }
 
+    /// What a domain in lower-case wire form is, and its family; `None` if nothing is said of it.
+    #[must_use]
+    pub fn of(&self, domain: &[u8]) -> Option<(Label, &str)> {
+        let family = &self.families[usize::from(self.rows[self.find(domain)?].family)];
+        Some((family.label, &family.name))
+    }
+
     /// Sets when a domain's flux first showed, for a truth that was made before that was known.
     pub fn set_start(&mut self, domain: &[u8], at: Timestamp) {
         if let Some(position) = self.find(domain) {

@@ -167,6 +167,16 @@ impl Gate {
         }
     }
 
+    /// Of the responses of the last minute or more, how many in a hundred lacked their query, rounded up:
+    /// what the mirror lost, and what was forged. `None` while queries are not visible, or nobody looks.
+    #[must_use]
+    pub const fn lacking_percent(&self) -> Option<u8> {
+        match self.pairing {
+            Pairing::Auto | Pairing::Require => self.visibility.lacking_percent(),
+            Pairing::Ignore => None,
+        }
+    }
+
     /// The counters.
     #[must_use]
     pub fn counts(&self) -> GateCounts {

@@ -80,6 +80,8 @@ pub(crate) struct Visibility {
     groups: [Group; GROUPS],
     /// Times that queries became visible, and ceased to be.
     changes: u64,
+    /// Percent of the responses of the last round that lacked their query, while queries are visible.
+    lacking_percent: Option<u8>,
 }
 
 /// Votes of the responses of some servers.
@@ -109,7 +111,12 @@ impl Visibility {
             lacking: 0,
             groups: [Group { paired: 0, lacking: 0 }; GROUPS],
             changes: 0,
+            lacking_percent: None,
         }
+    }
+
+    pub(crate) const fn lacking_percent(&self) -> Option<u8> {
+        self.lacking_percent
     }
 
     pub(crate) const fn is_visible(&self) -> bool {
@@ -172,6 +179,8 @@ impl Visibility {
                 self.pace = self.paired as f64 / self.lasted_ns as f64;
             }
         }
+        self.lacking_percent =
+            self.is_visible.then(|| (100 * self.lacking).div_ceil(votes.max(1)).min(100) as u8);
         (self.lasted_ns, self.paired, self.lacking) = (0, 0, 0);
         self.groups = [Group::default(); GROUPS];
         self.due_ns = if self.is_visible {

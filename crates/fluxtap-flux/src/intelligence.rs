@@ -36,6 +36,7 @@ pub fn matched(listed: Listed) -> Option<Verdict> {
         ownership_factor: 0.0,
         pool: None,
         subject: 0,
+        likelihood_ratio: 0.0,
         confidence: 0.0,
     })
 }

@@ -14,11 +14,15 @@
 //! What it does not do: remember. Hysteresis and the life of an alert are the next crate's.
 #![forbid(unsafe_code)]
 
+mod confidence;
 mod distance;
 mod intelligence;
 mod policy;
 mod rotation;
 
+pub use confidence::{
+    DataQuality, PRIOR, WEIGHTS, confidence, likelihood_ratio, posterior, quality,
+};
 pub use distance::{Distance, Lever, Step, distances};
 pub use intelligence::matched;
 pub use policy::{FluxKind, MODEL, Policy, Score, Severity, model_id};
@@ -147,7 +151,9 @@ pub struct Verdict {
     pub pool: Option<Pool>,
     /// Position in [`Features::subjects`] of what was judged.
     pub subject: usize,
-    /// 0 to 1, two decimals; a fixed map of score and evidence, not calibrated yet.
+    /// How much more often flux reaches such a score than what is none: see [`likelihood_ratio`].
+    pub likelihood_ratio: f64,
+    /// What that makes of [`PRIOR`], 0 to 0.99, two decimals.
     pub confidence: f64,
 }
 
@@ -362,6 +368,7 @@ fn reckon(
         && without_ownership >= policy.thresholds[0].points();
     let spread = &subject.spread;
     let is_hosted = 10 * spread.access < spread.access + spread.hosting + spread.education;
+    let ratio = likelihood_ratio(score, quality(subject, features.has_table));
     let verdict = Verdict {
         score,
         kind,
@@ -369,13 +376,14 @@ fn reckon(
         ownership_factor: round2(ownership.value),
         pool: is_pool.then_some(if is_hosted { Pool::Hosting } else { Pool::Open }),
         subject: index,
-        confidence: confidence(score, subject),
+        likelihood_ratio: ratio,
+        confidence: confidence(ratio),
         terms,
     };
     let floors = floors(subject, policy);
     let conditions = rotation::conditions(subject, density);
     let by_flux = Reckoning { verdict, floors, gate, ownership, conditions };
-    rotation::reckon(by_flux, subject, policy)
+    rotation::reckon(by_flux, subject, features.has_table, policy)
 }
 
 /// The term that keeps a finding at a severity: a part of what it is about is not seen, so an alert
@@ -514,14 +522,6 @@ fn servers_points(features: &Features, policy: &Policy) -> f64 {
         terms.iter().filter(|t| t.id != TermId::Ttl).map(|t| t.points.points()).sum::<f64>()
     });
     ((points.fold(0.0, f64::max) - 6.0) / 2.0).clamp(0.0, 5.0)
-}
-
-/// A fixed map, not a calibrated probability: a logistic curve in the score, less while there are
-/// few changes to go by.
-fn confidence(score: Score, subject: &Subject) -> f64 {
-    let by_score = 1.0 / (1.0 + libm::exp(-(score.points() - 11.0) / 3.0));
-    let by_evidence = (0.7 + 0.05 * f64::from(subject.changes)).min(1.0);
-    round2((by_score * by_evidence).min(0.99))
 }
 
 fn round2(value: f64) -> f64 {

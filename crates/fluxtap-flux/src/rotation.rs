@@ -7,8 +7,8 @@
 //! come back. So it takes all conditions at once, and none of them makes up for another.
 
 use crate::{
-    FluxKind, Policy, Reckoning, Score, Severity, Term, TermId, Verdict, intelligence, push_limit,
-    round2,
+    FluxKind, Policy, Reckoning, Score, Severity, Term, TermId, Verdict, confidence, intelligence,
+    likelihood_ratio, push_limit, quality, round2,
 };
 use fluxtap_window::{Part, Subject};
 
@@ -64,7 +64,12 @@ pub(crate) fn conditions(subject: &Subject, density: f64) -> [Condition; CONDITI
 }
 
 /// The reckoning by this rule if it gives more than the other did.
-pub(crate) fn reckon(other: Reckoning, subject: &Subject, policy: &Policy) -> Reckoning {
+pub(crate) fn reckon(
+    other: Reckoning,
+    subject: &Subject,
+    has_table: bool,
+    policy: &Policy,
+) -> Reckoning {
     let holds = other.conditions.iter().all(Condition::is_met);
     if subject.part == Part::Servers || !holds {
         return other;
@@ -88,6 +93,7 @@ pub(crate) fn reckon(other: Reckoning, subject: &Subject, policy: &Policy) -> Re
     if score <= other.verdict.score {
         return other;
     }
+    let ratio = likelihood_ratio(score, quality(subject, has_table));
     let verdict = Verdict {
         score,
         kind: FluxKind::Rotation,
@@ -95,7 +101,8 @@ pub(crate) fn reckon(other: Reckoning, subject: &Subject, policy: &Policy) -> Re
         openness_gate: 1.0,
         ownership_factor: 1.0,
         pool: None,
-        confidence: crate::confidence(score, subject),
+        likelihood_ratio: ratio,
+        confidence: confidence(ratio),
         ..other.verdict
     };
     Reckoning { verdict, ..other }

@@ -125,6 +125,8 @@ pub struct Reached {
     pub at: Timestamp,
     /// Whether queries were visible beside the responses; `None` if nobody looked.
     pub queries_visible: Option<bool>,
+    /// Of the responses lately, how many in a hundred lacked their query, while queries are visible.
+    pub lacking_percent: Option<u8>,
 }
 
 /// Observations of a run of packets, in packet order.
@@ -159,9 +161,14 @@ impl Batch {
 
     /// Notes that event time reached `at`, whatever the packet held: what waits for a time must not
     /// wait for the next observation.
-    pub fn reach(&mut self, at: Timestamp, queries_visible: Option<bool>) {
+    pub fn reach(
+        &mut self,
+        at: Timestamp,
+        queries_visible: Option<bool>,
+        lacking_percent: Option<u8>,
+    ) {
         let observations = self.items.len() as u32;
-        self.times.push(Reached { observations, at, queries_visible });
+        self.times.push(Reached { observations, at, queries_visible, lacking_percent });
     }
 
     /// The observations, each behind the event times that were reached before it; at the end those

@@ -7,7 +7,7 @@ use std::io;
 
 use fluxtap_alert::Alert;
 use fluxtap_config::Settings;
-use fluxtap_engine::{Decoder, REPLAY_HASH_KEY, Shard};
+use fluxtap_engine::{Decoder, Judged, REPLAY_HASH_KEY, Shard};
 use fluxtap_evaluate::{Evaluation, Outcomes, Report, Truth};
 use fluxtap_flow::FlowSettings;
 use fluxtap_flux::Policy;
@@ -34,6 +34,10 @@ pub enum Lists {
     Curated,
     /// Neither.
     None,
+    /// Neither, and nobody's addresses are known.
+    NoTable,
+    /// Both, but the kind of half of the autonomous systems is forgotten; which, a seed says.
+    HalfHidden(u64),
 }
 
 impl Lists {
@@ -41,12 +45,14 @@ impl Lists {
         match self {
             Self::Curated => "with lists",
             Self::None => "without lists",
+            Self::NoTable => "without an address table",
+            Self::HalfHidden(_) => "half of the kinds hidden",
         }
     }
 }
 
 /// A row of the grid.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Cell {
     /// The scenario.
     pub named: Named,
@@ -55,7 +61,7 @@ pub struct Cell {
     /// The seeds whose outcomes are joined.
     pub seeds: &'static [u64],
     /// With which lists, each over the same packets.
-    pub lists: &'static [Lists],
+    pub lists: Vec<Lists>,
 }
 
 /// A row that was measured, with one set of lists.
@@ -97,9 +103,10 @@ impl std::fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// The grid as it is checked in, without the row of the test.
+/// The grid as it is checked in, without the row of the test; `hiding` chooses the half of the
+/// autonomous systems whose kind is forgotten in the rows that say so.
 #[must_use]
-pub fn full_grid() -> Vec<Cell> {
+pub fn full_grid(hiding: u64) -> Vec<Cell> {
     let scale = |each, lookalikes, domains, questions_per_domain| Scale {
         each,
         lookalikes,
@@ -108,6 +115,7 @@ pub fn full_grid() -> Vec<Cell> {
     };
     Named::ALL
         .into_iter()
+        .filter(|named| named.is_in_grid())
         .map(|named| Cell {
             named,
             scale: match named.as_str() {
@@ -118,8 +126,10 @@ pub fn full_grid() -> Vec<Cell> {
             },
             seeds: &REPORTING_SEEDS,
             lists: match named.as_str() {
-                "crowd" | "fast-below" => &[Lists::Curated, Lists::None],
-                _ => &[Lists::Curated],
+                "fast-below" => vec![Lists::Curated, Lists::None, Lists::HalfHidden(hiding)],
+                "crowd" => vec![Lists::Curated, Lists::None],
+                "slow-below" => vec![Lists::Curated, Lists::HalfHidden(hiding)],
+                _ => vec![Lists::Curated],
             },
         })
         .collect()
@@ -129,8 +139,7 @@ pub fn full_grid() -> Vec<Cell> {
 #[must_use]
 pub fn quick_cell() -> Cell {
     let scale = Scale { each: 2, lookalikes: 2, domains: 300, questions_per_domain: 4.0 };
-    let (seeds, lists) = (&REPORTING_SEEDS[..1], &[Lists::Curated]);
-    Cell { named: Named::ALL[0], scale, seeds, lists }
+    Cell { named: Named::ALL[0], scale, seeds: &REPORTING_SEEDS[..1], lists: vec![Lists::Curated] }
 }
 
 /// Measures a row.
@@ -138,7 +147,7 @@ pub fn quick_cell() -> Cell {
 /// # Errors
 /// [`Failed`].
 pub fn measure(cell: &Cell) -> Result<Vec<Measured>, Failed> {
-    let lists = cell.lists;
+    let lists = cell.lists.as_slice();
     let book = Intel::embedded();
     let mut measured: Vec<Measured> = Vec::new();
     let mut joined: Vec<Outcomes> = lists.iter().map(|_| Outcomes::default()).collect();
@@ -176,15 +185,10 @@ struct Done {
 
 /// Runs a scenario through a sensor for each of the lists.
 fn drive(scenario: &Scenario, lists: &[Lists]) -> io::Result<Vec<Done>> {
-    let mut text = Vec::new();
-    write_truth(scenario, &Summary::default(), &mut text)?;
     let mut sensors = Vec::new();
     for lists in lists {
-        let truth = Truth::read(text.as_slice())
-            .map_err(|mistakes| io::Error::other(mistakes.join("; ")))?;
-        sensors.push(Sensor::new(*lists, truth));
+        sensors.push(Sensor::new(*lists, Some(truth_of(scenario)?)));
     }
-    drop(text);
     let summary = run(scenario, &mut |packet| {
         sensors.iter_mut().for_each(|sensor| sensor.take(&packet));
         Ok(())
@@ -192,38 +196,65 @@ fn drive(scenario: &Scenario, lists: &[Lists]) -> io::Result<Vec<Done>> {
     Ok(sensors.into_iter().map(|sensor| sensor.finish(scenario, summary.clone())).collect())
 }
 
+/// What is true of a scenario, as far as it is known before it ran.
+pub(crate) fn truth_of(scenario: &Scenario) -> io::Result<Truth> {
+    let mut text = Vec::new();
+    write_truth(scenario, &Summary::default(), &mut text)?;
+    Truth::read(text.as_slice()).map_err(|mistakes| io::Error::other(mistakes.join("; ")))
+}
+
 /// The sensor as `fluxtap replay` runs it, with its default settings.
-struct Sensor {
+pub(crate) struct Sensor {
     intel: Intel,
     decoder: Decoder,
     shard: Shard,
     batch: Batch,
     packets: usize,
     alerts: Vec<Alert>,
-    evaluation: Evaluation,
+    evaluation: Option<Evaluation>,
 }
 
 impl Sensor {
-    fn new(lists: Lists, truth: Truth) -> Self {
+    /// A sensor whose lines are held against the truth, if there is one.
+    pub(crate) fn new(lists: Lists, truth: Option<Truth>) -> Self {
         let settings = Settings::default();
         let off: [&str; 0] = [];
-        let curated = Curated::new(lists == Lists::Curated, lists == Lists::Curated, &off);
-        let curated = curated.expect("nothing is switched off by name");
+        let are_used = matches!(lists, Lists::Curated | Lists::HalfHidden(_));
+        let curated = Curated::new(are_used, are_used, &off);
+        let mut curated = curated.expect("nothing is switched off by name");
+        if let Lists::HalfHidden(seed) = lists {
+            curated = curated.hiding_half(seed);
+        }
         let ports = Ports::new(&settings.dns_ports).expect("the default ports are valid");
         let layers = Layers { ports, ..Layers::default() };
         let lateness_s = settings.replay_lateness_s;
+        let intel = match lists {
+            Lists::NoTable => Intel::without_table(),
+            Lists::Curated | Lists::None | Lists::HalfHidden(_) => Intel::embedded(),
+        };
         Self {
-            intel: Intel::embedded().with_curated(curated),
+            intel: intel.with_curated(curated),
             decoder: Decoder::new(layers, &FlowSettings::default(), lateness_s, REPLAY_HASH_KEY),
             shard: Shard::new(Policy::default(), settings.memory_bytes, REPLAY_HASH_KEY),
             batch: Batch::default(),
             packets: 0,
             alerts: Vec::new(),
-            evaluation: Evaluation::new(truth),
+            evaluation: truth.map(Evaluation::new),
         }
     }
 
-    fn take(&mut self, packet: &Packet<'_>) {
+    /// The same, which keeps its judgements until [`Sensor::judged`] takes them.
+    pub(crate) fn with_log(mut self) -> Self {
+        self.shard = self.shard.with_log();
+        self
+    }
+
+    /// The judgements since the last call.
+    pub(crate) fn judged(&mut self) -> Vec<Judged> {
+        self.shard.take_log()
+    }
+
+    pub(crate) fn take(&mut self, packet: &Packet<'_>) {
         self.decoder.decode(packet, &self.intel, &mut self.batch);
         self.packets += 1;
         if self.packets >= BATCH_PACKETS {
@@ -233,23 +264,41 @@ impl Sensor {
 
     fn apply(&mut self) {
         self.shard.apply(&self.batch, &self.intel, &mut self.alerts);
-        self.evaluation.observe(&self.batch, &self.intel);
-        self.alerts.drain(..).for_each(|alert| self.evaluation.alert(&alert));
+        if let Some(evaluation) = &mut self.evaluation {
+            evaluation.observe(&self.batch, &self.intel);
+        }
+        self.note_alerts();
         self.batch.clear();
         self.packets = 0;
     }
 
-    fn finish(mut self, scenario: &Scenario, summary: Summary) -> Done {
+    /// Judges what waits at the end of the packets.
+    pub(crate) fn end(&mut self) {
         self.decoder.finish(&mut self.batch, &self.intel);
         self.apply();
         self.shard.finish(&self.intel, &mut self.alerts);
-        self.alerts.drain(..).for_each(|alert| self.evaluation.alert(&alert));
-        for (&id, &at) in &summary.first_flux_answers {
-            let domain = scenario.world.domain(id).registered();
-            self.evaluation.set_start(domain.as_wire(), at);
+        self.note_alerts();
+    }
+
+    fn note_alerts(&mut self) {
+        for alert in self.alerts.drain(..) {
+            if let Some(evaluation) = &mut self.evaluation {
+                evaluation.alert(&alert);
+            }
         }
+    }
+
+    fn finish(mut self, scenario: &Scenario, summary: Summary) -> Done {
+        self.end();
         let evicted = self.shard.table_counts().evicted;
-        Done { outcomes: self.evaluation.finish(), summary, evicted }
+        let outcomes = self.evaluation.map_or_else(Outcomes::default, |mut evaluation| {
+            for (&id, &at) in &summary.first_flux_answers {
+                let domain = scenario.world.domain(id).registered();
+                evaluation.set_start(domain.as_wire(), at);
+            }
+            evaluation.finish()
+        });
+        Done { outcomes, summary, evicted }
     }
 }
 

@@ -30,6 +30,7 @@
 mod address;
 mod attack;
 mod bench;
+mod calibrate;
 #[cfg(test)]
 mod capture_tests;
 mod compose;
@@ -41,12 +42,14 @@ mod frame;
 mod grid;
 mod lookalikes;
 mod pcap;
+mod pictures;
 mod place;
 mod random;
 mod resolver;
 mod run;
 mod scenarios;
 mod suspects;
+mod svg;
 mod traffic;
 mod truth;
 mod world;
@@ -56,6 +59,7 @@ pub use address::{
 };
 pub use attack::{Attack, attack};
 pub use bench::{BenchSize, bench};
+pub use calibrate::{Calibration, TUNING_SEEDS, calibrate, tell_calibration};
 pub use demo::demo;
 pub use family::{
     Data, Delegation, Family, Kind, NsNames, Owners, Rota, Rule, Target, Truth, Ttl, Turn,
@@ -63,6 +67,7 @@ pub use family::{
 pub use fault::Faults;
 pub use grid::{Cell, Failed, Lists, Measured, REPORTING_SEEDS, full_grid, measure, quick_cell};
 pub use pcap::PcapWriter;
+pub use pictures::pictures;
 pub use random::Random;
 pub use resolver::CACHE_ENTRIES_MAX;
 pub use run::{Scenario, Sink, Summary, Until, run};

@@ -43,6 +43,15 @@ enum Command {
         after_help = "Example:\n  fluxtap-sim grid --md docs/quality-grid.md --json docs/quality-grid.json"
     )]
     Grid(GridArgs),
+    /// The pictures of a quality grid, as SVG.
+    #[command(
+        after_help = "Example:\n  fluxtap-sim pictures --grid docs/quality-grid.json --out docs"
+    )]
+    Pictures(PicturesArgs),
+    /// How much a score says: judgements with truth, counted; writes calibration.md, .json and .svg;
+    /// takes minutes.
+    #[command(after_help = "Example:\n  fluxtap-sim calibrate --out docs")]
+    Calibrate(CalibrateArgs),
     /// A large population of domains, for measuring speed and memory.
     #[command(
         after_help = "Example:\n  fluxtap-sim bench --seed 1 --responses 1000000 --domains 200000 --out bench.pcap"
@@ -82,9 +91,10 @@ struct ScenarioArgs {
     output: Output,
     #[command(flatten)]
     scale: ScaleArgs,
-    /// Truth file to write (tab-separated): what each domain is, and when its flux first shows
+    /// Truth file to write as well (tab-separated): what each domain is, and when its flux first
+    /// shows; needs memory for the names of all domains
     #[arg(long, value_name = "FILE")]
-    truth: PathBuf,
+    truth: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -98,6 +108,29 @@ struct GridArgs {
     /// Only the scenarios whose names begin so
     #[arg(long, value_name = "NAME", default_value = "")]
     only: String,
+    /// Which half of the autonomous systems is of no known kind in the rows that say so
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    hide: u64,
+}
+
+#[derive(Args)]
+struct PicturesArgs {
+    /// The grid, as `fluxtap-sim grid` writes it
+    #[arg(long, value_name = "FILE")]
+    grid: PathBuf,
+    /// Folder to write to; pictures that are there are replaced
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct CalibrateArgs {
+    /// Folder to write to; files that are there are replaced
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Measure nothing: take the figures of the calibration.json that is there
+    #[arg(long)]
+    page: bool,
 }
 
 #[derive(Args)]
@@ -210,13 +243,20 @@ fn main() -> ExitCode {
 /// Makes what was asked for and gives the lines that say what was written.
 fn make(command: &Command) -> Result<String, String> {
     match command {
-        Command::Grid(args) => return make_grid(args),
-        Command::Attack(args) => return make_attack(args),
-        Command::Demo(_) | Command::Scenario(_) | Command::Bench(_) => {}
+        Command::Grid(args) => make_grid(args),
+        Command::Attack(args) => make_attack(args),
+        Command::Pictures(args) => make_pictures(args),
+        Command::Calibrate(args) => make_calibration(args),
+        Command::Demo(_) | Command::Scenario(_) | Command::Bench(_) => make_capture(command),
     }
+}
+
+fn make_capture(command: &Command) -> Result<String, String> {
     let book = Intel::embedded();
     let (output, scenario, truth) = match command {
-        Command::Grid(_) | Command::Attack(_) => unreachable!("made above"),
+        Command::Grid(_) | Command::Attack(_) | Command::Pictures(_) | Command::Calibrate(_) => {
+            unreachable!("these make no capture")
+        }
         Command::Demo(args) => {
             let scenario = fluxtap_sim::demo(args.output.seed, &book);
             (&args.output, scenario, Some(&args.truth))
@@ -224,7 +264,7 @@ fn make(command: &Command) -> Result<String, String> {
         Command::Scenario(args) => {
             let scenario =
                 fluxtap_sim::scenario(args.name.0, args.output.seed, args.scale.scale(), &book);
-            (&args.output, scenario, Some(&args.truth))
+            (&args.output, scenario, args.truth.as_ref())
         }
         Command::Bench(args) => {
             let size = BenchSize {
@@ -282,7 +322,7 @@ fn make_grid(args: &GridArgs) -> Result<String, String> {
     let quick = row(&fluxtap_sim::quick_cell())?.remove(0);
     let mut grid = Grid { model: fluxtap_flux::MODEL, quick, rows: Vec::new() };
     grid.write(args)?;
-    for cell in fluxtap_sim::full_grid() {
+    for cell in fluxtap_sim::full_grid(args.hide) {
         if cell.named.as_str().starts_with(&args.only) {
             grid.rows.extend(row(&cell)?);
             grid.write(args)?;
@@ -290,6 +330,48 @@ fn make_grid(args: &GridArgs) -> Result<String, String> {
     }
     Ok(format!("wrote {} and {}\n", args.md.display(), args.json.display()))
 }
+
+fn make_pictures(args: &PicturesArgs) -> Result<String, String> {
+    let text = std::fs::read_to_string(&args.grid)
+        .map_err(|error| format!("cannot read '{}': {error}", args.grid.display()))?;
+    let grid: Value = serde_json::from_str(&text)
+        .map_err(|error| format!("cannot read '{}': {error}", args.grid.display()))?;
+    let mut done = String::new();
+    for (name, picture) in fluxtap_sim::pictures(&grid)? {
+        done += &written(&args.out.join(name), &picture)?;
+    }
+    Ok(done)
+}
+
+fn make_calibration(args: &CalibrateArgs) -> Result<String, String> {
+    let made = if args.page {
+        let path = args.out.join("calibration.json");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| format!("cannot read '{}': {error}", path.display()))?;
+        fluxtap_sim::tell_calibration(&text)?
+    } else {
+        fluxtap_sim::calibrate(&mut say).map_err(|error| error.to_string())?
+    };
+    let json = lines(&made.value, CALIBRATION_DEPTH) + "\n";
+    let mut done = String::new();
+    for (name, text) in [
+        ("calibration.md", &made.markdown),
+        ("calibration.json", &json),
+        ("calibration.svg", &made.picture),
+    ] {
+        done += &written(&args.out.join(name), text)?;
+    }
+    Ok(done)
+}
+
+/// Writes a file and says so.
+fn written(path: &Path, text: &str) -> Result<String, String> {
+    std::fs::write(path, text).map_err(|error| at(path, &error))?;
+    Ok(format!("wrote {}\n", path.display()))
+}
+
+/// How deep the JSON of the calibration is broken into lines: down to a row.
+const CALIBRATION_DEPTH: u32 = 3;
 
 /// How deep the JSON of the grid is broken into lines: down to a family.
 const JSON_DEPTH: u32 = 5;

@@ -21,6 +21,8 @@ enum Subject {
     /// A day at a large network: very many domains, look-alikes as rare as they are thought to be,
     /// one domain of each flux family.
     Crowd,
+    /// An hour: very many domains that are asked about once, a few in flux between them.
+    Flood,
 }
 
 /// What is between the traffic and the capture.
@@ -42,8 +44,8 @@ pub struct Named {
 }
 
 impl Named {
-    /// All, in the order of the quality grid.
-    pub const ALL: [Self; 10] = [
+    /// All: those of the quality grid in its order, then the others.
+    pub const ALL: [Self; 11] = [
         Self::new("fast-below", "3 h below six resolvers: fast flux", Subject::Fast, Tap::Below),
         Self::new("fast-above", "the same above the resolvers", Subject::Fast, Tap::Above),
         Self::new("fast-loss", "the same below, 30 % of packets lost", Subject::Fast, Tap::Loss),
@@ -59,6 +61,7 @@ impl Named {
         Self::new("week-below", "7 d below: rotation, name servers", Subject::Week, Tap::Below),
         Self::new("week-above", "the same above the resolvers", Subject::Week, Tap::Above),
         Self::new("crowd", "24 h below at a large network", Subject::Crowd, Tap::Below),
+        Self::new("flood", "1 h below, for very many domains", Subject::Flood, Tap::Below),
     ];
 
     const fn new(name: &'static str, about: &'static str, subject: Subject, tap: Tap) -> Self {
@@ -83,11 +86,18 @@ impl Named {
         self.about
     }
 
+    /// Whether the quality grid has it.
+    #[must_use]
+    pub const fn is_in_grid(self) -> bool {
+        !matches!(self.subject, Subject::Flood)
+    }
+
     /// How long it is, in seconds.
     #[must_use]
     pub const fn duration_s(self) -> u64 {
         match self.subject {
             Subject::Fast => 3 * 3_600,
+            Subject::Flood => 3_600,
             Subject::Slow | Subject::Crowd => 86_400,
             Subject::Week => 7 * 86_400,
         }
@@ -153,6 +163,7 @@ pub fn scenario(
             suspects::add_slow(&mut crowd)?;
             rare = lookalikes::in_population(&mut crowd)?;
         }
+        Subject::Flood => suspects::add_sure(&mut crowd)?,
     }
     add_population(&mut crowd, named, scale, rare);
     let resolvers = many_resolvers(RESOLVERS);

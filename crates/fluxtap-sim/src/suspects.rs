@@ -73,9 +73,19 @@ pub(crate) fn add_fast(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
     let pools = Pools::draw(crowd)?;
     add_plain(crowd, &pools);
     add_placed(crowd, &pools);
-    add_fronted(crowd, &pools);
+    add_aliased(crowd, &pools);
+    add_named(crowd, &pools);
     add_evasive(crowd, &pools);
     add_servers(crowd, &pools);
+    Ok(())
+}
+
+/// Adds ten of those families, each of which is found within the hour.
+pub(crate) fn add_sure(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
+    let pools = Pools::draw(crowd)?;
+    add_plain(crowd, &pools);
+    add_placed(crowd, &pools);
+    add_aliased(crowd, &pools);
     Ok(())
 }
 
@@ -170,8 +180,8 @@ fn add_placed(crowd: &mut Crowd<'_>, pools: &Pools) {
     crowd.add(family, &Asking::calls(6, 90.0));
 }
 
-/// Flux behind aliases and behind many names.
-fn add_fronted(crowd: &mut Crowd<'_>, pools: &Pools) {
+/// Flux behind aliases.
+fn add_aliased(crowd: &mut Crowd<'_>, pools: &Pools) {
     let world = pools.world;
     let fronted = |label: Owners| {
         let set = addresses(vec![bots(world, 500, 5, Turn::Fetch)], Ttl::fixed(180));
@@ -185,7 +195,11 @@ fn add_fronted(crowd: &mut Crowd<'_>, pools: &Pools) {
     let notes = "random labels are aliases of the apex, which has 5 of 500 bots, TTL 180";
     let family = crowd.place.flux("random_alias", notes, fronted(Owners::Below));
     crowd.add(family, &Asking::calls(6, 90.0).names(Names::Random));
+}
 
+/// Flux behind many names.
+fn add_named(crowd: &mut Crowd<'_>, pools: &Pools) {
+    let world = pools.world;
     let notes = "random labels asked once, 1 of 2000 bots each, TTL 0";
     let family =
         single(crowd, "one_off_labels", notes, bots(world, 2000, 1, Turn::Fetch), Ttl::fixed(0));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Something counted by response and by what differs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Responses that had it.
     pub responses: u32,
@@ -16,7 +16,7 @@ pub struct Counted {
 }
 
 /// What of a domain's history explains the answers, over the whole of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextSeen {
     /// Answers that held for a part of the clients, and the different parts (RFC 7871).
     pub client_subnets: Counted,

@@ -8,11 +8,12 @@ use crate::threats::WHOLE;
 use crate::track::{Run, Track, ZONE_NONE};
 use fluxtap_intel::{InForce, Owner};
 use fluxtap_wire::Tunnel;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What an alert shows beside the numbers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Evidence {
     /// The domain, wire form.
     pub domain: Vec<u8>,
@@ -71,11 +72,12 @@ pub struct LeftOut {
 }
 
 /// One address of a subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressSeen {
     /// The address.
     pub ip: IpAddr,
-    /// Who announces it.
+    /// Who announces it; not written down, because another table may be there when it is read again.
+    #[serde(skip)]
     pub owner: Owner,
     /// First and last sight in seconds since the epoch.
     pub first_s: u32,
@@ -88,7 +90,7 @@ pub struct AddressSeen {
 }
 
 /// One host of a subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSeen {
     /// Its name, wire form.
     pub name: Vec<u8>,

@@ -11,8 +11,8 @@ use crate::replay::instant;
 use crate::sensor::{self, Sensor, Stopped};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use fluxtap_config::Settings;
-use fluxtap_engine::Shard;
 use fluxtap_engine::checkpoint::{self, Checkpoint, Fault, Standing};
+use fluxtap_engine::{Campaigns, Shard};
 use fluxtap_window::limits::PARTITIONS;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Write as _};
@@ -30,6 +30,8 @@ pub(crate) struct Start {
     pub(crate) hash_key: u64,
     /// Where it goes on, if it does.
     pub(crate) standing: Option<Standing>,
+    /// What is known of campaigns.
+    pub(crate) campaigns: Campaigns,
     /// They share the domains out.
     pub(crate) shards: Vec<Shard>,
 }
@@ -41,6 +43,7 @@ impl Start {
         let fresh = || Self {
             hash_key: fresh_key,
             standing: None,
+            campaigns: Campaigns::default(),
             shards: sensor::shards(settings, inputs, fresh_key),
         };
         let Some(path) = &settings.checkpoint_file else { return Ok(fresh()) };
@@ -61,8 +64,8 @@ impl Start {
         let checkpoint = Checkpoint::open(BufReader::new(file), len)?;
         let hash_key = checkpoint.hash_key();
         let mut shards = sensor::shards(settings, inputs, hash_key);
-        let standing = checkpoint.load(&mut shards, &inputs.intel)?;
-        Ok(Some(Self { hash_key, standing: Some(standing), shards }))
+        let (standing, campaigns) = checkpoint.load(&mut shards, &inputs.intel)?;
+        Ok(Some(Self { hash_key, standing: Some(standing), campaigns, shards }))
     }
 }
 
@@ -244,7 +247,7 @@ impl Checkpoints {
             }
             Some(Next::End) => {
                 let standing = sensor.standing()?;
-                self.give(Piece::Last(checkpoint::end(&standing)));
+                self.give(Piece::Last(checkpoint::end(&standing, &sensor.campaigns.save())));
                 self.next = Some(Next::Outcome);
             }
             Some(Next::Outcome) | None => {}

@@ -117,7 +117,7 @@ fn sensor(
     let sequence = start.standing.map_or(0, |standing| standing.sequence);
     let output = output.deliver(delivery).behind(sequence);
     let sensor = Sensor::new(settings, settings.run_lateness_s, start.hash_key, inputs, output);
-    let mut sensor = sensor.sharing(start.shards)?;
+    let mut sensor = sensor.among(start.campaigns).sharing(start.shards)?;
     sensor.count().map_err(|stopped| stopped.exit())?;
     let resumed = start.standing.map(|_| {
         format!(

@@ -125,6 +125,11 @@ impl<F: Follow> Sensor<F> {
         Self { shards: Shards::Here(watching), ..self }
     }
 
+    /// The same, which goes on with these campaigns.
+    pub(crate) fn among(self, campaigns: Campaigns) -> Self {
+        Self { campaigns, ..self }
+    }
+
     /// The only shard of a sensor without workers.
     pub(crate) fn shard(&self) -> &Shard {
         self.shards.single().expect("who asks for it has no workers")
@@ -230,7 +235,7 @@ impl<F: Follow> Sensor<F> {
 
     fn tell(&mut self) -> Result<(), Stopped> {
         self.shown.reading.enter(Stage::Write);
-        self.alerts.iter_mut().for_each(|alert| self.campaigns.label(alert));
+        self.campaigns.label_all(&mut self.alerts, self.inputs.policy.update_s);
         self.alerts_told += self.alerts.len() as u64;
         self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
     }

@@ -87,7 +87,11 @@ impl Counters {
             decode: sensor.decoder.counts(),
             clock: sensor.decoder.clock_counts(),
             observe: sensor.decoder.observe_counts(),
-            shard: tally.shard,
+            // Lines about campaigns that were formed are nobody's shard's.
+            shard: ShardCounts {
+                alerts: tally.shard.alerts + sensor.campaigns.lines(),
+                ..tally.shard
+            },
             table: tally.table,
             table_date: intel.table_info().and_then(|t| t.date).map(str::to_owned),
             look_ups: {
@@ -101,6 +105,7 @@ impl Counters {
             threat_lists: threat_lists::to_json(intel, &tally.list_uses, &tally.shard),
             campaigns: json!({
                 "open": sensor.campaigns.len(),
+                "lines": sensor.campaigns.lines(),
                 "domains_evicted": sensor.campaigns.evicted(),
             }),
             curated: Curated::of(&tally.explained, intel),

@@ -331,6 +331,7 @@ fn what_is_absent_is_null() {
         Evidence { domain: wire("a.test"), host: wire("a.test"), ..Evidence::default() };
     alert.servers = None;
     alert.queries_visible = None;
+    alert.lacking_percent = None;
     let bare = Context { interface: None, ..context(&intel) };
     let line = check(&alert, &bare);
     for path in [

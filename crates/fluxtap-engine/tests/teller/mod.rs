@@ -59,6 +59,7 @@ pub(crate) struct Story {
     carrier: Carrier,
     /// Counts the messages: their ids, ports and packets are different.
     told: u32,
+    campaigns: Campaigns,
 }
 
 /// What carries the responses of a story.
@@ -121,6 +122,7 @@ impl Story {
             alerts: Vec::new(),
             carrier: Carrier::Datagram,
             told: 0,
+            campaigns: Campaigns::default(),
         }
     }
 
@@ -185,7 +187,7 @@ impl Story {
             bytes.extend(checkpoint::partition(number as u8, &saved));
         }
         let standing = Standing { moment: self.shards[0].moment(), sequence: 0 };
-        bytes.extend(checkpoint::end(&standing));
+        bytes.extend(checkpoint::end(&standing, &self.campaigns.save()));
         bytes
     }
 
@@ -204,7 +206,7 @@ impl Story {
         assert_eq!(opened.hash_key(), KEY);
         let mut shards: Vec<Shard> =
             (0..parts).map(|_| Shard::new(Policy::default(), bytes, KEY)).collect();
-        opened.load(&mut shards, &self.intel)?;
+        (_, self.campaigns) = opened.load(&mut shards, &self.intel)?;
         self.shards = shards;
         Ok(())
     }
@@ -307,9 +309,7 @@ impl Story {
         self.apply();
         let mut all = Vec::new();
         self.shards.iter_mut().for_each(|shard| shard.finish_part(&self.intel, &mut all));
-        in_order(&mut all, &mut self.alerts);
-        let mut campaigns = Campaigns::default();
-        self.alerts.iter_mut().for_each(|alert| campaigns.label(alert));
+        self.take(&mut all);
         let counts = self.decoder.counts();
         assert!(counts.is_conserved(), "{counts:?}");
         assert_eq!(counts.malformed_total(), 0);
@@ -358,8 +358,16 @@ impl Story {
         for (number, shard) in self.shards.iter_mut().enumerate() {
             shard.apply_part(Share::new(number, of), &self.batch, &self.intel, &mut all);
         }
-        in_order(&mut all, &mut self.alerts);
+        self.take(&mut all);
         self.batch.clear();
+    }
+
+    /// Puts what shards told in order, and names campaigns.
+    fn take(&mut self, all: &mut Vec<fluxtap_engine::Told>) {
+        let mut alerts = Vec::new();
+        in_order(all, &mut alerts);
+        self.campaigns.label_all(&mut alerts, Policy::default().update_s);
+        self.alerts.append(&mut alerts);
     }
 }
 
