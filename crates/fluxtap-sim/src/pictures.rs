@@ -116,11 +116,12 @@ fn by_family(
 ) -> Result<String, String> {
     let cells = cells(rows)?;
     let mut svg = Svg::new(FRONT + COLUMN * TAPS.len() as f64);
-    svg.text(8.0, 18.0, Anchor::Start, "#000", format!("{title}: {caption}"));
-    let (top, bottom) = (44.0, 52.0 + ROW * cells.len() as f64);
+    svg.text(8.0, 18.0, Anchor::Start, "#000", title);
+    svg.text(8.0, 33.0, Anchor::Start, GREY, caption);
+    let (top, bottom) = (60.0, 68.0 + ROW * cells.len() as f64);
     for (column, tap) in TAPS.iter().enumerate() {
         let x = FRONT + COLUMN * column as f64;
-        svg.text(x + PLOT / 2.0, 36.0, Anchor::Middle, "#000", tap);
+        svg.text(x + PLOT / 2.0, 52.0, Anchor::Middle, "#000", tap);
         for (place, tick) in ticks.iter().enumerate() {
             let x = x + PLOT * place as f64 / (ticks.len() - 1) as f64;
             svg.line((x, top), (x, bottom), "#dddddd", 1.0);
@@ -128,7 +129,7 @@ fn by_family(
         }
     }
     for (place, (family, taps)) in cells.iter().enumerate() {
-        let y = 56.0 + ROW * place as f64;
+        let y = 72.0 + ROW * place as f64;
         svg.text(FRONT - 10.0, y + 4.0, Anchor::End, "#000", family);
         for (column, cell) in taps.iter().enumerate() {
             if let Some(cell) = cell {
@@ -153,8 +154,9 @@ fn false_alerts(rows: &[Value]) -> Result<String, String> {
     let mut svg = Svg::new(740.0);
     let caption = "by a million domains a day, with 95 % intervals where they are no wider than the \
                    axis; beside them the share of flux found";
-    svg.text(8.0, 18.0, Anchor::Start, "#000", format!("{title}: {caption}"));
-    let top = 44.0;
+    svg.text(8.0, 18.0, Anchor::Start, "#000", title);
+    svg.text(8.0, 33.0, Anchor::Start, GREY, caption);
+    let top = 48.0;
     let mut y = top;
     let mut marks = Vec::new();
     for row in rows {
