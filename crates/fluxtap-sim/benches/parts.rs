@@ -142,9 +142,10 @@ fn windows(batches: &[Batch]) -> (Table, Vec<DomainRef>) {
         for observation in batch.observations() {
             if let Some(applied) = table.apply(observation, batch)
                 && applied.is_changed
-                && table.queue(applied.domain)
+                && let Some(domain) = applied.domain
+                && table.queue(domain)
             {
-                changed.push(applied.domain);
+                changed.push(domain);
             }
         }
     }

@@ -188,8 +188,11 @@ struct Domains {
     named: Named,
     lists: Lists,
     truth: Truth,
-    highest: BTreeMap<(Box<[u8]>, usize), (bool, i32)>,
+    /// By domain and quality: whether it is flux, and its score in tenths.
+    highest: BTreeMap<Measure, (bool, i32)>,
 }
+
+type Measure = (Box<[u8]>, usize);
 
 impl Domains {
     const fn of(named: Named, lists: Lists, truth: Truth) -> Self {
