@@ -24,7 +24,7 @@
 //! Addresses are drawn by seed from ordinary unicast space and kept when the address table gives
 //! them the wanted class; the traffic is synthetic and says nothing about their owners.
 //!
-//! What it does not do: fragments, tunnels, and TCP but in [`bench`].
+//! What it does not do: fragments, tunnels, and TCP but in [`bench()`].
 #![forbid(unsafe_code)]
 
 mod address;
