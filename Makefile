@@ -8,6 +8,10 @@
 SEED ?= 1
 SCENARIO ?= demo
 
+# Size of the capture of `make soak` and `make live-loss`.
+RESPONSES ?= 1000000
+DOMAINS ?= 200000
+
 # Captures of `make bench`, RESPONSES:DOMAINS each; the first is also read by the peers.
 SIZES ?= 1000000:200000 5000000:200000 5000000:1150000
 
@@ -77,8 +81,12 @@ live-test: toolchain system-libraries ## only the tests that capture, each file 
 	cargo test -p fluxtap-capture -p fluxtap --test live
 
 .PHONY: install
-install: build ## install program, service and configuration: make install PREFIX=/usr/local DESTDIR=
-	@target="$${CARGO_TARGET_DIR:-target}" prefix='$(DESTDIR)$(PREFIX)' etc='$(DESTDIR)/etc'
+install: ## install what `make build` built, service and configuration: make install PREFIX=/usr/local DESTDIR=
+	@if [ ! -x "$${CARGO_TARGET_DIR:-target}/release/fluxtap" ]; then
+		echo 'make: got no program, expected target/release/fluxtap; run make build first, as yourself' >&2
+		exit 1
+	fi
+	target="$${CARGO_TARGET_DIR:-target}" prefix='$(DESTDIR)$(PREFIX)' etc='$(DESTDIR)/etc'
 	install -D -m 0755 "$$target/release/fluxtap" "$$prefix/bin/fluxtap"
 	install -d "$$prefix/share/man/man1" "$$prefix/share/bash-completion/completions" \
 		"$$prefix/share/zsh/site-functions" "$$prefix/share/fish/vendor_completions.d" \
@@ -92,7 +100,7 @@ install: build ## install program, service and configuration: make install PREFI
 	install -D -m 0644 sensor-config/sysusers/fluxtap.conf "$$prefix/lib/sysusers.d/fluxtap.conf"
 	install -D -m 0644 sensor-config/tmpfiles/fluxtap.conf "$$prefix/lib/tmpfiles.d/fluxtap.conf"
 	# What the operator has written stays.
-	for file in fluxtap.toml allow.txt conf.d/service.toml; do
+	for file in fluxtap.toml allow.txt; do
 		[ -e "$$etc/fluxtap/$$file" ] || install -D -m 0644 "sensor-config/$$file" "$$etc/fluxtap/$$file"
 	done
 	[ -e "$$etc/logrotate.d/fluxtap" ] || install -D -m 0644 sensor-config/logrotate/fluxtap "$$etc/logrotate.d/fluxtap"
@@ -109,13 +117,13 @@ uninstall: ## remove what `make install` put there; alerts, and configuration th
 		"$$prefix/lib/systemd/system/fluxtap.service" \
 		"$$prefix/lib/sysusers.d/fluxtap.conf" "$$prefix/lib/tmpfiles.d/fluxtap.conf"
 	kept=
-	for file in fluxtap/fluxtap.toml fluxtap/allow.txt fluxtap/conf.d/service.toml logrotate.d/fluxtap; do
+	for file in fluxtap/fluxtap.toml fluxtap/allow.txt logrotate.d/fluxtap; do
 		shipped="sensor-config/$${file#fluxtap/}"
 		if [ "$$file" = logrotate.d/fluxtap ]; then shipped=sensor-config/logrotate/fluxtap; fi
 		file='$(DESTDIR)/etc'/"$$file"
 		if cmp -s "$$shipped" "$$file"; then rm -f "$$file"; elif [ -e "$$file" ]; then kept="$$kept $$file"; fi
 	done
-	rmdir '$(DESTDIR)/etc/fluxtap/conf.d' '$(DESTDIR)/etc/fluxtap' 2>/dev/null || :
+	rmdir '$(DESTDIR)/etc/fluxtap' 2>/dev/null || :
 	# The folders of a system are its own, those of a DESTDIR were made here.
 	if [ -n '$(DESTDIR)' ]; then
 		rmdir '$(DESTDIR)/etc/logrotate.d' '$(DESTDIR)/etc' 2>/dev/null || :
@@ -124,7 +132,7 @@ uninstall: ## remove what `make install` put there; alerts, and configuration th
 			lib/systemd/system lib/systemd lib/sysusers.d lib/tmpfiles.d lib bin; do
 			rmdir "$$prefix/$$folder" 2>/dev/null || :
 		done
-		rmdir -p '$(DESTDIR)$(PREFIX)' 2>/dev/null || :
+		(cd '$(DESTDIR)' && rmdir -p '.$(PREFIX)') 2>/dev/null || :
 	fi
 	echo "make: removed; alerts stay in $(DESTDIR)/var/log/fluxtap$${kept:+, and what you changed in$$kept}"
 
@@ -191,8 +199,11 @@ live-loss: toolchain system-libraries ## packets lost at rising rates beside a b
 	target="$${CARGO_TARGET_DIR:-target}"
 	capture="$$target/bench/bench-$(RESPONSES)-$(DOMAINS).pcap"
 	mkdir -p "$$target/bench"
-	[ -s "$$capture" ] || "$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' \
-		--domains '$(DOMAINS)' --out "$$capture"
+	if [ ! -s "$$capture" ]; then
+		"$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' --domains '$(DOMAINS)' \
+			--out "$$capture.part"
+		mv "$$capture.part" "$$capture"
+	fi
 	crates/fluxtap/loss.sh "$$target/release" "$$capture"
 
 .PHONY: soak
@@ -201,8 +212,11 @@ soak: toolchain system-libraries ## a sensor for an hour, its memory, losses and
 	target="$${CARGO_TARGET_DIR:-target}"
 	capture="$$target/bench/bench-$(RESPONSES)-$(DOMAINS).pcap"
 	mkdir -p "$$target/bench"
-	[ -s "$$capture" ] || "$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' \
-		--domains '$(DOMAINS)' --out "$$capture"
+	if [ ! -s "$$capture" ]; then
+		"$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' --domains '$(DOMAINS)' \
+			--out "$$capture.part"
+		mv "$$capture.part" "$$capture"
+	fi
 	crates/fluxtap/soak.sh "$$target/release" "$$capture" pcaps/demo/demo.pcap '$(MINUTES)'
 
 .PHONY: sim
@@ -360,7 +374,8 @@ bench-programs: toolchain system-libraries
 yardsticks: tshark
 	@$(package_manager)
 	for package in dnsjit dnscap valgrind time; do
-		if [ -n "$$(command -v "$$package")" ] || [ -x "/usr/bin/$$package" ]; then continue; fi
+		# `time` is a word of some shells, too.
+		if [ -x "/usr/bin/$$package" ] || [ -x "/usr/local/bin/$$package" ]; then continue; fi
 		if [ -z "$$install" ] || { [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; } ||
 			! install_missing "$$package"; then
 			echo "make: no $$package, so its figures are left out"

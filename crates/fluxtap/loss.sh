@@ -18,6 +18,7 @@ rates=${3:-50000 100000 200000 400000 0}
 seconds=${4:-4}
 readers=${5:-bare fluxtap fluxtap-2}
 ring_mib=32
+command -v tcpreplay >/dev/null || { echo 'loss: got no tcpreplay, expected it; install it' >&2; exit 1; }
 
 mount -t sysfs none /sys
 ip link set lo up
@@ -27,7 +28,9 @@ for end in fa fb; do
     ip link set "$end" up mtu 9000
 done
 out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
+reader=
+trap '[ -z "$reader" ] || kill "$reader" 2>/dev/null; rm -rf "$out"' EXIT
+: >"$out/config.toml"
 
 start() {
     case $1 in
@@ -35,9 +38,13 @@ start() {
     *)
         rings=${1#fluxtap}
         rings=${rings#-}
-        taskset -c "1-$(($(nproc) - 1))" "$bin/fluxtap" run -i fa --rings "${rings:-1}" --ring "${ring_mib}MiB" --metrics none \
+        taskset -c "1-$(($(nproc) - 1))" "$bin/fluxtap" run -i fa --config "$out/config.toml" --rings "${rings:-1}" --ring "${ring_mib}MiB" --metrics none \
             --stats "$out/stats" --log-format text >"$out/lines" 2>"$out/said" &
-        until grep -qs 'in force' "$out/said"; do sleep 0.05; done
+        reader=$!
+        until grep -qs 'in force' "$out/said"; do
+            kill -0 "$reader" 2>/dev/null || { cat "$out/said" >&2; exit 1; }
+            sleep 0.05
+        done
         ;;
     esac
     reader=$!

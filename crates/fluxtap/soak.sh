@@ -14,6 +14,9 @@ capture=$2
 flux=$3
 minutes=$4
 rate=${5:-2000}
+for tool in curl tcpreplay; do
+    command -v "$tool" >/dev/null || { echo "soak: got no $tool, expected it; install it" >&2; exit 1; }
+done
 
 mount -t sysfs none /sys
 ip link set lo up
@@ -36,7 +39,10 @@ path = "$out/alerts.jsonl"
 CONFIG
 "$bin/fluxtap" run -i fa --config "$out/config.toml" --log-format text >"$out/lines" 2>"$out/said" &
 sensor=$!
-until curl --silent --fail http://127.0.0.1:9353/healthz >/dev/null; do sleep 0.2; done
+until curl --silent --fail http://127.0.0.1:9353/healthz >/dev/null; do
+    kill -0 "$sensor" 2>/dev/null || { cat "$out/said" >&2; exit 1; }
+    sleep 0.2
+done
 tcpreplay --quiet --pps="$rate" --loop=1000000 -i fb "$capture" >/dev/null 2>&1 &
 # A little flux, again and again, so that there is something to tell.
 tcpreplay --quiet --pps=100 --loop=1000000 -i fb "$flux" >/dev/null 2>&1 &

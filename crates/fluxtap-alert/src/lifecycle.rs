@@ -397,11 +397,14 @@ fn networks(verdict: &Verdict) -> f64 {
 }
 
 /// The id of a line that tells of a hit in a list alone, of the same form: made of schema major,
-/// domain, time in milliseconds and the word `intel`, so that it is not that of an alert of flux.
+/// domain, beginning of the day (UTC) in milliseconds and the word `intel`, so that it is not that of
+/// an alert of flux, and the same if a sensor that was started anew tells the same day of it again.
 #[must_use]
 pub fn match_id(domain: &[u8], at: Timestamp) -> String {
+    const DAY_MS: u64 = 86_400_000;
     let name = fluxtap_wire::name::WireText(domain);
-    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{}|intel", at.millis()))
+    let day_ms = at.millis() / DAY_MS * DAY_MS;
+    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{day_ms}|intel"))
 }
 
 /// The id of a campaign, `fc-` and 20 digits made likewise of the domain whose alert opened first,

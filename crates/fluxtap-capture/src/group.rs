@@ -309,19 +309,20 @@ fn open_rings(
     options: &LiveOptions,
     now: fn() -> Timestamp,
 ) -> Result<Vec<Ring>, LiveError> {
+    let first = Live::open(interface, options)?;
+    let fanout = if options.rings > 1 { Some(first.begin_fanout()?) } else { None };
     let began = now();
-    let mut lives = vec![Live::open(interface, options)?];
-    if options.rings > 1 {
-        let fanout = lives[0].begin_fanout()?;
-        for _ in 1..options.rings {
-            let live = Live::open(interface, options)?;
+    let mut rings = vec![Ring::new(first, began..began)];
+    for _ in 1..options.rings {
+        let began = now();
+        let live = Live::open(interface, options)?;
+        if let Some(fanout) = fanout {
             live.join(fanout)?;
-            lives.push(live);
         }
+        // What came to it before it was of the group came to one of the group as well.
+        rings.push(Ring::new(live, began..now()));
     }
-    // What came before the last had joined is in several of them.
-    let shared = if lives.len() > 1 { began..now() } else { began..began };
-    Ok(lives.into_iter().map(|live| Ring::new(live, shared.clone())).collect())
+    Ok(rings)
 }
 
 impl Source for LiveGroup {

@@ -177,8 +177,11 @@ fn several_rings_share_the_packets() {
             next_batch(&mut live, &mut seen);
         }
     }
+    let mut batches = 0;
     while seen.last() != Some(&(PACKETS - 1)) {
         next_batch(&mut live, &mut seen);
+        batches += 1;
+        assert!(batches < BATCHES_MAX, "{:?}", live.stats());
     }
     let has_several = |live: &mut LiveGroup| {
         let by_ring = &live.stats()[0].read_by_ring;

@@ -2,8 +2,8 @@
 //!
 //! What crosses domains must not depend on how the work is shared out. So this stands behind the
 //! shards, where their alerts are in one order: each line is labelled by itself and those before it.
-//! When a campaign is formed, what was said of its first domain does not name it; so a `flux-ongoing`
-//! line is made of the last one of that alert, and comes behind the line that formed it, or if there
+//! When a domain comes into its first campaign by another's line, what was said of it does not name
+//! that; so a `flux-ongoing` line is made of the last one of that alert, and comes behind the line that formed it, or if there
 //! has been none of that alert for long enough, behind the first one then. Of two campaigns that meet
 //! no line is written again.
 //!
@@ -78,7 +78,9 @@ struct Member {
 struct Retold {
     opened: Timestamp,
     lines: u32,
+    /// When there was a line of it last, and whether that ended it.
     at: Timestamp,
+    is_ended: bool,
 }
 
 #[derive(Debug)]
@@ -151,11 +153,13 @@ impl Campaigns {
 
     fn label(&mut self, alert: &mut Alert, pause_s: u64) {
         let domain: Domain = alert.evidence.domain.as_slice().into();
-        if let Some(retold) = self.retold.get(&domain)
+        if let Some(retold) = self.retold.get_mut(&domain)
             && retold.opened == alert.opened
             && alert.action != Action::Matched
         {
             alert.revision = alert.revision.saturating_add(retold.lines);
+            retold.at = alert.at;
+            retold.is_ended = matches!(alert.action, Action::Ended(_));
         }
         match alert.action {
             Action::New | Action::Ongoing | Action::Reopened => {
@@ -205,9 +209,9 @@ impl Campaigns {
     fn news(&mut self, now: Timestamp) -> Option<Alert> {
         while self.waiting.first().is_some_and(|(due, _)| *due <= now) {
             let (_, domain) = self.waiting.pop_first()?;
-            let campaign = self.of_member(&domain);
+            let Some(campaign) = self.of_member(&domain) else { continue };
             let Some(member) = self.members.get_mut(&domain) else { continue };
-            let (Some(last), Some(campaign)) = (member.last.take(), campaign) else { continue };
+            let Some(last) = member.last.take() else { continue };
             member.at = now;
             let mut news = Alert { action: Action::Ongoing, at: now, ..*last };
             news.campaign = Some(campaign);
@@ -222,16 +226,17 @@ impl Campaigns {
 
     fn note_retold(&mut self, domain: &Domain, news: &Alert) {
         if self.retold.len() == CAMPAIGN_DOMAINS_MAX && !self.retold.contains_key(domain) {
-            let oldest = self.retold.iter().min_by_key(|(_, retold)| retold.at);
+            // Of an alert that goes on, the next line would have a revision that was there before.
+            let oldest = self.retold.iter().min_by_key(|(_, retold)| (!retold.is_ended, retold.at));
             let oldest = oldest.map(|(domain, _)| domain.clone());
             if let Some(oldest) = oldest {
                 self.retold.remove(&oldest);
             }
         }
-        let retold = Retold { opened: news.opened, lines: 0, at: news.at };
-        let retold = self.retold.entry(domain.clone()).or_insert(retold);
-        let before = if retold.opened == news.opened { retold.lines } else { 0 };
-        *retold = Retold { opened: news.opened, lines: before + 1, at: news.at };
+        let before = self.retold.get(domain).filter(|retold| retold.opened == news.opened);
+        let lines = before.map_or(0, |retold| retold.lines) + 1;
+        let retold = Retold { opened: news.opened, lines, at: news.at, is_ended: false };
+        self.retold.insert(domain.clone(), retold);
     }
 
     /// Written down, for a sensor that is to go on.
@@ -307,6 +312,16 @@ impl Campaigns {
         loaded.waiting = waiting.into_iter().map(|(due, d)| (due, (*d).into())).collect();
         loaded.retold = retold.into_iter().map(|(d, retold)| ((*d).into(), retold)).collect();
         loaded.campaigns.values().all(|c| c.domains.len() >= 2).then_some(loaded)
+    }
+
+    /// Lets go of the domains whose alert is not open: of a sensor that was killed the alerts are
+    /// older than the campaigns, for what is written down first was written while it went on.
+    pub fn keep_open(&mut self, open: &BTreeSet<(Vec<u8>, Timestamp)>) {
+        let is_gone = |(domain, member): (&Domain, &Member)| {
+            (!open.contains(&(domain.to_vec(), member.opened))).then(|| domain.clone())
+        };
+        let gone: Vec<Domain> = self.members.iter().filter_map(is_gone).collect();
+        gone.iter().for_each(|domain| self.remove(domain));
     }
 
     fn of_member(&self, domain: &Domain) -> Option<CampaignSeen> {
@@ -423,6 +438,7 @@ impl Campaigns {
                 if let Some(member) = self.members.get_mut(last) {
                     member.campaign = None;
                 }
+                self.waiting.retain(|(_, waiting)| waiting != last);
             }
             self.campaigns.remove(&number);
         }

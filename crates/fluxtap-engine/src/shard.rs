@@ -361,10 +361,12 @@ impl Shard {
         Moment { now, swept, sweep_partition, queries_visible, lacking_percent }
     }
 
-    /// Begins where others, whose partitions it takes over, had come to.
+    /// Begins where others, whose partitions it takes over, had come to. The lists may be others by
+    /// now, so it is as after [`Shard::reload`].
     pub fn resume(&mut self, moment: Moment) {
         let Moment { now, swept, sweep_partition, queries_visible, lacking_percent } = moment;
         self.now = now;
+        self.all_looked_up_until = now.plus_secs(u64::from(WINDOWS_S[3]));
         self.swept = swept;
         self.sweep_partition = sweep_partition % limits::PARTITIONS as u8;
         self.queries_visible = queries_visible;

@@ -3,6 +3,7 @@
 
 mod teller;
 
+use fluxtap_alert::Action;
 use fluxtap_engine::checkpoint::{Checkpoint, FIRST_LINE, Fault};
 use std::path::PathBuf;
 use teller::{Story, Told, access};
@@ -61,6 +62,32 @@ fn a_restart_changes_nothing_of_what_is_told() {
     // In the middle of an opening, after all have opened, and several times.
     for restarts in [&[(7, 1)][..], &[(200, 3)], &[(31, 2), (32, 8), (150, 1), (399, 64)]] {
         assert_eq!(told_with_restarts(restarts), told, "{restarts:?}");
+    }
+}
+
+/// The memory that a slab may have is full under the first budget, and more than all under the last.
+#[test]
+fn a_smaller_memory_is_kept_after_a_restart() {
+    const WROTE: usize = 8 << 20;
+    for memory in [WROTE, WROTE / 2, WROTE / 4] {
+        let pool = access(300);
+        let mut story = Story::in_parts(1, WROTE);
+        for number in 0..60_000_u64 {
+            let name = format!("w.q{number}.example");
+            story.seen(number / 100, &name, "9.9.9.9", 300, &[&pool[number as usize % 300]]);
+        }
+        let (written, before) = (story.written(), story.tracked() as usize);
+        assert!(story.bytes() as usize > WROTE / 5 * 2, "{}", story.bytes());
+        story.resume(&written, 2, memory).expect("what was just written");
+        assert!(story.bytes() as usize <= memory, "{memory}: {}", story.bytes());
+        let tracked = story.tracked() as usize;
+        assert!(tracked > memory / 400, "{memory}: {tracked}");
+        assert_eq!(tracked + story.evicted() as usize, before, "{memory}");
+        // What begins to flux now has room.
+        chapter(&mut story, &pool, 20..60);
+        let told = story.end();
+        assert!(told.iter().any(|told| told.domain == "evil0.example"), "{memory}: {told:?}");
+        assert!(!told.iter().any(|told| matches!(told.action, Action::Ended(_))), "{told:?}");
     }
 }
 

@@ -171,9 +171,9 @@ impl Gate {
     /// what the mirror lost, and what was forged. `None` while queries are not visible, or nobody looks.
     #[must_use]
     pub const fn lacking_percent(&self) -> Option<u8> {
-        match self.pairing {
-            Pairing::Auto | Pairing::Require => self.visibility.lacking_percent(),
-            Pairing::Ignore => None,
+        match self.queries_visible() {
+            Some(true) => self.visibility.lacking_percent(),
+            _ => None,
         }
     }
 

@@ -180,7 +180,7 @@ impl Visibility {
             }
         }
         self.lacking_percent =
-            self.is_visible.then(|| (100 * self.lacking).div_ceil(votes.max(1)).min(100) as u8);
+            (votes > 0).then(|| (100 * self.lacking).div_ceil(votes).min(100) as u8);
         (self.lasted_ns, self.paired, self.lacking) = (0, 0, 0);
         self.groups = [Group::default(); GROUPS];
         self.due_ns = if self.is_visible {

@@ -25,10 +25,11 @@ use fluxtap_wire::dns::CLASS_IN;
 use fluxtap_wire::name::is_at_or_below;
 use fluxtap_wire::nat64::IPV4ONLY_NAME;
 use fluxtap_wire::{Datagram, Header, Malformed, Message, Timestamp};
-use foldhash::quality::FixedState;
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
 use message::Facts;
 use spelled::{SPELLED_OCTETS_MIN, Spelling, may_spell};
-use std::hash::{BuildHasher as _, Hasher as _};
+use std::hash::Hasher as _;
 
 /// Most addresses taken from one response; the widest real answer known to us has 122.
 pub const ADDRESSES_PER_RESPONSE_MAX: usize = 160;
@@ -126,7 +127,7 @@ pub struct ObserveCounts {
 /// Turns messages into observations.
 #[derive(Debug)]
 pub struct Observer {
-    hasher: FixedState,
+    hasher: DomainHasher,
     facts: Facts,
     dns64: Dns64,
     is_learning: bool,
@@ -139,7 +140,7 @@ impl Observer {
     #[must_use]
     pub fn new(hash_key: u64) -> Self {
         Self {
-            hasher: FixedState::with_seed(hash_key),
+            hasher: DomainHasher::new(hash_key),
             facts: Facts::default(),
             dns64: Dns64::default(),
             is_learning: true,
@@ -238,7 +239,7 @@ impl Observer {
         let domain_at = suffix::registrable(batch.name(asked))?;
         let domain = batch.name(asked).get(domain_at..)?;
         let domain_len = domain.len();
-        let domain_hash = hashed(&self.hasher, domain);
+        let domain_hash = self.hasher.hash(domain);
         self.marker.enter(Stage::Facts);
         let end = facts.terminal(message, question.name, vantage, domain);
         let terminal =
@@ -301,14 +302,28 @@ impl Observer {
 /// this key have it.
 #[must_use]
 pub fn domain_hash(hash_key: u64, domain: &[u8]) -> u64 {
-    hashed(&FixedState::with_seed(hash_key), domain)
+    DomainHasher::new(hash_key).hash(domain)
 }
 
-#[inline]
-fn hashed(hasher: &FixedState, domain: &[u8]) -> u64 {
-    let mut hasher = hasher.build_hasher();
-    hasher.write(domain);
-    hasher.finish()
+/// Hashes with a key of which all constants of the function are made, not only its start: whoever
+/// registers domains must not be able to choose where they land.
+#[derive(Clone, Debug)]
+struct DomainHasher {
+    seeds: SharedSeed,
+    start: u64,
+}
+
+impl DomainHasher {
+    fn new(hash_key: u64) -> Self {
+        Self { seeds: SharedSeed::from_u64(hash_key), start: hash_key.rotate_left(32) }
+    }
+
+    #[inline]
+    fn hash(&self, domain: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.start, &self.seeds);
+        hasher.write(domain);
+        hasher.finish()
+    }
 }
 
 /// The curated zone that explains where the chain from the asked name ends.

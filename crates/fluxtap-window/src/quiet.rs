@@ -279,7 +279,7 @@ impl Quiet {
         self.flags & IS_AUTHORITATIVE != 0
     }
 
-    const fn number(&self) -> u8 {
+    pub(crate) const fn number(&self) -> u8 {
         self.flags / NUMBER_BIT
     }
 
@@ -375,6 +375,13 @@ impl Slab {
 
     pub(crate) fn bytes(&self) -> usize {
         self.blocks.len() * BLOCK_BYTES + self.free.capacity() * size_of::<u32>()
+    }
+
+    /// How many parts it can hold in so many bytes.
+    pub(crate) const fn parts_in(bytes: usize) -> usize {
+        // Its list of free places grows by more than it has to.
+        const FREE_BYTES: usize = 4 * BLOCK * size_of::<u32>();
+        bytes.saturating_sub(FREE_BYTES) / BLOCK_BYTES * BLOCK
     }
 
     /// Bytes it will have with one block more.

@@ -15,6 +15,8 @@ use fluxtap_observe::{Batch, Observation};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Domains looked at to find the one that is worth least, when room is needed.
@@ -339,7 +341,10 @@ impl Table {
     #[must_use]
     pub fn load(&mut self, partition: u8, saved: Saved) -> bool {
         let of_partition = |hash| partition_of(hash) == usize::from(partition);
-        let Some(revived) = saved.0.revived(of_partition) else { return false };
+        let mut written = saved.0;
+        let gone = written.keep_newest(self.bytes_per_partition / SLAB_ONE_IN);
+        let Some(revived) = written.revived(of_partition) else { return false };
+        self.counts.evicted += gone;
         self.partitions[usize::from(partition)] = revived;
         let gone = self.partitions[usize::from(partition)].keep_budget(
             self.bytes_per_partition,
@@ -531,6 +536,30 @@ impl Partition {
         self.index.remove(entry.hash, slot);
         self.free.push(slot);
         Some(domain)
+    }
+
+    /// Makes a slab that was written under a larger budget as small as it may be now: the parts not
+    /// seen for longest go. Says how many domains went with them. Nothing in the index refers to
+    /// the slab yet.
+    fn keep_newest(&mut self, bytes_max: usize) -> u64 {
+        if self.slab.bytes() <= bytes_max || !self.slab.is_sound() {
+            return 0;
+        }
+        let places = 0..self.slab.places();
+        let used = places.filter_map(|at| self.slab.get(at).filter(|quiet| quiet.is_used()));
+        let mut parts: Vec<Quiet> = used.cloned().collect();
+        let domains =
+            |parts: &[Quiet]| parts.iter().map(|quiet| quiet.hash).collect::<BTreeSet<_>>().len();
+        let before = domains(&parts);
+        parts.sort_by_key(|quiet| (Reverse(quiet.seen_s), quiet.hash, quiet.number()));
+        parts.truncate(Slab::parts_in(bytes_max));
+        self.slab = Slab::default();
+        self.slab_hand = 0;
+        let gone = before - domains(&parts);
+        for quiet in parts {
+            self.slab.insert(quiet);
+        }
+        gone as u64
     }
 
     /// The partition as it works, if all in it holds together.

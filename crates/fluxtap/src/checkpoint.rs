@@ -50,6 +50,15 @@ impl Start {
         match Self::read(path, settings, inputs) {
             Ok(Some(start)) => Ok(start),
             Ok(None) => Ok(fresh()),
+            // It may be as good as any, and only not be for us to read.
+            Err(Fault::Io(error)) => {
+                console::error(&format!(
+                    "checkpoint {}: cannot read: {error}; let the user of the sensor read and write \
+                     it, or name another file with --checkpoint",
+                    path.display()
+                ));
+                Err(Exit::Failed)
+            }
             Err(fault) => set_aside(path, &fault).map(|()| fresh()),
         }
     }
@@ -64,7 +73,9 @@ impl Start {
         let checkpoint = Checkpoint::open(BufReader::new(file), len)?;
         let hash_key = checkpoint.hash_key();
         let mut shards = sensor::shards(settings, inputs, hash_key);
-        let (standing, campaigns) = checkpoint.load(&mut shards, &inputs.intel)?;
+        let (standing, mut campaigns) = checkpoint.load(&mut shards, &inputs.intel)?;
+        let open = shards.iter().flat_map(Shard::open_alerts);
+        campaigns.keep_open(&open.map(|alert| (alert.domain, alert.opened)).collect());
         Ok(Some(Self { hash_key, standing: Some(standing), campaigns, shards }))
     }
 }

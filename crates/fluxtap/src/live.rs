@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -230,12 +231,16 @@ impl Watch {
         if !self.settings.is_quiet {
             summary::print_live("stopped", &counters, self.started.elapsed(), &self.sensor);
         }
+        let (path, unlisted) = (self.settings.stats.as_deref(), summary::Unlisted::default());
         if let Some(delivery) = self.sensor.follower.into_delivery() {
+            // A second signal ends the wait for sinks, and no counter must go with it.
+            if path.is_some_and(|path| path != Path::new("-")) {
+                exit = exit.max(summary::write_stats(path, &counters, &[], unlisted));
+            }
             let (drained, sinks) = sinks::drain(delivery, &self.settings);
             exit = exit.max(drained);
             counters.sinks = sinks;
         }
-        let (path, unlisted) = (self.settings.stats.as_deref(), summary::Unlisted::default());
         exit.max(summary::write_stats(path, &counters, &[], unlisted))
     }
 

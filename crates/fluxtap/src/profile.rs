@@ -73,13 +73,16 @@ impl Profile {
         let seen = Arc::clone(&is_over);
         let look = move || {
             let mut looks = vec![[0; Stage::ALL.len()]; markers.len()];
-            while !seen.load(Ordering::Relaxed) {
+            // Once at least, however short the run.
+            loop {
                 thread::sleep(LOOK_EVERY);
                 for (looks, marker) in looks.iter_mut().zip(&markers) {
                     looks[marker.stage() as usize] += 1;
                 }
+                if seen.load(Ordering::Relaxed) {
+                    return looks;
+                }
             }
-            looks
         };
         let looking = thread::Builder::new().name("profile".into()).spawn(look).ok();
         Self { names, waits: shown.waits.clone(), is_over, looking }
@@ -151,14 +154,11 @@ mod tests {
         shown.reading.enter(Stage::Judge);
         shown.workers[0].enter(Stage::Wait);
         let profile = Profile::start(&shown);
-        while !profile.looking.as_ref().is_some_and(|looking| looking.is_finished()) {
-            // The looks stop when told to; one has been taken by then, however late.
-            profile.is_over.store(true, Ordering::Relaxed);
-            thread::yield_now();
-        }
+        profile.is_over.store(true, Ordering::Relaxed);
         let looks = profile.looking.and_then(|looking| looking.join().ok()).unwrap();
-        assert!(looks.len() == 2 && looks[0].iter().sum::<u64>() == looks[1].iter().sum::<u64>());
-        assert_eq!(looks[0].iter().sum::<u64>(), looks[0][Stage::Judge as usize]);
-        assert_eq!(looks[1].iter().sum::<u64>(), looks[1][Stage::Wait as usize]);
+        let sums: Vec<u64> = looks.iter().map(|looks| looks.iter().sum()).collect();
+        assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0] > 0, "{sums:?}");
+        assert_eq!(looks[0][Stage::Judge as usize], sums[0]);
+        assert_eq!(looks[1][Stage::Wait as usize], sums[1]);
     }
 }

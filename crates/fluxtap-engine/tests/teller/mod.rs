@@ -294,6 +294,10 @@ impl Story {
         self.shards.iter().map(|shard| shard.table_counts().bytes).sum()
     }
 
+    pub(crate) fn tracked(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.table_counts().tracked).sum()
+    }
+
     pub(crate) fn evicted(&self) -> u64 {
         self.shards.iter().map(|shard| shard.table_counts().evicted).sum()
     }
