@@ -124,6 +124,28 @@ fn a_known_domain_is_told_when_a_list_that_is_loaded_later_has_it() {
     assert_eq!(matches(&alerts)[0].threats, ["phish evil.example"]);
 }
 
+/// A list that came while the sensor stood still is looked up for what was known before.
+#[test]
+fn a_restart_looks_known_domains_up_anew() {
+    const MEMORY: usize = 32 << 20;
+    let mut story = Story::in_parts(1, MEMORY);
+    story.seen(100, "login.evil.example", "9.9.9.9", 60, &["8.8.8.8"]);
+    let written = story.written();
+    story.list(&[("phish", true, &["evil.example"])]);
+    story.resume(&written, 2, MEMORY).expect("what was just written");
+    for at_s in [300, 400, 500] {
+        story.seen(at_s, "login.evil.example", "9.9.9.9", 60, &["8.8.8.8"]);
+    }
+    let alerts = story.end();
+    assert_eq!(matches(&alerts).len(), 1, "{alerts:?}");
+    // Told again on the same day, it would have the same id.
+    let mut again = Story::in_parts(1, MEMORY);
+    again.list(&[("phish", true, &["evil.example"])]);
+    again.seen(2_000, "login.evil.example", "9.9.9.9", 60, &["8.8.8.8"]);
+    let again = again.end();
+    assert_eq!(matches(&again)[0].id, matches(&alerts)[0].id);
+}
+
 #[test]
 fn flux_and_phishing_meet_in_one_line() {
     let pool = access(60);
