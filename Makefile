@@ -196,27 +196,13 @@ bench-parts: toolchain system-libraries ## measure walker, layers, suffix split,
 live-loss: toolchain system-libraries ## packets lost at rising rates beside a bare reader; needs root and tcpreplay
 	cargo build --release -p fluxtap -p fluxtap-sim
 	cargo build --release -p fluxtap-capture --example bare
-	target="$${CARGO_TARGET_DIR:-target}"
-	capture="$$target/bench/bench-$(RESPONSES)-$(DOMAINS).pcap"
-	mkdir -p "$$target/bench"
-	if [ ! -s "$$capture" ]; then
-		"$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' --domains '$(DOMAINS)' \
-			--out "$$capture.part"
-		mv "$$capture.part" "$$capture"
-	fi
+	$(traffic)
 	crates/fluxtap/loss.sh "$$target/release" "$$capture"
 
 .PHONY: soak
 soak: toolchain system-libraries ## a sensor for an hour, its memory, losses and alerts each minute: MINUTES=60; needs root and tcpreplay
 	cargo build --release -p fluxtap -p fluxtap-sim
-	target="$${CARGO_TARGET_DIR:-target}"
-	capture="$$target/bench/bench-$(RESPONSES)-$(DOMAINS).pcap"
-	mkdir -p "$$target/bench"
-	if [ ! -s "$$capture" ]; then
-		"$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' --domains '$(DOMAINS)' \
-			--out "$$capture.part"
-		mv "$$capture.part" "$$capture"
-	fi
+	$(traffic)
 	crates/fluxtap/soak.sh "$$target/release" "$$capture" pcaps/demo/demo.pcap '$(MINUTES)'
 
 .PHONY: sim
@@ -361,6 +347,18 @@ rsyslog:
 		! install_missing "$$rsyslog"; then
 		echo 'make: no rsyslog with TLS, so the tests that deliver to it are skipped'
 	fi
+
+# The traffic that is sent to a sensor, made once: sets `target` and `capture`.
+define traffic
+	target="$${CARGO_TARGET_DIR:-target}"
+	capture="$$target/bench/bench-$(RESPONSES)-$(DOMAINS).pcap"
+	mkdir -p "$$target/bench"
+	if [ ! -s "$$capture" ]; then
+		"$$target/release/fluxtap-sim" bench --seed 1 --responses '$(RESPONSES)' --domains '$(DOMAINS)' \
+			--out "$$capture.part"
+		mv "$$capture.part" "$$capture"
+	fi
+endef
 
 # What `make bench` runs.
 .PHONY: bench-programs

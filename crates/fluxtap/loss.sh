@@ -20,13 +20,7 @@ readers=${5:-bare fluxtap fluxtap-2}
 ring_mib=32
 command -v tcpreplay >/dev/null || { echo 'loss: got no tcpreplay, expected it; install it' >&2; exit 1; }
 
-mount -t sysfs none /sys
-ip link set lo up
-ip link add name fa type veth peer name fb
-for end in fa fb; do
-    echo 1 >"/proc/sys/net/ipv6/conf/$end/disable_ipv6" 2>/dev/null || :
-    ip link set "$end" up mtu 9000
-done
+. "$(dirname "$0")/veth.sh"
 out=$(mktemp -d)
 reader=
 trap '[ -z "$reader" ] || kill "$reader" 2>/dev/null; rm -rf "$out"' EXIT

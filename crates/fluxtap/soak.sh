@@ -18,13 +18,7 @@ for tool in curl tcpreplay; do
     command -v "$tool" >/dev/null || { echo "soak: got no $tool, expected it; install it" >&2; exit 1; }
 done
 
-mount -t sysfs none /sys
-ip link set lo up
-ip link add name fa type veth peer name fb
-for end in fa fb; do
-    echo 1 >"/proc/sys/net/ipv6/conf/$end/disable_ipv6" 2>/dev/null || :
-    ip link set "$end" up mtu 9000
-done
+. "$(dirname "$0")/veth.sh"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 cat >"$out/config.toml" <<CONFIG

@@ -385,7 +385,6 @@ mod tests {
     /// What is read, as TOML, or a part of what is said.
     #[test]
     fn plain_values() {
-        let long = "a".repeat(65);
         let rows: &[(Kind, &str, Result<&str, &str>)] = &[
             (Kind::Switch, "true", Ok("true")),
             (Kind::Switch, "yes", Err("got \"yes\", expected true or false")),
@@ -428,6 +427,17 @@ mod tests {
             (PORTS, "1,2,3,4", Err("got 4 ports")),
             (Kind::Word(WORDS), "text", Ok("\"text\"")),
             (Kind::Word(WORDS), "xml", Err("got \"xml\", expected json or text")),
+        ];
+        for (kind, text, expect) in rows {
+            check(text, kind.parse(text), *expect);
+        }
+    }
+
+    /// The same of names, addresses and other texts.
+    #[test]
+    fn plain_texts() {
+        let long = "a".repeat(65);
+        let rows: &[(Kind, &str, Result<&str, &str>)] = &[
             (Kind::Name, "tap-7", Ok("\"tap-7\"")),
             (Kind::Name, "two words", Err("got \"two words\", expected 1 to 64 printable ASCII")),
             (Kind::Name, "größe", Err("got")),

@@ -32,6 +32,18 @@ pub struct Effective {
     pub origin: Origin,
 }
 
+impl Effective {
+    /// The settings of a table as they are before anything is set.
+    pub(crate) fn defaults(table: &'static [Setting]) -> Vec<Self> {
+        let unset = |setting: &'static Setting| Self {
+            setting,
+            value: setting.default_value(),
+            origin: Origin::Default,
+        };
+        table.iter().map(unset).collect()
+    }
+}
+
 /// What came of the layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
@@ -60,14 +72,7 @@ pub struct LoadedSink {
 /// it is gone. Contradictions are looked for between values that are good each by itself.
 pub fn load(layers: &[Layer]) -> Result<Loaded, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let mut effective: Vec<Effective> = SETTINGS
-        .iter()
-        .map(|setting| Effective {
-            setting,
-            value: setting.default_value(),
-            origin: Origin::Default,
-        })
-        .collect();
+    let mut effective = Effective::defaults(SETTINGS);
     let mut sinks = Vec::new();
     for layer in layers {
         for (index, value, origin) in read(layer, &mut mistakes, &mut sinks) {

@@ -346,14 +346,7 @@ settings! {
 /// The sink of a table of a file, if it has no mistakes.
 pub(crate) fn load(path: &str, sink: SinkEntry, mistakes: &mut Mistakes) -> Option<LoadedSink> {
     let at = |line| Origin::Line { path: path.to_owned(), line };
-    let mut effective: Vec<Effective> = SINK_SETTINGS
-        .iter()
-        .map(|setting| Effective {
-            setting,
-            value: setting.default_value(),
-            origin: Origin::Default,
-        })
-        .collect();
+    let mut effective = Effective::defaults(SINK_SETTINGS);
     let refused = sink.refused;
     for entry in sink.entries {
         effective[entry.index].value = Some(entry.value);
