@@ -2,7 +2,11 @@
 
 mod teller;
 
-use fluxtap_alert::Action;
+use fluxtap_alert::{Action, Alert, CloseReason};
+use fluxtap_engine::{CAMPAIGN_DOMAINS_MAX, Campaigns};
+use fluxtap_wire::{Name, Timestamp};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use teller::{Story, Told, access};
 
 /// Sets of five that move over a pool, one every 150 s, as flux does; with name servers.
@@ -130,4 +134,93 @@ fn news_of_a_campaign_wait_until_there_was_no_line_for_a_while() {
     let news = lines.iter().position(|a| a.campaign.is_some()).expect("a line that names it");
     let pause_s = lines[news].at_s - lines[news - 1].at_s;
     assert!(pause_s >= 900 || lines[news].severity > lines[news - 1].severity, "{pause_s} s");
+}
+
+/// Lines as shards tell them, made of a real one.
+struct Lines(Alert);
+
+impl Lines {
+    fn new() -> Self {
+        let mut story = Story::new();
+        flux(&mut story, "www.evil.example", &access(60), 0, &[]);
+        Self(story.alerts().first().expect("an alert").clone())
+    }
+
+    /// A line of a domain whose addresses are those of a pool, in five larger prefixes.
+    fn of(&self, domain: &str, pool: u32, action: Action, at_s: u64, revision: u32) -> Alert {
+        let mut alert = self.0.clone();
+        alert.evidence.domain = Name::from_text(domain).expect("a name").as_wire().to_vec();
+        alert.evidence.addresses.truncate(5);
+        assert_eq!(alert.evidence.addresses.len(), 5);
+        for (seen, number) in alert.evidence.addresses.iter_mut().zip(0..) {
+            seen.ip = IpAddr::V4(Ipv4Addr::from_bits((0x0100 + pool * 5 + number) << 16 | 7));
+        }
+        Alert { action, revision, at: self.at(at_s), opened: self.0.at, ..alert }
+    }
+
+    fn at(&self, seconds: u64) -> Timestamp {
+        self.0.at.plus_secs(seconds)
+    }
+}
+
+const PAUSE_S: u64 = 900;
+
+fn label(campaigns: &mut Campaigns, alert: Alert) -> Vec<Alert> {
+    let mut lines = vec![alert];
+    campaigns.label_all(&mut lines, PAUSE_S);
+    lines
+}
+
+const ENDED: Action = Action::Ended(CloseReason::Quiet);
+
+#[test]
+fn a_campaign_that_breaks_up_leaves_news_for_the_next_one() {
+    let (lines, mut campaigns) = (Lines::new(), Campaigns::default());
+    label(&mut campaigns, lines.of("a.example", 0, Action::New, 0, 1));
+    // It forms a campaign, and is over before that may be said of the first.
+    assert_eq!(label(&mut campaigns, lines.of("b.example", 0, Action::New, 10, 1)).len(), 1);
+    label(&mut campaigns, lines.of("b.example", 0, ENDED, 20, 2));
+    assert_eq!(label(&mut campaigns, lines.of("z.example", 9, Action::New, 1_000, 1)).len(), 1);
+    let told = label(&mut campaigns, lines.of("c.example", 0, Action::New, 2_000, 1));
+    assert_eq!(told.len(), 2, "the first is said to be in it");
+    assert_eq!((told[1].revision, told[1].action), (2, Action::Ongoing));
+    assert_eq!(told[1].campaign.as_ref().map(|c| c.domains), Some(2));
+}
+
+#[test]
+fn revisions_go_on_however_many_other_lines_there_were() {
+    let (lines, mut campaigns) = (Lines::new(), Campaigns::default());
+    label(&mut campaigns, lines.of("a.example", 0, Action::New, 0, 1));
+    let told = label(&mut campaigns, lines.of("b.example", 0, Action::New, PAUSE_S, 1));
+    assert_eq!((told.len(), told[1].revision), (2, 2), "news of the first");
+    // As many others get news as are remembered, and end.
+    for number in 0..CAMPAIGN_DOMAINS_MAX as u32 + 10 {
+        let [one, other] = ["x", "y"].map(|letter| format!("{letter}{number}.example"));
+        let at_s = 2_000 + u64::from(number) * 2 * PAUSE_S;
+        let pool = 1 + number;
+        label(&mut campaigns, lines.of(&one, pool, Action::New, at_s, 1));
+        let told = label(&mut campaigns, lines.of(&other, pool, Action::New, at_s + PAUSE_S, 1));
+        assert_eq!(told.len(), 2, "{number}");
+        label(&mut campaigns, lines.of(&one, pool, ENDED, at_s + PAUSE_S + 1, 2));
+        label(&mut campaigns, lines.of(&other, pool, ENDED, at_s + PAUSE_S + 1, 2));
+    }
+    let told = label(&mut campaigns, lines.of("a.example", 0, Action::Ongoing, 9_000_000, 2));
+    assert_eq!(told[0].revision, 3, "2 was the news");
+}
+
+#[test]
+fn who_is_not_open_is_let_go() {
+    let (lines, mut campaigns) = (Lines::new(), Campaigns::default());
+    label(&mut campaigns, lines.of("a.example", 0, Action::New, 0, 1));
+    label(&mut campaigns, lines.of("b.example", 0, Action::New, 1, 1));
+    let open = |domains: &[&str]| -> BTreeSet<(Vec<u8>, Timestamp)> {
+        let name = |domain: &&str| Name::from_text(domain).expect("a name").as_wire().to_vec();
+        domains.iter().map(|domain| (name(domain), lines.at(0))).collect()
+    };
+    campaigns.keep_open(&open(&["a.example", "b.example"]));
+    assert_eq!(campaigns.len(), 1);
+    campaigns.keep_open(&open(&["a.example"]));
+    assert!(campaigns.is_empty(), "one domain is no campaign");
+    let told = label(&mut campaigns, lines.of("c.example", 0, Action::New, 2, 1));
+    assert_eq!(told[0].campaign.as_ref().map(|c| c.domains), Some(2), "without the other");
 }

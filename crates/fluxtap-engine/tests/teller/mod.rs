@@ -294,6 +294,12 @@ impl Story {
         self.shards.iter().map(|shard| shard.table_counts().bytes).sum()
     }
 
+    /// What was alerted so far, as the engine has it.
+    pub(crate) fn alerts(&mut self) -> &[Alert] {
+        self.apply();
+        &self.alerts
+    }
+
     pub(crate) fn tracked(&self) -> u64 {
         self.shards.iter().map(|shard| shard.table_counts().tracked).sum()
     }
