@@ -438,7 +438,6 @@ impl Campaigns {
                 if let Some(member) = self.members.get_mut(last) {
                     member.campaign = None;
                 }
-                self.waiting.retain(|(_, waiting)| waiting != last);
             }
             self.campaigns.remove(&number);
         }
