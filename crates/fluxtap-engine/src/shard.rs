@@ -636,14 +636,13 @@ impl Shard {
         loop {
             let due_s = self.due.first_key_value().map(|(&s, _)| s);
             let due_s = due_s.into_iter().chain(self.matches.first_s()).min();
-            let due = due_s.map(|s| Timestamp::from_secs(u64::from(s)));
-            let due = due.filter(|&at| at <= now);
+            let due = due_s.map(|s| (s, Timestamp::from_secs(u64::from(s))));
+            let due = due.filter(|&(_, at)| at <= now);
             let end = self.next_end.filter(|&at| at <= now);
             match (due, end) {
-                (Some(due), end) if end.is_none_or(|end| due <= end) => {
-                    let domains = self.due.remove(&seconds(due)).unwrap_or_default();
+                (Some((due_s, at)), end) if end.is_none_or(|end| at <= end) => {
                     self.marker.enter(Stage::Judge);
-                    self.judge_all(due, domains, intel, out);
+                    self.judge_all(due_s, intel, out);
                     self.marker.enter(Stage::Window);
                 }
                 (_, Some(end)) => self.end_quiet(end, intel, out),
@@ -652,19 +651,16 @@ impl Shard {
         }
     }
 
-    /// Judges the domains of one second in the order of their names.
-    fn judge_all(
-        &mut self,
-        at: Timestamp,
-        domains: Vec<DomainRef>,
-        intel: &Intel,
-        out: &mut Vec<Alert>,
-    ) {
+    /// Judges the domains that are due in one second in the order of their names.
+    fn judge_all(&mut self, due_s: u32, intel: &Intel, out: &mut Vec<Alert>) {
+        let at = Timestamp::from_secs(u64::from(due_s));
+        // Both by the second they wait for: that may lie behind the last one that `seconds` knows.
+        let domains = self.due.remove(&due_s).unwrap_or_default();
+        let matched = self.matches.take(due_s);
         let mut named: Vec<(Box<[u8]>, Reason)> = domains
             .into_iter()
             .filter_map(|d| self.table.get(d).map(|w| (w.name().into(), Reason::Due(d))))
             .collect();
-        let matched = self.matches.take(seconds(at));
         named.extend(matched.map(|found| (found.domain.clone(), Reason::Matched(found))));
         named.sort_unstable();
         for (name, reason) in named {

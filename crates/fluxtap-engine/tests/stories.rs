@@ -6,7 +6,7 @@ mod teller;
 use fluxtap_alert::{Action, CloseReason};
 use fluxtap_flow::Pairing;
 use fluxtap_wire::{Tunnel, TunnelKind};
-use teller::{Carrier, Story, Told, access, education, hosting, in_block, unknown};
+use teller::{BEGIN_S, Carrier, Story, Told, access, education, hosting, in_block, unknown};
 
 /// The addresses `n` of a pool from `from` on, wrapping.
 fn window(pool: &[String], from: usize, n: usize) -> Vec<&str> {
@@ -478,6 +478,21 @@ fn forged_glue_for_somebody_else_is_not_his() {
     let alerts = story.end();
     let said = alerts.iter().all(|a| (a.domain.as_str(), a.kind) == ("evil.example", "ns_flux"));
     assert!(said && !alerts.is_empty(), "{alerts:?}");
+}
+
+/// Seconds since the epoch are kept in 32 bits. What is stamped behind them is judged in the last one
+/// they have, and a capture of it ends.
+#[test]
+fn a_capture_stamped_behind_the_year_2106_is_judged_and_ends() {
+    let pool = access(60);
+    let mut story = Story::new();
+    let start_s = u64::from(u32::MAX) - BEGIN_S - 900;
+    for step in 0..12 {
+        let set = window(&pool, step * 5, 5);
+        story.seen(start_s + step as u64 * 150, "www.evil.example", "9.9.9.9", 150, &set);
+    }
+    let alerts = story.end();
+    assert!(alerts.iter().any(|a| a.domain == "evil.example"), "{alerts:?}");
 }
 
 #[test]
