@@ -144,7 +144,7 @@ settings! {
 
     /// Memory for all windows; beyond it the domains with the least evidence go first.
     ///
-    /// A domain that does not change takes about 750 bytes.
+    /// A domain that does not change takes some 100 bytes for each of its first three hosts.
     /// `domains_evicted_suspect` and `domains_evicted_alerted` in the counters say when it is too
     /// little.
     "sensor.memory" => memory_bytes: usize {

@@ -67,6 +67,9 @@ pub struct TableCounts {
     pub evicted_suspect: u64,
     /// Of these, domains with an open alert.
     pub evicted_alerted: u64,
+    /// Hosts of domains that never changed, each family for itself, dropped to keep the budget while
+    /// others of the domain stayed.
+    pub hosts_evicted: u64,
     /// Name-server facts about domains that had offered no address.
     pub server_facts_unused: u64,
     /// Responses with address hints alone about such domains.
@@ -84,6 +87,7 @@ impl TableCounts {
         self.evicted += other.evicted;
         self.evicted_suspect += other.evicted_suspect;
         self.evicted_alerted += other.evicted_alerted;
+        self.hosts_evicted += other.hosts_evicted;
         self.server_facts_unused += other.server_facts_unused;
         self.hint_facts_unused += other.hint_facts_unused;
     }
@@ -342,9 +346,10 @@ impl Table {
     pub fn load(&mut self, partition: u8, saved: Saved) -> bool {
         let of_partition = |hash| partition_of(hash) == usize::from(partition);
         let mut written = saved.0;
-        let gone = written.keep_newest(self.bytes_per_partition / SLAB_ONE_IN);
+        let [gone, hosts_gone] = written.keep_newest(self.bytes_per_partition / SLAB_ONE_IN);
         let Some(revived) = written.revived(of_partition) else { return false };
         self.counts.evicted += gone;
+        self.counts.hosts_evicted += hosts_gone;
         self.partitions[usize::from(partition)] = revived;
         let gone = self.partitions[usize::from(partition)].keep_budget(
             self.bytes_per_partition,
@@ -523,7 +528,9 @@ impl Partition {
             }
         }
         if let Some((_, at)) = victim {
-            counts.evicted += u64::from(self.remove_quiet(at));
+            let is_last = self.remove_quiet(at);
+            counts.evicted += u64::from(is_last);
+            counts.hosts_evicted += u64::from(!is_last);
         }
     }
 
@@ -539,27 +546,28 @@ impl Partition {
     }
 
     /// Makes a slab that was written under a larger budget as small as it may be now: the parts not
-    /// seen for longest go. Says how many domains went with them. Nothing in the index refers to
-    /// the slab yet.
-    fn keep_newest(&mut self, bytes_max: usize) -> u64 {
+    /// seen for longest go. Says how many domains went with them, and how many went of domains that
+    /// stay. Nothing in the index refers to the slab yet.
+    fn keep_newest(&mut self, bytes_max: usize) -> [u64; 2] {
         if self.slab.bytes() <= bytes_max || !self.slab.is_sound() {
-            return 0;
+            return [0; 2];
         }
         let places = 0..self.slab.places();
         let used = places.filter_map(|at| self.slab.get(at).filter(|quiet| quiet.is_used()));
         let mut parts: Vec<Quiet> = used.cloned().collect();
         let domains =
-            |parts: &[Quiet]| parts.iter().map(|quiet| quiet.hash).collect::<BTreeSet<_>>().len();
-        let before = domains(&parts);
+            |parts: &[Quiet]| -> BTreeSet<u64> { parts.iter().map(|quiet| quiet.hash).collect() };
         parts.sort_by_key(|quiet| (Reverse(quiet.seen_s), quiet.hash, quiet.number()));
-        parts.truncate(Slab::parts_in(bytes_max));
+        let gone = parts.split_off(parts.len().min(Slab::parts_in(bytes_max)));
+        let kept = domains(&parts);
+        let hosts_gone = gone.iter().filter(|quiet| kept.contains(&quiet.hash)).count();
+        let domains_gone = domains(&gone).difference(&kept).count();
         self.slab = Slab::default();
         self.slab_hand = 0;
-        let gone = before - domains(&parts);
         for quiet in parts {
             self.slab.insert(quiet);
         }
-        gone as u64
+        [domains_gone as u64, hosts_gone as u64]
     }
 
     /// The partition as it works, if all in it holds together.
@@ -961,6 +969,32 @@ mod tests {
         let counts = table.counts();
         assert!(counts.evicted > 40_000 && counts.bytes <= budget as u64, "{counts:?}");
         assert!(early.iter().all(|&domain| table.get(domain).is_some()));
+    }
+
+    /// Where hosts go one by one, each is in a counter or still there.
+    #[test]
+    fn hosts_that_make_room_are_counted() {
+        let budget = 64 * 16_384;
+        let mut table = Table::new(budget, 3);
+        let mut hosts = 0;
+        for i in 0..12_000 {
+            for host in ["w", "x"] {
+                let name = format!("{host}.d{i}.test");
+                let batch = observed(&name, [5, 1, 1, 1], 1_000 + i);
+                let applied = table.apply(&batch.observations()[0], &batch);
+                assert_eq!(applied.and_then(|applied| applied.domain), None, "quiet");
+                hosts += 1;
+            }
+        }
+        let counts = table.counts();
+        let kept: usize = table
+            .partitions
+            .iter()
+            .map(|p| (0..p.slab.places()).filter(|at| p.slab.get(*at).unwrap().is_used()).count())
+            .sum();
+        assert!(counts.hosts_evicted > 1_000 && counts.evicted > 1_000, "{counts:?}");
+        // The last host of a domain goes with the domain.
+        assert_eq!(kept as u64 + counts.hosts_evicted + counts.evicted, hosts, "{counts:?}");
     }
 
     /// What a domain that never changed takes, index and gaps included.

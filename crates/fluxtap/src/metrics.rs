@@ -221,6 +221,8 @@ fn state(page: &mut Page, snapshot: &Snapshot) {
         ("alerted", table.evicted_alerted),
     ];
     page.by("domains_evicted_total", help, "rank", numbers);
+    let help = "Hosts that made room while others of their domain, which never changed, stayed.";
+    page.counter("hosts_evicted_total", help, table.hosts_evicted);
     page.counter("observations_total", "Responses that changed state.", shard.observations);
     page.counter("judgements_total", "Judgements of domains.", shard.judgements);
 }

@@ -217,6 +217,7 @@ impl Counters {
             "domains_evicted": self.table.evicted,
             "domains_evicted_suspect": self.table.evicted_suspect,
             "domains_evicted_alerted": self.table.evicted_alerted,
+            "hosts_evicted": self.table.hosts_evicted,
             "server_facts_unused": self.table.server_facts_unused,
             "hint_facts_unused": self.table.hint_facts_unused,
         })
