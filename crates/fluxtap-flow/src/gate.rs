@@ -9,6 +9,7 @@ use crate::visibility::Visibility;
 use fluxtap_wire::dns::HEADER_OCTETS;
 use fluxtap_wire::{Datagram, Header, Message, Timestamp};
 use hdrhistogram::Histogram;
+use std::net::IpAddr;
 
 /// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +75,9 @@ impl Gate {
 
     /// Judges the message of a datagram that was captured at `at` when event time is `now`.
     ///
-    /// A message is a copy if every byte of it is that of the other: by a hash of 64 bits, but for a
-    /// query's bytes beside id and question, where 8 are enough.
+    /// A message is a copy if every byte of it is that of the other: by a hash of 64 bits, but for the
+    /// bytes beside id and question of a query, where 8 are enough, and of a second response to a query
+    /// that was seen, where 16 are: it is used in no case.
     #[inline]
     pub fn judge(
         &mut self,
@@ -87,23 +89,51 @@ impl Gate {
         let header = message.header();
         let question = message.question_octets().unwrap_or(&[]);
         let pair = self.pair(datagram, header, question);
-        let has_pair = !question.is_empty() && header.opcode() == 0 && self.pairs.is_some();
-        if has_pair && !header.is_response() {
-            let print = self.print(pair, datagram.payload, header, question.len()) as u8;
-            return match self.pairs.as_mut().map(|pairs| pairs.ask(pair, print, at)) {
-                Some(Asked::Copy) => Verdict::Duplicate,
-                Some(Asked::Anew) | None => Verdict::Use,
+        let print = self.print(pair, datagram.payload, header, question.len());
+        let has_pair = !question.is_empty() && header.opcode() == 0;
+        if let Some(pairs) = self.pairs.as_mut().filter(|_| has_pair) {
+            if header.is_response() {
+                let found = pairs.answer(pair, print as u16, at);
+                return self.answer(found, print, datagram.ends.source, at, now);
+            }
+            return match pairs.ask(pair, print as u8, at) {
+                Asked::Copy => Verdict::Duplicate,
+                Asked::Anew => Verdict::Use,
             };
         }
-        if self.duplicates.is_some()
-            && self.is_copy(pair, at, datagram.payload, header, question.len())
-        {
-            Verdict::Duplicate
-        } else if has_pair {
-            let server = self.keyed.source(datagram.ends.source);
-            self.answer(pair, server, at, now)
-        } else {
-            Verdict::Use
+        if self.is_copy(print, at) { Verdict::Duplicate } else { Verdict::Use }
+    }
+
+    /// What a response is worth that found this.
+    #[inline]
+    fn answer(
+        &mut self,
+        found: Found,
+        print: u64,
+        server: IpAddr,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Verdict {
+        match found {
+            Found::Query(took_us) => {
+                self.counts.paired += 1;
+                self.response_times.note(took_us);
+                self.visibility.vote(now, self.keyed.source(server), true);
+                Verdict::Use
+            }
+            Found::Copy => Verdict::Duplicate,
+            // A query that was seen has one response, wherever queries are visible otherwise.
+            Found::Answered => {
+                self.counts.answered_before += 1;
+                Verdict::Unsolicited
+            }
+            Found::Nothing if self.is_copy(print, at) => Verdict::Duplicate,
+            Found::Nothing => {
+                self.counts.lacking += 1;
+                let is_refused = self.queries_visible() == Some(true);
+                self.visibility.vote(now, self.keyed.source(server), false);
+                if is_refused { Verdict::Unsolicited } else { Verdict::Use }
+            }
         }
     }
 
@@ -118,23 +148,15 @@ impl Gate {
         self.keyed.with_octets(start, rest)
     }
 
-    /// Whether a message with this hash of its ends, id and question came just before.
+    /// Whether a message with this hash came just before.
     #[inline]
-    fn is_copy(
-        &mut self,
-        pair: u64,
-        at: Timestamp,
-        payload: &[u8],
-        header: Header,
-        question_len: usize,
-    ) -> bool {
-        let key = self.print(pair, payload, header, question_len);
+    fn is_copy(&mut self, print: u64, at: Timestamp) -> bool {
         let Some(duplicates) = &mut self.duplicates else { return false };
         // The milliseconds wrap every 49 days; what is older has long lost its place.
         let at_ms = at.millis() as u32;
         let distance = |other: u32| (at_ms.wrapping_sub(other) as i32).unsigned_abs();
         let is_near = |other| distance(other) <= self.duplicate_window_ms;
-        match duplicates.insert(key, at_ms, is_near) {
+        match duplicates.insert(print, at_ms, is_near) {
             Before::Known(other) => is_near(other),
             Before::Replaced(other) => {
                 self.counts.duplicates_evicted += u64::from(is_near(other));
@@ -193,30 +215,6 @@ impl Gate {
     #[must_use]
     pub fn response_times(&self) -> Histogram<u64> {
         self.response_times.histogram()
-    }
-
-    #[inline]
-    fn answer(&mut self, pair: u64, server: u64, at: Timestamp, now: Timestamp) -> Verdict {
-        let found = self.pairs.as_mut().map_or(Found::Nothing, |pairs| pairs.answer(pair, at));
-        match found {
-            Found::Query(took_us) => {
-                self.counts.paired += 1;
-                self.response_times.note(took_us);
-                self.visibility.vote(now, server, true);
-                Verdict::Use
-            }
-            // A query that was seen has one response, wherever queries are visible otherwise.
-            Found::Answered => {
-                self.counts.answered_before += 1;
-                Verdict::Unsolicited
-            }
-            Found::Nothing => {
-                self.counts.lacking += 1;
-                let is_refused = self.queries_visible() == Some(true);
-                self.visibility.vote(now, server, false);
-                if is_refused { Verdict::Unsolicited } else { Verdict::Use }
-            }
-        }
     }
 }
 

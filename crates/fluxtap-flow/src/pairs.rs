@@ -1,20 +1,22 @@
 //! Queries that wait for their response, in memory that grows to a limit.
 //!
 //! A query that is there already and was captured just before is known as a copy without a further
-//! look-up, if the rest of it, of which a few bits are kept, is the same too.
+//! look-up, if the rest of it, of which a few bits are kept, is the same too. So is a copy of the
+//! response that it has.
 //!
 //! A key may lie in either of two buckets, as in [`crate::ring`] and for the same reason: every packet
-//! looks up a place at random, and a small table stays in a processor's nearest cache.
+//! looks up a place at random, and a small table stays in a processor's nearest cache. Nearly all lie
+//! in the first.
 
 use crate::ring::places;
 use fluxtap_wire::Timestamp;
 
-/// Places in a bucket, so that it fills a cache line.
-const WAYS: usize = 4;
+/// Places in a bucket, so that it fills two cache lines, which are fetched together.
+const WAYS: usize = 6;
 
-/// Buckets at the start: room for a thousand queries in 16 KiB, so that where few are asked those that
-/// have their response are known for some seconds too.
-const BUCKETS_AT_START: usize = 1 << 8;
+/// Buckets at the start: room for 768 queries in 16 KiB, so that where few are asked those that have
+/// their response are known for some seconds too.
+const BUCKETS_AT_START: usize = 1 << 7;
 
 /// Set in a stamp once the query has its response.
 const ANSWERED: u64 = 1;
@@ -25,14 +27,24 @@ const PRINT_BITS: u32 = 8;
 /// Bits of a stamp below its time.
 const BELOW_TIME: u32 = PRINT_BITS + 1;
 
+/// Longest lifetime of a query in seconds, and longest window of copies: half of what 16 bits of
+/// milliseconds can tell apart.
+const LIFETIME_S_MAX: u32 = 32;
+
+/// A query so much older than the latest was captured after the clock was set back, in microseconds.
+const SET_BACK_US: u64 = 3_600 * 1_000_000;
+
 #[derive(Clone, Debug, Default)]
-#[repr(align(64))]
+#[repr(align(128))]
 struct Bucket {
     /// 0 where there is none.
     keys: [u64; WAYS],
     /// When the query was captured, in microseconds, with [`PRINT_BITS`] and [`ANSWERED`] below it; 0
     /// where there is none.
     stamps: [u64; WAYS],
+    /// Of those with a response its hash, and below it 16 bits of when it was captured, in
+    /// milliseconds.
+    responses: [u32; WAYS],
 }
 
 impl Bucket {
@@ -42,6 +54,19 @@ impl Bucket {
         let is_it = |way: usize| u32::from(self.keys[way] == key) << way;
         let found = (0..WAYS).fold(0, |found, way| found | is_it(way));
         (found != 0).then_some(found.trailing_zeros() as usize)
+    }
+
+    /// The place of the oldest of those that are over: that wait and are older than `waits_from`, or
+    /// have their response and are older than `is_near_from`. A free place is older than all.
+    #[inline]
+    fn oldest(&self, waits_from: u64, is_near_from: u64) -> Option<usize> {
+        let mut oldest = (u64::MAX, 0);
+        for (way, &known) in self.stamps.iter().enumerate() {
+            let needed_from = if known & ANSWERED == 0 { waits_from } else { is_near_from };
+            let age = if known < needed_from { known } else { u64::MAX };
+            oldest = if age < oldest.0 { (age, way) } else { oldest };
+        }
+        (oldest.0 < u64::MAX).then_some(oldest.1)
     }
 }
 
@@ -59,7 +84,9 @@ pub(crate) enum Asked {
 pub(crate) enum Found {
     /// Its query, captured so many microseconds before.
     Query(u64),
-    /// Its query, which has a response already.
+    /// Its query, which has this response already, captured just before.
+    Copy,
+    /// Its query, which has another response already.
     Answered,
     /// No query.
     Nothing,
@@ -72,8 +99,10 @@ pub(crate) struct Pairs {
     buckets: Vec<Bucket>,
     buckets_max: usize,
     lifetime_us: u64,
-    /// A query captured less than so many microseconds from another of its key is a copy of it.
+    /// A message captured less than so many microseconds from another is a copy of it.
     copies_within_us: u64,
+    /// The latest time of a query, as in its stamp.
+    latest: u64,
     evicted: u64,
     copies_evicted: u64,
 }
@@ -83,14 +112,16 @@ impl Pairs {
     /// known as copies of each other within `copy_window_ms`; 0 lets copies be queries.
     pub(crate) fn new(queries_max: usize, lifetime_s: u32, copy_window_ms: u32) -> Self {
         let buckets_max = (queries_max.min(100_000_000) / WAYS).next_power_of_two();
+        let copies_within_us = match copy_window_ms.min(LIFETIME_S_MAX * 1_000 - 1) {
+            0 => 0,
+            window_ms => u64::from(window_ms) * 1_000 + 1,
+        };
         Self {
             buckets: vec![Bucket::default(); buckets_max.min(BUCKETS_AT_START)],
             buckets_max,
-            lifetime_us: u64::from(lifetime_s) * 1_000_000,
-            copies_within_us: match copy_window_ms {
-                0 => 0,
-                window_ms => u64::from(window_ms) * 1_000 + 1,
-            },
+            lifetime_us: u64::from(lifetime_s.min(LIFETIME_S_MAX)) * 1_000_000,
+            copies_within_us,
+            latest: 0,
             evicted: 0,
             copies_evicted: 0,
         }
@@ -114,48 +145,42 @@ impl Pairs {
     pub(crate) fn ask(&mut self, key: u64, print: u8, captured: Timestamp) -> Asked {
         let key = key.max(1);
         let stamp = stamp(captured) | u64::from(print) << 1;
-        // Every stamp that stands for something is above 0.
-        let oldest_alive = stamp.saturating_sub(self.lifetime_us << BELOW_TIME).max(1);
-        // How far another time is from this one, either way, with one comparison.
-        let near_from = time(stamp).wrapping_add(1).wrapping_sub(self.copies_within_us);
-        let near_span = (2 * self.copies_within_us).saturating_sub(1);
-        let is_near = |known: u64| time(known).wrapping_sub(near_from) < near_span;
+        if time(stamp).saturating_add(SET_BACK_US) < self.latest {
+            self.forget();
+        }
+        self.latest = self.latest.max(time(stamp));
         let both = places(key, self.buckets.len());
         for at in both {
             let bucket = &mut self.buckets[at];
-            if let Some(known) = bucket.position(key) {
-                if is_near(bucket.stamps[known]) && print_of(bucket.stamps[known]) == print {
+            if let Some(way) = bucket.position(key) {
+                let before = bucket.stamps[way];
+                let is_near = time(before).abs_diff(time(stamp)) < self.copies_within_us;
+                if is_near && print_of(before) == print {
                     return Asked::Copy;
                 }
-                bucket.stamps[known] = stamp;
+                bucket.stamps[way] = stamp;
                 return Asked::Anew;
             }
         }
-        // The oldest of those that are over: a free place is older than all.
-        let mut oldest = (u64::MAX, 0);
-        for (number, at) in both.into_iter().enumerate() {
-            for (way, &known) in self.buckets[at].stamps.iter().enumerate() {
-                let is_answered = known & ANSWERED != 0;
-                let is_over = (known < oldest_alive) | (is_answered & !is_near(known));
-                let age = if is_over { known } else { u64::MAX };
-                oldest = if age < oldest.0 { (age, number * WAYS + way) } else { oldest };
-            }
-        }
-        let (at, way) = match oldest {
-            (u64::MAX, _) if self.buckets.len() < self.buckets_max => {
+        // Every stamp that stands for something is above 0.
+        let waits_from = stamp.saturating_sub(self.lifetime_us << BELOW_TIME).max(1);
+        let is_near_from = stamp.saturating_sub(self.copies_within_us << BELOW_TIME).max(1);
+        let room = |at: usize| Some((at, self.buckets[at].oldest(waits_from, is_near_from)?));
+        let (at, way) = match room(both[0]).or_else(|| room(both[1])) {
+            Some(place) => place,
+            None if self.buckets.len() < self.buckets_max => {
                 self.grow();
                 return self.ask(key, print, captured);
             }
-            (u64::MAX, _) => self.evict(both),
-            (_, place) => (both[place / WAYS], place % WAYS),
+            None => self.evict(both),
         };
         let bucket = &mut self.buckets[at];
         (bucket.keys[way], bucket.stamps[way]) = (key, stamp);
         Asked::Anew
     }
 
-    /// Makes room in one of two full buckets: the query goes that is missed least, one that has its
-    /// response, else the oldest.
+    /// Makes room in two full buckets: the query goes that is missed least, one that has its response,
+    /// else the oldest.
     #[cold]
     fn evict(&mut self, buckets: [usize; 2]) -> (usize, usize) {
         let stamp = |&(at, way): &(usize, usize)| self.buckets[at].stamps[way];
@@ -168,13 +193,19 @@ impl Pairs {
         place
     }
 
+    /// After the clock was set back nothing that waits can be told from what is to come.
+    #[cold]
+    fn forget(&mut self) {
+        self.buckets.fill(Bucket::default());
+        self.latest = 0;
+    }
+
     /// Doubles the buckets: what lies in one goes to it or to the one that is new.
     #[cold]
     fn grow(&mut self) {
         let half = self.buckets.len();
         self.buckets.extend_from_within(..);
-        for at in 0..self.buckets.len() {
-            let bucket = &mut self.buckets[at];
+        for (at, bucket) in self.buckets.iter_mut().enumerate() {
             for way in 0..WAYS {
                 let [first, second] = places(bucket.keys[way], 2 * half);
                 let stays = if first % half == at % half { first == at } else { second == at };
@@ -185,23 +216,35 @@ impl Pairs {
         }
     }
 
-    /// What a response captured at `at` answers.
+    /// What a response captured at `at`, of which `print` is a hash, answers.
     #[inline]
-    pub(crate) fn answer(&mut self, key: u64, at: Timestamp) -> Found {
+    pub(crate) fn answer(&mut self, key: u64, print: u16, at: Timestamp) -> Found {
         let key = key.max(1);
-        for place in places(key, self.buckets.len()) {
-            let bucket = &mut self.buckets[place];
-            let Some(way) = bucket.position(key) else { continue };
-            let known = bucket.stamps[way];
-            // Not earlier than the query, except for what the clocks of two taps differ.
-            let took_us = time(stamp(at)).saturating_sub(time(known));
-            if took_us > self.lifetime_us {
-                return Found::Nothing;
-            }
-            bucket.stamps[way] |= ANSWERED;
-            return if known & ANSWERED == 0 { Found::Query(took_us) } else { Found::Answered };
+        let both = places(key, self.buckets.len());
+        let found = both.into_iter().find_map(|at| Some((at, self.buckets[at].position(key)?)));
+        let Some((at_bucket, way)) = found else { return Found::Nothing };
+        let bucket = &mut self.buckets[at_bucket];
+        let known = bucket.stamps[way];
+        // Not earlier than the query, except for what the clocks of two taps differ.
+        let took_us = time(stamp(at)).saturating_sub(time(known));
+        if took_us > self.lifetime_us {
+            return Found::Nothing;
         }
-        Found::Nothing
+        let response = u32::from(print) << 16 | u32::from(at.millis() as u16);
+        let before = bucket.responses[way];
+        if known & ANSWERED == 0 {
+            bucket.stamps[way] |= ANSWERED;
+            bucket.responses[way] = response;
+            return Found::Query(took_us);
+        }
+        // The milliseconds wrap: both responses came within a lifetime of the query.
+        let between_ms = (response as u16).wrapping_sub(before as u16) as i16;
+        let is_near = u64::from(between_ms.unsigned_abs()) * 1_000 < self.copies_within_us;
+        if is_near && before >> 16 == u32::from(print) {
+            bucket.responses[way] = response;
+            return Found::Copy;
+        }
+        Found::Answered
     }
 }
 
@@ -229,17 +272,21 @@ mod tests {
     fn a_query_has_one_response_within_its_lifetime() {
         let mut pairs = Pairs::new(64, 10, 0);
         let at = |s| Timestamp(s * SECOND);
-        assert_eq!(pairs.answer(5, at(1)), Found::Nothing);
+        assert_eq!(pairs.answer(5, 0, at(1)), Found::Nothing);
         pairs.ask(5, 0, at(1));
-        assert_eq!(pairs.answer(6, at(1)), Found::Nothing);
-        assert_eq!(pairs.answer(5, at(2)), Found::Query(1_000_000));
-        assert_eq!(pairs.answer(5, at(3)), Found::Answered);
+        assert_eq!(pairs.answer(6, 0, at(1)), Found::Nothing);
+        assert_eq!(pairs.answer(5, 0, at(2)), Found::Query(1_000_000));
+        assert_eq!(pairs.answer(5, 0, at(3)), Found::Answered);
         pairs.ask(5, 0, at(4));
-        assert_eq!(pairs.answer(5, at(4)), Found::Query(0));
+        assert_eq!(pairs.answer(5, 0, at(4)), Found::Query(0));
         pairs.ask(5, 0, at(5));
-        assert_eq!(pairs.answer(5, at(16)), Found::Nothing, "expired");
+        assert_eq!(pairs.answer(5, 0, at(16)), Found::Nothing, "expired");
         pairs.ask(0, 0, Timestamp(0));
-        assert_eq!(pairs.answer(0, Timestamp(0)), Found::Query(0), "key and time 0 are like any");
+        assert_eq!(
+            pairs.answer(0, 0, Timestamp(0)),
+            Found::Query(0),
+            "key and time 0 are like any"
+        );
     }
 
     /// As long as no bucket is full, the table is a map.
@@ -268,10 +315,10 @@ mod tests {
                 }
                 _ => Found::Nothing,
             };
-            assert_eq!(pairs.answer(key, at), expected, "{step}");
+            assert_eq!(pairs.answer(key, 0, at), expected, "{step}");
             found[match expected {
                 Found::Query(_) => 0,
-                Found::Answered => 1,
+                Found::Answered | Found::Copy => 1,
                 Found::Nothing => 2,
             }] += 1;
         }
@@ -283,21 +330,41 @@ mod tests {
     fn a_full_bucket_lets_go_what_is_needed_least() {
         let mut pairs = Pairs::new(WAYS, 10, 0);
         let at = |s| Timestamp(s * SECOND);
-        for key in 1..=4 {
+        for key in 1..=6 {
             pairs.ask(key, 0, at(key));
         }
-        pairs.answer(3, at(4));
-        pairs.ask(5, 0, at(5));
+        pairs.answer(3, 0, at(6));
+        pairs.ask(7, 0, at(7));
         assert_eq!(pairs.evicted(), 0, "the answered one went");
-        assert_eq!(pairs.answer(3, at(5)), Found::Nothing);
-        pairs.ask(6, 0, at(6));
+        assert_eq!(pairs.answer(3, 0, at(7)), Found::Nothing);
+        pairs.ask(8, 0, at(8));
         assert_eq!(pairs.evicted(), 1, "the one that waited longest went");
-        assert_eq!(pairs.answer(1, at(6)), Found::Nothing);
-        assert_eq!(pairs.answer(2, at(6)), Found::Query(4_000_000));
-        for key in 7..=9 {
+        assert_eq!(pairs.answer(1, 0, at(8)), Found::Nothing);
+        assert_eq!(pairs.answer(2, 0, at(8)), Found::Query(6_000_000));
+        for key in 9..=13 {
             pairs.ask(key, 0, at(30));
         }
         assert_eq!(pairs.evicted(), 1, "expired ones are not missed");
+    }
+
+    /// What was stamped before the clock was set back would be younger than all that comes.
+    #[test]
+    fn a_clock_that_was_set_back_leaves_nothing_behind() {
+        let mut pairs = Pairs::new(WAYS, 10, 500);
+        let later = 2 * SET_BACK_US / 1_000_000;
+        for key in 1..=6 {
+            pairs.ask(key, 0, Timestamp(later * SECOND));
+        }
+        pairs.answer(1, 0, Timestamp(later * SECOND));
+        for key in 11..=16 {
+            pairs.ask(key, 0, Timestamp(SECOND));
+        }
+        assert_eq!((pairs.evicted(), pairs.copies_evicted()), (0, 0));
+        assert_eq!(pairs.answer(11, 0, Timestamp(SECOND)), Found::Query(0));
+        // A packet may be late.
+        pairs.ask(17, 0, Timestamp(30 * SECOND));
+        pairs.ask(18, 0, Timestamp(20 * SECOND));
+        assert_eq!(pairs.answer(17, 0, Timestamp(30 * SECOND)), Found::Query(0));
     }
 
     #[test]
@@ -309,23 +376,42 @@ mod tests {
         assert_eq!(pairs.ask(1, 7, at(1)), Asked::Anew, "with other options");
         assert_eq!(pairs.ask(1, 7, at(2)), Asked::Copy);
         assert_eq!(pairs.ask(1, 0, at(0)), Asked::Anew);
-        assert_eq!(pairs.answer(1, at(20)), Found::Query(20_000));
+        assert_eq!(pairs.answer(1, 0, at(20)), Found::Query(20_000));
         assert_eq!(pairs.ask(1, 0, at(30)), Asked::Copy);
-        assert_eq!(pairs.answer(1, at(40)), Found::Answered, "the copy asked nothing");
+        assert_eq!(pairs.answer(1, 1, at(40)), Found::Answered, "the copy asked nothing");
         // Of two taps one may be late.
         assert_eq!(pairs.ask(2, 0, at(400)), Asked::Anew);
         assert_eq!(pairs.ask(2, 0, at(0)), Asked::Copy);
         // Behind the window it is a query again.
         assert_eq!(pairs.ask(1, 0, at(501)), Asked::Anew);
-        assert_eq!(pairs.answer(1, at(502)), Found::Query(1_000));
+        assert_eq!(pairs.answer(1, 0, at(502)), Found::Query(1_000));
         // In a full bucket an answered query goes before those that wait, and is missed as a copy.
-        for key in 3..=5 {
+        for key in 3..=7 {
             pairs.ask(key, 0, at(510));
         }
         assert_eq!((pairs.evicted(), pairs.copies_evicted()), (0, 1));
         assert_eq!(pairs.ask(1, 0, at(520)), Asked::Anew);
         assert_eq!((pairs.evicted(), pairs.copies_evicted()), (1, 1));
         assert_eq!(pairs.ask(0, 0, Timestamp(0)), Asked::Anew, "a free place is no copy");
+    }
+
+    #[test]
+    fn a_second_response_is_a_copy_or_another() {
+        let mut pairs = Pairs::new(WAYS, 10, 500);
+        let at = |ms: u64| at_ms(60_000 + ms);
+        pairs.ask(1, 0, at(0));
+        assert_eq!(pairs.answer(1, 7, at(10)), Found::Query(10_000));
+        assert_eq!(pairs.answer(1, 7, at(9)), Found::Copy, "late");
+        assert_eq!(pairs.answer(1, 8, at(11)), Found::Answered, "other bytes");
+        assert_eq!(pairs.answer(1, 7, at(509)), Found::Copy);
+        assert_eq!(pairs.answer(1, 7, at(1_009)), Found::Copy, "a copy of the copy");
+        assert_eq!(pairs.answer(1, 7, at(1_510)), Found::Answered, "behind the window");
+        assert_eq!(pairs.ask(1, 0, at(2_000)), Asked::Anew);
+        assert_eq!(pairs.answer(1, 7, at(2_001)), Found::Query(1_000));
+        let mut pairs = Pairs::new(WAYS, 10, 0);
+        pairs.ask(1, 0, at(0));
+        pairs.answer(1, 7, at(10));
+        assert_eq!(pairs.answer(1, 7, at(10)), Found::Answered, "copies count");
     }
 
     /// 64 queries wait while a flood of a million asks from everywhere: those that ask last, as
@@ -345,7 +431,7 @@ mod tests {
             for _ in 0..16_000 {
                 pairs.ask(random(), 0, at_ms(round));
             }
-            matched += u32::from(pairs.answer(real, at_ms(round)) == Found::Query(0));
+            matched += u32::from(pairs.answer(real, 0, at_ms(round)) == Found::Query(0));
         }
         assert!(matched >= 60, "{matched} of 64");
         assert!(pairs.evicted() > 900_000, "{}", pairs.evicted());
@@ -363,14 +449,14 @@ mod tests {
         for n in 0..50_000 {
             pairs.ask(key(n), 0, at_ms(n));
             if n >= 1_000 {
-                assert_eq!(pairs.answer(key(n - 1_000), at_ms(n)), Found::Query(1_000_000));
+                assert_eq!(pairs.answer(key(n - 1_000), 0, at_ms(n)), Found::Query(1_000_000));
             }
         }
         assert!(pairs.buckets.len() <= 512, "{}", pairs.buckets.len());
         for n in 60_000..80_000 {
             pairs.ask(key(n), 0, at_ms(60_000));
         }
-        let found = |n| pairs.answer(key(n), at_ms(60_000));
+        let found = |n| pairs.answer(key(n), 0, at_ms(60_000));
         assert!((60_000..80_000).map(found).all(|found| found == Found::Query(0)));
         assert_eq!(pairs.evicted(), 0);
     }

@@ -126,7 +126,8 @@ impl Ring {
     }
 }
 
-/// The two of so many buckets in which a key may lie.
+/// The two of so many buckets, a power of two, in which a key may lie.
+#[inline]
 pub(crate) const fn places(key: u64, buckets: usize) -> [usize; 2] {
     let mask = buckets - 1;
     [key as usize & mask, (key >> 32) as usize & mask]

@@ -18,14 +18,14 @@ pub enum Pairing {
 pub struct FlowSettings {
     /// What a response without a visible query is worth.
     pub pairing: Pairing,
-    /// Queries that can wait for their response at a time, 16 bytes each.
+    /// Queries that can wait for their response at a time, 21 bytes each.
     pub queries_max: usize,
     /// How long a query waits, in seconds of event time.
     pub query_lifetime_s: u32,
     /// How long after a datagram its copy is still known as one, in milliseconds of event time; 0
     /// lets copies count.
     pub duplicate_window_ms: u32,
-    /// Datagrams remembered to know their copies, 13 bytes each.
+    /// Datagrams remembered to know their copies, of those that have no pair, 13 bytes each.
     pub duplicates_max: usize,
     /// Limits of the packets that arrive in fragments; the time is counted from the first one.
     pub fragments: TableLimits,

@@ -50,14 +50,19 @@ struct Story {
     counted: u64,
 }
 
-/// When a query was asked, in microseconds, whether it is answered, and all of its bytes.
-type Query = (u64, bool, Vec<u8>);
+/// A query that was seen.
+struct Query {
+    asked_us: u64,
+    payload: Vec<u8>,
+    /// When its response was seen last, in milliseconds, and all bytes of that.
+    response: Option<(u64, Vec<u8>)>,
+}
 
 /// What was seen, by all that tells it from others.
 #[derive(Default)]
 struct Model {
     queries: BTreeMap<(u8, Vec<u8>), Query>,
-    /// When a message other than those queries was seen last, in milliseconds.
+    /// When a message without a query was seen last, in milliseconds.
     messages: BTreeMap<(u8, Vec<u8>), u64>,
 }
 
@@ -149,7 +154,7 @@ impl Story {
             return;
         }
         let expected =
-            model.judge(step >> 6, self.now, payload, &message, &self.settings, was_visible);
+            model.judge(step >> 6, self.now, payload, &self.settings, was_visible, verdict);
         match expected {
             Some(expected) => assert_eq!(verdict, expected, "{payload:02x?}"),
             None => self.model = None,
@@ -158,49 +163,59 @@ impl Story {
 }
 
 impl Model {
+    /// The verdict that is right; `None` where hashes of a few bits took two messages for one.
     fn judge(
         &mut self,
         way: u8,
         now: Timestamp,
         payload: &[u8],
-        message: &Message<'_>,
         settings: &FlowSettings,
         is_visible: bool,
+        verdict: Verdict,
     ) -> Option<Verdict> {
+        let message = Message::new_checked(payload).ok()?;
         let header = message.header();
         let window_ms = u64::from(settings.duplicate_window_ms);
         let question = message.question_octets().filter(|_| header.opcode() == 0);
         let question = question.filter(|_| settings.pairing != Pairing::Ignore);
         let key = question.map(|question| (way, [&payload[..2], question].concat()));
-        let now_us = now.0 / 1_000;
+        let (now_us, now_ms) = (now.0 / 1_000, now.millis());
         if let Some(key) = key.clone().filter(|_| !header.is_response()) {
-            if let Some((asked_us, _, asked)) = self.queries.get(&key)
+            if let Some(query) = self.queries.get(&key)
                 && window_ms > 0
-                && now_us - asked_us <= window_ms * 1_000
+                && now_us - query.asked_us <= window_ms * 1_000
             {
                 // Other bytes beside id and question are told apart nearly always.
-                return (asked == payload).then_some(Verdict::Duplicate);
+                return (query.payload == payload).then_some(Verdict::Duplicate);
             }
-            self.queries.insert(key, (now_us, false, payload.to_vec()));
+            let query = Query { asked_us: now_us, payload: payload.to_vec(), response: None };
+            self.queries.insert(key, query);
             return Some(Verdict::Use);
         }
+        let query = key.as_ref().and_then(|key| self.queries.get_mut(key));
+        let lifetime_us = u64::from(LIFETIME_S) * 1_000_000;
+        if let Some(query) = query.filter(|query| now_us - query.asked_us <= lifetime_us) {
+            let Some((seen_ms, response)) = &mut query.response else {
+                query.response = Some((now_ms, payload.to_vec()));
+                return Some(Verdict::Use);
+            };
+            let is_near = window_ms > 0 && now_ms - *seen_ms <= window_ms;
+            if is_near && response != payload {
+                // Told apart nearly always, too.
+                return (verdict == Verdict::Unsolicited).then_some(verdict);
+            }
+            if is_near {
+                *seen_ms = now_ms;
+            }
+            return Some(if is_near { Verdict::Duplicate } else { Verdict::Unsolicited });
+        }
         if window_ms > 0 {
-            let before = self.messages.insert((way, payload.to_vec()), now.millis());
-            if before.is_some_and(|before| now.millis() - before <= window_ms) {
+            let before = self.messages.insert((way, payload.to_vec()), now_ms);
+            if before.is_some_and(|before| now_ms - before <= window_ms) {
                 return Some(Verdict::Duplicate);
             }
         }
-        let Some(key) = key else { return Some(Verdict::Use) };
-        Some(match self.queries.get_mut(&key) {
-            Some((asked_us, is_answered, _))
-                if now_us - *asked_us <= u64::from(LIFETIME_S) * 1_000_000 =>
-            {
-                let before = std::mem::replace(is_answered, true);
-                if before { Verdict::Unsolicited } else { Verdict::Use }
-            }
-            _ if is_visible => Verdict::Unsolicited,
-            _ => Verdict::Use,
-        })
+        Some(if key.is_some() && is_visible { Verdict::Unsolicited } else { Verdict::Use })
     }
 }
 
