@@ -72,6 +72,23 @@ impl Decoder {
             self.expire_streams(now, intel, batch);
         }
         let arrival = Arrival { at: packet.at, now, timing };
+        match layers::plain_datagram(packet, &self.layers) {
+            Some(datagram) => {
+                self.messages.counts.packet_ends.accept(Accepted::Message);
+                self.messages.take(arrival, MessageSource::Datagram, &datagram, intel, batch);
+            }
+            None => self.decode_other(arrival, packet, intel, batch),
+        }
+    }
+
+    /// A packet that is not as nearly all are.
+    fn decode_other(
+        &mut self,
+        arrival: Arrival,
+        packet: &Packet<'_>,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) {
         match layers::decode(packet, &self.layers) {
             Ok(Carried::Datagram(datagram)) => {
                 self.messages.counts.packet_ends.accept(Accepted::Message);

@@ -19,7 +19,7 @@ mod transport;
 mod udp_tunnels;
 mod wireless;
 
-use crate::carried::{Carried, Ends, Fragment, Tunnel, TunnelKind};
+use crate::carried::{Carried, Datagram, Ends, Fragment, Tunnel, TunnelKind};
 use crate::packet::{LinkType, Packet};
 pub use end::PacketEnd;
 pub use ip::EXTENSION_HEADERS_MAX;
@@ -30,17 +30,26 @@ pub use ports::{Layers, PORTS_MAX, Ports, TUNNEL_PORTS_MAX, TunnelPorts};
 /// [`PacketEnd::TooDeep`]. Mirrors of cloud networks make three.
 pub const DEPTH_MAX: u8 = 8;
 
+/// The datagram of a packet such as nearly all are: Ethernet with one VLAN tag or none, IP without
+/// options or extension headers, UDP on a DNS port. `None` if there is anything else to it; for such a
+/// one [`decode`] gives the same. It is for callers who take packets by the million: nothing of it is
+/// copied when it is inlined.
+#[inline(always)]
+#[must_use]
+pub fn plain_datagram<'a>(packet: &Packet<'a>, layers: &Layers) -> Option<Datagram<'a>> {
+    if packet.link != LinkType::ETHERNET {
+        return None;
+    }
+    plain::datagram(packet.bytes, layers)
+}
+
 /// Takes the layers around a datagram, segment or fragment off.
 ///
 /// # Errors
 /// Where the packet ends when it carries nothing on one of the DNS ports.
-#[inline]
 pub fn decode<'a>(packet: &Packet<'a>, layers: &Layers) -> Result<Carried<'a>, PacketEnd> {
     match packet.link {
-        LinkType::ETHERNET => match plain::datagram(packet.bytes, layers) {
-            Some(datagram) => Ok(Carried::Datagram(datagram)),
-            None => ether::frame(packet.bytes, Way::default(), layers),
-        },
+        LinkType::ETHERNET => ether::frame(packet.bytes, Way::default(), layers),
         link => link::packet(link, packet.bytes, Way::default(), layers),
     }
 }

@@ -38,6 +38,9 @@ pub fn run(bytes: &[u8]) {
     let packet = Packet { at: Timestamp(0), link, bytes, wire_len };
     let found = layers::decode(&packet, &layers);
     assert_eq!(found, layers::decode(&packet, &layers), "the same again");
+    if let Some(plain) = layers::plain_datagram(&packet, &layers) {
+        assert_eq!(found, Ok(Carried::Datagram(plain)), "at fixed places");
+    }
     if layers.is_checksum_verified && found.is_ok() {
         let layers = Layers { is_checksum_verified: false, ..layers };
         assert_eq!(found, layers::decode(&packet, &layers), "without looking at checksums");

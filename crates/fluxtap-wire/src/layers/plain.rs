@@ -15,7 +15,7 @@ const IPV6: usize = 40;
 const UDP: usize = 8;
 
 /// The datagram of a plain frame; `None` if there is anything else to it.
-#[inline]
+#[inline(always)]
 pub(super) fn datagram<'a>(frame: &'a [u8], layers: &Layers) -> Option<Datagram<'a>> {
     if layers.is_checksum_verified {
         return None;
