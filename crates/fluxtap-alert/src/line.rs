@@ -19,7 +19,7 @@ use fluxtap_window::limits::CLIENTS_LISTED_MAX;
 use fluxtap_window::{AddressSeen, Counted, Evidence, Spread};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::name::{WireText, labels};
-use serde::Serialize as _;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::io;
@@ -84,18 +84,26 @@ pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     let shares = Shares::of(&alert.evidence);
     let from = out.len();
     let mut room = Room::of(alert, context);
+    let addresses: Vec<Address<'_>> =
+        judged(&alert.evidence).take(room.left(Part::Addresses)).map(address).collect();
     loop {
-        let view = View { alert, context, names: &names, shares: &shares, room: &room };
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
-        // Fails only where a key is no string or a writer refuses; here are neither.
-        view.line().serialize(&mut serializer).expect("strings and numbers go into memory");
+        let addresses = &addresses[..room.left(Part::Addresses)];
+        let view = View { alert, context, names: &names, shares: &shares, addresses, room: &room };
+        append_json(&view.line(), out);
         out.push(b'\n');
         let len = out.len() - from;
-        if len <= LINE_OCTETS_MAX || !room.shrink(len - LINE_OCTETS_MAX) {
+        if len <= LINE_OCTETS_MAX || !room.shrink(len - LINE_OCTETS_MAX, addresses) {
             return;
         }
         out.truncate(from);
     }
+}
+
+/// Appends a part of a line, or all of it.
+fn append_json(part: &impl Serialize, out: &mut Vec<u8>) {
+    let mut serializer = serde_json::Serializer::with_formatter(out, Ascii);
+    // Fails only where a key is no string or a writer refuses; here are neither.
+    part.serialize(&mut serializer).expect("strings and numbers go into memory");
 }
 
 /// The parts of a line that can be left out when it would be too long.
@@ -137,9 +145,9 @@ enum Part {
     Neighbours,
 }
 
-/// No entry of the address list is longer than this in bytes, so that leaving out one for every so
-/// many bytes leaves out none too many.
-const ADDRESS_OCTETS_MAX: usize = 240;
+/// What a line loses beside the entries when the first addresses are left out: that there are more is
+/// said in a byte less, and their number may have a digit less.
+const BESIDE_ADDRESSES_OCTETS: usize = 2;
 
 /// How many entries of each [`Part`] are written at most.
 struct Room([usize; 17]);
@@ -205,19 +213,34 @@ impl Room {
         self.0[part as usize]
     }
 
-    /// Takes away one entry, or as many addresses as must go at least when a line is `over` bytes
-    /// too long; false if nothing is left to take.
-    fn shrink(&mut self, over: usize) -> bool {
+    /// Takes away one entry, or as many of the addresses that are listed as must go at least when a
+    /// line is `over` bytes too long; false if nothing is left to take.
+    fn shrink(&mut self, over: usize, listed: &[Address<'_>]) -> bool {
         let next = Self::ORDER.iter().find(|&&(part, floor)| self.left(part) > floor);
         if let Some(&(part, floor)) = next {
             let entries = match part {
-                Part::Addresses => (over / ADDRESS_OCTETS_MAX).max(1),
+                Part::Addresses => at_least(over, listed),
                 _ => 1,
             };
             self.0[part as usize] -= entries.min(self.left(part) - floor);
         }
         next.is_some()
     }
+}
+
+/// How many of the last addresses make up for so many bytes, none too many: at least one.
+fn at_least(octets: usize, addresses: &[Address<'_>]) -> usize {
+    let mut json = Vec::new();
+    let mut entries = 0;
+    for address in addresses.iter().rev() {
+        append_json(address, &mut json);
+        entries += 1;
+        // Each with its comma.
+        if json.len() + entries + BESIDE_ADDRESSES_OCTETS >= octets {
+            break;
+        }
+    }
+    entries.max(1)
 }
 
 /// The names of an alert as text, each byte that is not plain as `\DDD`.
@@ -270,6 +293,8 @@ struct View<'a> {
     context: &'a Context<'a>,
     names: &'a Names,
     shares: &'a Shares,
+    /// As many as are listed.
+    addresses: &'a [Address<'a>],
     room: &'a Room,
 }
 
@@ -545,12 +570,11 @@ impl<'a> View<'a> {
     fn evidence(&self) -> shape::Evidence<'a> {
         let (subject, evidence) = (&self.alert.subject, &self.alert.evidence);
         let (context, has_context) = (&evidence.context, self.room.left(Part::Context) > 0);
-        let addresses: Vec<Address<'a>> = self.newest(Part::Addresses).map(address).collect();
         shape::Evidence {
             responses: evidence.responses,
             clients: evidence.clients,
             names: evidence.names,
-            ip: self.ip_counts(addresses.len()),
+            ip: self.ip_counts(),
             asn: self.asns(),
             country: self.countries(),
             ttl: Ttl {
@@ -565,7 +589,7 @@ impl<'a> View<'a> {
                 names: first(&self.names.hosts, self.room.left(Part::Hosts)),
             },
             alias_target: self.names.alias.as_deref().filter(|_| self.room.left(Part::Alias) > 0),
-            addresses,
+            addresses: self.addresses,
             changes: subject.changes,
             refreshes: subject.refreshes,
             replaced: subject.replaced,
@@ -585,7 +609,8 @@ impl<'a> View<'a> {
         }
     }
 
-    fn ip_counts(&self, listed: usize) -> IpCounts {
+    fn ip_counts(&self) -> IpCounts {
+        let listed = self.addresses.len();
         let (subject, shares) = (&self.alert.subject, self.shares);
         let start_s = self.window_start_ms() / 1_000;
         let new = judged(&self.alert.evidence).filter(|a| u64::from(a.first_s) >= start_s).count();

@@ -301,7 +301,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) ns: Servers<'a>,
     pub(crate) hosts: Hosts<'a>,
     pub(crate) alias_target: Option<&'a str>,
-    pub(crate) addresses: Vec<Address<'a>>,
+    pub(crate) addresses: &'a [Address<'a>],
     pub(crate) changes: u32,
     pub(crate) refreshes: u32,
     pub(crate) replaced: u32,

@@ -18,8 +18,18 @@ pub fn rfc3339(millis: u64) -> String {
     let (second, of_second) = (millis / 1_000, millis % 1_000);
     let day = Day::of(second);
     let of_day = second % 86_400;
-    let (hours, minutes, seconds) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    format!("{day}T{hours:02}:{minutes:02}:{seconds:02}.{of_second:03}Z")
+    let mut text = day.to_string();
+    // A line has some thirty times, and writing them with format strings was a quarter of its cost.
+    let mut two_digits = |before: char, number: u64| {
+        text.push(before);
+        text.extend([number / 10, number % 10].map(|digit| char::from(b'0' + digit as u8)));
+    };
+    two_digits('T', of_day / 3_600);
+    two_digits(':', of_day / 60 % 60);
+    two_digits(':', of_day % 60);
+    two_digits('.', of_second / 10);
+    text.extend([char::from(b'0' + (of_second % 10) as u8), 'Z']);
+    text
 }
 
 /// `2026-11-22 13:05:10Z`: a person needs no milliseconds.

@@ -1055,8 +1055,15 @@ fn the_documented_example_is_what_is_written() {
     check(&alert, &context);
     let (names, shares) = (Names::of(&alert.evidence), Shares::of(&alert.evidence));
     let room = Room([3, 5, 8, 8, 8, 2, 2, 2, 1, 1, 1, 1, 0, 1, 1, 0, 0]);
-    let view =
-        View { alert: &alert, context: &context, names: &names, shares: &shares, room: &room };
+    let addresses: Vec<Address<'_>> = judged(&alert.evidence).take(3).map(super::address).collect();
+    let view = View {
+        alert: &alert,
+        context: &context,
+        names: &names,
+        shares: &shares,
+        addresses: &addresses,
+        room: &room,
+    };
     let line = serde_json::to_string_pretty(&view.line()).expect("JSON");
     let (head, rest) = FORMAT_MD.split_once("```json\n").expect("an example");
     let (example, tail) = rest.split_once("\n```").expect("its end");
