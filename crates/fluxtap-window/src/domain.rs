@@ -255,10 +255,14 @@ impl DomainWindow {
 
     /// Reads one word of each part that taking in an ordinary answer needs.
     pub(crate) fn touch(&self) -> u64 {
+        let servers = self.servers.as_deref();
+        let servers = servers.map_or(0, |s| u64::from(s.set_changes) ^ s.track.touch());
         self.last_ms
             ^ self.clients as u64
             ^ u64::from(self.name.first().copied().unwrap_or(0))
+            ^ u64::from(self.responses ^ self.servers_hash ^ self.next_judged_s)
             ^ self.answers.touch()
+            ^ servers
     }
 
     /// Bytes held, the entry itself included.

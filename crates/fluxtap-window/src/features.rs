@@ -271,18 +271,20 @@ struct Networks {
 
 impl Networks {
     fn of(track: &Track, exempt: Option<&InForce<'_>>) -> Self {
-        let mut numbers: HashTable<u16> = HashTable::with_capacity(track.entries.len());
+        let (entries, runs) = (track.entries.len(), track.runs.len());
+        let mut numbers: HashTable<u16> = HashTable::with_capacity(entries);
+        let offered = track.runs.iter().map(|run| track.set(run).len()).sum();
         let mut networks = Self {
-            of_entry: Vec::with_capacity(track.entries.len()),
+            of_entry: Vec::with_capacity(entries),
             is_allowed: exempt.filter(|e| e.has_addresses()).map_or_else(Vec::new, |exempt| {
                 track.entries.iter().map(|e| e.allowed_by(Some(exempt)).is_some()).collect()
             }),
-            keys: vec![],
-            prefixes: vec![],
-            owners: vec![],
+            keys: Vec::with_capacity(entries),
+            prefixes: Vec::with_capacity(entries),
+            owners: Vec::with_capacity(entries),
             units: 0,
-            nets: vec![],
-            of_run: Vec::with_capacity(track.runs.len() + 1),
+            nets: Vec::with_capacity(offered),
+            of_run: Vec::with_capacity(runs + 1),
         };
         let keys = &mut networks.keys;
         for (i, entry) in track.entries.iter().enumerate() {
@@ -361,9 +363,10 @@ impl Networks {
     /// The spread of some networks, each given once.
     fn spread(&self, networks: impl Iterator<Item = usize>) -> Spread {
         let mut spread = Spread::default();
-        let mut asns = Vec::new();
-        let mut countries: Vec<Country> = Vec::new();
-        let mut prefixes = Vec::new();
+        let most = networks.size_hint().1.unwrap_or(0);
+        let mut asns = Vec::with_capacity(most);
+        let mut countries: Vec<Country> = Vec::with_capacity(most);
+        let mut prefixes = Vec::with_capacity(most);
         for i in networks {
             let owner = &self.owners[i];
             spread.networks += 1;
@@ -539,10 +542,11 @@ impl Measure<'_> {
     }
 
     fn steps(&self) -> Vec<Step<'_>> {
+        let mut steps = Vec::with_capacity(self.member.runs.len());
         let runs = self.member.runs.iter().map(|&i| (i, &self.track.runs[i as usize]));
-        runs.filter(|(_, run)| run.seen_s >= self.from_s)
-            .map(|(i, run)| Step { run, nets: self.networks.of_run(i) })
-            .collect()
+        let runs = runs.filter(|(_, run)| run.seen_s >= self.from_s);
+        steps.extend(runs.map(|(i, run)| Step { run, nets: self.networks.of_run(i) }));
+        steps
     }
 
     /// Distinct units of the residual, addresses of content networks that were subtracted, and
@@ -697,18 +701,14 @@ impl Measure<'_> {
 
     /// Addresses and autonomous systems with nothing subtracted.
     fn raw_counts(&self, steps: &[Step<'_>]) -> (f64, f64) {
-        let mut entries: Vec<u16> =
-            steps.iter().flat_map(|step| self.track.set(step.run)).copied().collect();
-        entries.sort_unstable();
-        entries.dedup();
-        let mut asns: Vec<u32> = entries
-            .iter()
-            .map(|&e| self.track.entries[usize::from(e)].owner.asn)
-            .filter(|&asn| asn != 0)
-            .collect();
-        asns.sort_unstable();
-        asns.dedup();
-        (entries.len() as f64, asns.len() as f64)
+        let mut is_in = vec![false; self.track.entries.len()];
+        for &entry in steps.iter().flat_map(|step| self.track.set(step.run)) {
+            is_in[usize::from(entry)] = true;
+        }
+        let entries = self.track.entries.iter().zip(&is_in).filter(|&(_, &is_in)| is_in);
+        let mut asns = Vec::with_capacity(self.track.entries.len());
+        asns.extend(entries.clone().map(|(entry, _)| entry.owner.asn).filter(|&asn| asn != 0));
+        (entries.count() as f64, f64::from(distinct(&mut asns)))
     }
 }
 

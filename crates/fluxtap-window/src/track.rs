@@ -256,6 +256,9 @@ pub(crate) enum Outcome {
     Changed,
 }
 
+/// Runs that are read ahead: those of three hosts in both families.
+const RUNS_TOUCHED: usize = 6;
+
 /// See the module's head.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Track {
@@ -399,11 +402,13 @@ impl Track {
 
     /// Reads one word of each part that a known answer needs.
     pub(crate) fn touch(&self) -> u64 {
-        let run = self.runs.last().map_or(0, |run| run.seen_s ^ run.expiries[EXPIRIES_PER_RUN - 1]);
+        // The latest of each host and family of an ordinary domain.
+        let runs = self.runs.iter().rev().take(RUNS_TOUCHED);
+        let run = runs.fold(0, |sum, run| sum ^ run.seen_s ^ run.expiries[EXPIRIES_PER_RUN - 1]);
         let host = self.hosts.last().map_or(0, |host| host.hash);
         let observer = self.observers.last().copied().unwrap_or(0);
         let name = self.names.first().copied().unwrap_or(0);
-        u64::from(run ^ host ^ observer) ^ u64::from(name)
+        u64::from(run ^ host ^ observer) ^ u64::from(name) ^ self.answered[0]
     }
 
     /// Whether all that refers to something refers to what is there. What was read from outside must
