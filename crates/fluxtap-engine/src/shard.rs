@@ -25,6 +25,11 @@ pub const ALERTS_PER_PARTITION_MAX: usize = 65_536 / limits::PARTITIONS;
 /// Least time between two judgements of a domain with an open alert, in seconds.
 const JUDGE_ALERTED_S: u32 = 60;
 
+/// The same where the alert has the highest severity, as a share of the least time between two of its
+/// lines, 1 in so many, and in seconds at most: nothing worse can be found.
+const JUDGE_HIGHEST_ONE_IN: u64 = 3;
+const JUDGE_HIGHEST_S_MAX: u32 = 300;
+
 /// A domain's history delays its next judgement by a second per so many sets, so that the cost of
 /// judging stays in proportion to the traffic that feeds it.
 const SETS_PER_SECOND: u32 = 8;
@@ -762,14 +767,26 @@ impl Shard {
         if is_open {
             rank = Rank::Alerted;
         }
-        let pause_s = match rank {
-            Rank::Alerted => JUDGE_ALERTED_S,
-            _ => (1 + history_len / SETS_PER_SECOND).min(JUDGE_PAUSE_S_MAX),
-        };
+        let pause_s = self.pause_s(rank, name, history_len);
         if let Some(window) = self.table.get_mut(domain) {
             let is_new_pool = window.set_judged(now_s + pause_s, rank, pool.is_some());
             self.counts.pools += u64::from(is_new_pool);
             self.counts.hosting_pools += u64::from(is_new_pool && pool == Some(Pool::Hosting));
+        }
+    }
+
+    /// How long a domain of a rank is not judged again, in seconds.
+    fn pause_s(&self, rank: Rank, name: &[u8], history_len: u32) -> u32 {
+        if rank != Rank::Alerted {
+            return (1 + history_len / SETS_PER_SECOND).min(JUDGE_PAUSE_S_MAX);
+        }
+        let severity = self.records.get(name).map(|record| record.lifecycle.severity());
+        let share_s = u32::try_from(self.policy.update_s / JUDGE_HIGHEST_ONE_IN);
+        match severity {
+            Some(Severity::High) => {
+                share_s.unwrap_or(u32::MAX).clamp(JUDGE_ALERTED_S, JUDGE_HIGHEST_S_MAX)
+            }
+            _ => JUDGE_ALERTED_S,
         }
     }
 
