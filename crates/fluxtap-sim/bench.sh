@@ -114,20 +114,23 @@ compare() {
     done
 }
 
-# Instructions a response without start-up, which is what the first packets of the capture take.
+# What a replay takes in instructions, with so many workers.
+counted() {
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+        "$fluxtap" replay --quiet --workers "$1" "$2" 2>&1 >/dev/null | awk '/Collected/ { print $NF }'
+}
+# Instructions a response without start-up, which is what the first packets of the capture take, and
+# what they are with two workers.
 instructions() {
-    local responses=120000 file count start whole
+    local responses=120000 file start whole two
     file=$(capture bench --responses "$responses" --domains 12000)
     say "counts the instructions over $responses responses"
     beginning "$file" 2000 "$out/start.pcap"
-    for count in "$out/start.pcap" "$file"; do
-        start=${whole:-0}
-        whole=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null \
-            "$fluxtap" replay --quiet --workers 1 "$count" 2>&1 >/dev/null |
-            awk '/Collected/ { print $NF }')
-    done
-    awk -v a="$start" -v b="$whole" -v n="$responses" 'BEGIN {
-        printf "%d a response; start-up %.0f million\n", (b - a) / n, a / 1e6 }'
+    start=$(counted 1 "$out/start.pcap") whole=$(counted 1 "$file") two=$(counted 2 "$file")
+    rm -f "$out/start.pcap"
+    awk -v a="$start" -v b="$whole" -v c="$two" -v n="$responses" 'BEGIN {
+        printf "| instructions | %d a response; start-up %.0f million |\n", (b - a) / n, a / 1e6
+        printf "| two workers over one, instructions | %.2f |\n", c / b }'
 }
 
 # The first bytes of a capture, a cut packet at the end.
@@ -175,7 +178,7 @@ speed() {
     echo '|---|---|'
     echo "| two workers over one, wall: min, median, max | $(spread 2 <"$rows.workers") |"
     if [ "${#sizes[@]}" -gt 1 ]; then flatness; fi
-    if command -v valgrind >/dev/null; then echo "| instructions | $(instructions) |"; fi
+    if command -v valgrind >/dev/null; then instructions; fi
 }
 
 # Cost of the last million of responses over that of the first: by files that are cut there.
