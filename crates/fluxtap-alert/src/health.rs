@@ -2,7 +2,7 @@
 
 use crate::LINE_OCTETS_MAX;
 use crate::line::{Ascii, LABEL_OCTETS_MAX, hex};
-use crate::shape::{Decimal, Ingress, Interface, Observer, Schema, Version};
+use crate::shape::{Decimal, Observer, Schema, Version};
 use crate::words::{bounded, rfc3339};
 use fluxtap_wire::Timestamp;
 use fluxtap_wire::shown::shown;
@@ -42,9 +42,9 @@ pub struct Health {
     pub alerts_open: u64,
 }
 
-/// What the line says besides.
+/// What a line that is not about a domain says besides.
 #[derive(Clone, Copy, Debug)]
-pub struct HealthContext<'a> {
+pub struct SensorContext<'a> {
     /// Name of the sensor.
     pub observer: &'a str,
     /// The mirror ports.
@@ -55,42 +55,61 @@ pub struct HealthContext<'a> {
     pub version: &'a str,
 }
 
-/// Appends the line to `out` as one JSON object and a line feed: ASCII, at most
-/// [`LINE_OCTETS_MAX`] bytes, and valid under [`crate::SCHEMA_JSON`].
-pub fn write_health(health: &Health, context: &HealthContext<'_>, out: &mut Vec<u8>) {
-    let from = out.len();
-    // Sixteen interfaces with long words may be lost at a time, so words give way.
-    let mut reasons_max = health.reasons.len();
-    loop {
-        let line = line(health, context, reasons_max);
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
-        // Fails only where a key is no string or a writer refuses; here are neither.
-        line.serialize(&mut serializer).expect("strings and numbers go into memory");
-        out.push(b'\n');
-        if out.len() - from <= LINE_OCTETS_MAX || reasons_max == 0 {
-            return;
-        }
-        out.truncate(from);
-        reasons_max -= 1;
+impl<'a> SensorContext<'a> {
+    /// `event.id` of the line with this time: the same whenever it is written, other for every other
+    /// line.
+    #[must_use]
+    pub fn line_id(&self, at: Timestamp) -> String {
+        let observer = bounded(self.observer, LABEL_OCTETS_MAX);
+        let id = Sha256::digest(format!("{observer}|{}|{}", self.sequence, at.0));
+        hex(&id[..16])
+    }
+
+    pub(crate) fn observer(&self) -> Observer<'a> {
+        Observer::new(self.observer, self.version, self.interface)
     }
 }
 
+/// Appends the line to `out` as one JSON object and a line feed: ASCII, at most
+/// [`LINE_OCTETS_MAX`] bytes, and valid under [`crate::SCHEMA_JSON`].
+pub fn write_health(health: &Health, context: &SensorContext<'_>, out: &mut Vec<u8>) {
+    // Sixteen interfaces with long words may be lost at a time, so words give way.
+    write_fitted(health.reasons.len(), |reasons_max| line(health, context, reasons_max), out);
+}
+
 /// Appends the same in a line for people.
-pub fn write_health_text(health: &Health, context: &HealthContext<'_>, out: &mut Vec<u8>) {
-    let text = format!("{} {}\n", rfc3339(health.at.millis()), message(health, context));
-    out.extend_from_slice(shown(text.trim_end(), LINE_OCTETS_MAX).as_bytes());
+pub fn write_health_text(health: &Health, context: &SensorContext<'_>, out: &mut Vec<u8>) {
+    write_sentence(health.at, &message(health, context), out);
+}
+
+/// Appends the line that is made with as many entries of its list as there are, or with fewer until
+/// it fits.
+pub(crate) fn write_fitted<L: Serialize>(
+    entries: usize,
+    line: impl Fn(usize) -> L,
+    out: &mut Vec<u8>,
+) {
+    let from = out.len();
+    for entries_max in (0..=entries).rev() {
+        out.truncate(from);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
+        // Fails only where a key is no string or a writer refuses; here are neither.
+        line(entries_max).serialize(&mut serializer).expect("strings and numbers go into memory");
+        out.push(b'\n');
+        if out.len() - from <= LINE_OCTETS_MAX {
+            return;
+        }
+    }
+}
+
+/// Appends a sentence with its time, for people.
+pub(crate) fn write_sentence(at: Timestamp, sentence: &str, out: &mut Vec<u8>) {
+    let text = format!("{} {sentence}", rfc3339(at.millis()));
+    out.extend_from_slice(shown(&text, LINE_OCTETS_MAX).as_bytes());
     out.push(b'\n');
 }
 
-/// `event.id` of the line: the same whenever it is written, other for every other line.
-#[must_use]
-pub fn health_id(health: &Health, context: &HealthContext<'_>) -> String {
-    let observer = bounded(context.observer, LABEL_OCTETS_MAX);
-    let id = Sha256::digest(format!("{observer}|{}|{}", context.sequence, health.at.0));
-    hex(&id[..16])
-}
-
-fn message(health: &Health, context: &HealthContext<'_>) -> String {
+fn message(health: &Health, context: &SensorContext<'_>) -> String {
     let observer = bounded(context.observer, LABEL_OCTETS_MAX);
     match health.reasons.first() {
         None => format!("sensor {observer} is well"),
@@ -108,11 +127,8 @@ fn detail_of(detail: &str) -> String {
     detail.chars().take(DETAIL_CHARS_MAX).collect()
 }
 
-fn line<'a>(health: &'a Health, context: &HealthContext<'a>, reasons_max: usize) -> Line<'a> {
+fn line<'a>(health: &'a Health, context: &SensorContext<'a>, reasons_max: usize) -> Line<'a> {
     let at = rfc3339(health.at.millis());
-    let interface =
-        |name| Ingress { interface: Interface { name: bounded(name, LABEL_OCTETS_MAX) } };
-    let observer = bounded(context.observer, LABEL_OCTETS_MAX);
     Line {
         timestamp: at.clone(),
         ecs: Version { version: "8.11.0" },
@@ -123,21 +139,14 @@ fn line<'a>(health: &'a Health, context: &HealthContext<'a>, reasons_max: usize)
             types: ["info"],
             action: "sensor-health",
             outcome: if health.reasons.is_empty() { "success" } else { "failure" },
-            id: health_id(health, context),
+            id: context.line_id(health.at),
             sequence: context.sequence,
             provider: "fluxtap",
             module: "fluxtap",
             dataset: "fluxtap.health",
             created: at,
         },
-        observer: Observer {
-            kind: "sensor",
-            vendor: "fluxtap",
-            product: "fluxtap",
-            version: bounded(context.version, LABEL_OCTETS_MAX),
-            name: observer,
-            ingress: context.interface.map(interface),
-        },
+        observer: context.observer(),
         tags: ["fluxtap", "sensor-health"],
         fluxtap: Fluxtap {
             schema: Schema { name: "fluxtap.health", version: SCHEMA_VERSION },
@@ -235,7 +244,7 @@ mod tests {
     use crate::testing::{documented, field_paths};
     use serde_json::{Value, json};
 
-    const CONTEXT: HealthContext<'_> = HealthContext {
+    const CONTEXT: SensorContext<'_> = SensorContext {
         observer: "tap-7",
         interface: Some("eth1,eth2"),
         sequence: 12,

@@ -6,6 +6,7 @@
 
 mod clients;
 mod health;
+mod held;
 mod label;
 mod lifecycle;
 mod line;
@@ -20,9 +21,10 @@ pub mod threats;
 pub mod words;
 
 pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
-pub use health::{Health, HealthContext, health_id, write_health, write_health_text};
+pub use health::{Health, SensorContext, write_health, write_health_text};
+pub use held::{HeldAlert, HeldBack, LineCounts, WORST_MAX, write_held_back, write_held_back_text};
 pub use label::Label;
-pub use lifecycle::{Action, CloseReason, Lifecycle, Step, campaign_id, match_id};
+pub use lifecycle::{Action, CloseReason, Lifecycle, REOPEN_S, Step, campaign_id, match_id};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
 pub use page::{Page, Style};
 pub use text::write_text;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 pub(crate) const QUIET_S: u64 = 86_400;
 
 /// A domain that fluxes again within this time of its end keeps its alert id, in seconds.
-const REOPEN_S: u64 = 86_400;
+pub const REOPEN_S: u64 = 86_400;
 
 /// What a line says happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

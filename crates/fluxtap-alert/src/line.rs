@@ -6,9 +6,9 @@
 
 use crate::shape::{
     Address, Answer, AsnShare, Asns, ClientList, Compare, Countries, CountryShare, Decimal, Dns,
-    Event, Flux, Fluxtap, Hosts, Indicator, Ingress, Interface, IpCounts, Life, Line, Network,
-    Observer, Quality, Question, Related, Rule, Schema, Servers, Source, Suppression, Tactic,
-    Technique, Term, Threat, Ttl, Tunnel, Version, Vlan, Window,
+    Event, Flux, Fluxtap, Hosts, Indicator, IpCounts, Life, Line, Network, Observer, Quality,
+    Question, Related, Rule, Schema, Servers, Source, Suppression, Tactic, Technique, Term, Threat,
+    Ttl, Tunnel, Version, Vlan, Window,
 };
 use crate::shares::{Shares, judged};
 use crate::words::{self, bounded, rfc3339};
@@ -469,16 +469,8 @@ impl<'a> View<'a> {
     }
 
     fn observer(&self) -> Observer<'a> {
-        let interface =
-            |name| Ingress { interface: Interface { name: bounded(name, LABEL_OCTETS_MAX) } };
-        Observer {
-            kind: "sensor",
-            vendor: "fluxtap",
-            product: "fluxtap",
-            version: bounded(self.context.version, LABEL_OCTETS_MAX),
-            name: bounded(self.context.observer, LABEL_OCTETS_MAX),
-            ingress: self.context.interface.map(interface),
-        }
+        let Context { observer, version, interface, .. } = *self.context;
+        Observer::new(observer, version, interface)
     }
 
     fn fluxtap(&self) -> Fluxtap<'a> {

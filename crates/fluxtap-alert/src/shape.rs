@@ -3,6 +3,8 @@
 //! Types and not a map, so that the order cannot depend on anything and no field can change its
 //! type. What a field means is said in `docs/alert-format.md`; a test holds the two together.
 
+use crate::line::LABEL_OCTETS_MAX;
+use crate::words::bounded;
 use fluxtap_window::Comparators;
 use serde::{Serialize, Serializer};
 
@@ -198,6 +200,22 @@ pub(crate) struct Observer<'a> {
     pub(crate) version: &'a str,
     pub(crate) name: &'a str,
     pub(crate) ingress: Option<Ingress<'a>>,
+}
+
+impl<'a> Observer<'a> {
+    /// The sensor with this name, of which as much is written as fits.
+    pub(crate) fn new(name: &'a str, version: &'a str, interface: Option<&'a str>) -> Self {
+        let fitted = |text| bounded(text, LABEL_OCTETS_MAX);
+        let ingress = |name| Ingress { interface: Interface { name: fitted(name) } };
+        Self {
+            kind: "sensor",
+            vendor: "fluxtap",
+            product: "fluxtap",
+            version: fitted(version),
+            name: fitted(name),
+            ingress: interface.map(ingress),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -30,9 +30,18 @@ const HTTP: &[SinkType] = &[SinkType::Webhook, SinkType::Elasticsearch, SinkType
 const REMOTE: &[SinkType] =
     &[SinkType::Syslog, SinkType::Webhook, SinkType::Elasticsearch, SinkType::SplunkHec];
 
-/// Words that `kinds` accepts: those of `fluxtap.flux.kind`, and that of lines about the sensor.
-const KINDS: &[&str] =
-    &["single_flux", "double_flux", "ns_flux", "ip_rotation", "hosting_pool", "sensor_health"];
+/// Words that `kinds` accepts: those of `fluxtap.flux.kind`, and those of lines about the sensor and
+/// about lines that were held back.
+const KINDS: &[&str] = &[
+    "single_flux",
+    "double_flux",
+    "ns_flux",
+    "ip_rotation",
+    "hosting_pool",
+    "intel_match",
+    "sensor_health",
+    "alerts_held_back",
+];
 
 words! {
     /// What a sink delivers to.
@@ -157,8 +166,8 @@ settings! {
 
     /// The kinds it delivers; none means all.
     ///
-    /// They are those of `fluxtap.flux.kind`, and `sensor_health` for lines about the sensor
-    /// itself.
+    /// They are those of `fluxtap.flux.kind`, `sensor_health` for lines about the sensor itself, and
+    /// `alerts_held_back` for those that say how many alert lines were too many.
     "sinks.kinds" => kinds: Vec<String> {
         kind: Kind::Texts { max: KINDS_MAX },
         default: Some(""),

@@ -585,6 +585,18 @@ settings! {
         default: Some("15m"),
     }
 
+    /// Alert lines that an hour of event time may have at most; 0 for as many as there are.
+    ///
+    /// Whoever registers or forges many domains could drown what reads the alerts.
+    /// The last quarter is for high severity alone and the one before it for medium and high; ends of
+    /// alerts that were told are always written.
+    /// What is over it is counted in `alerts_held_back` and told in one line when the hour is over.
+    "alerts.per_hour" => alert_lines_per_hour: u64 {
+        kind: Kind::Count { min: 0, max: 1_000_000_000 },
+        default: Some("1000"),
+        flag: flag("alerts-per-hour", "N", SENSOR),
+    }
+
     /// What alerts say about the clients that asked.
     ///
     /// Client addresses are personal data in many places; find out before they are listed.

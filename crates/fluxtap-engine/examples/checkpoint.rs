@@ -8,7 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures with a stopwatch")]
 
 use fluxtap_engine::checkpoint::{self, Checkpoint, Standing};
-use fluxtap_engine::{Decoder, SavedCampaigns, Shard};
+use fluxtap_engine::{Decoder, SavedCampaigns, SavedCap, Shard};
 use fluxtap_flow::FlowSettings;
 use fluxtap_flux::Policy;
 use fluxtap_intel::Intel;
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         written.extend(frame);
     }
     let standing = Standing { moment: shard.moment(), sequence: 0 };
-    written.extend(checkpoint::end(&standing, &SavedCampaigns::default()));
+    written.extend(checkpoint::end(&standing, &SavedCampaigns::default(), &SavedCap::default()));
     println!(
         "written: {} MiB in {:?}, longest pause {longest:?}",
         written.len() >> 20,

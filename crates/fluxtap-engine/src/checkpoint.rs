@@ -1,10 +1,10 @@
 //! A checkpoint: what is known of all domains, in bytes that are taken whole or not at all.
 //!
 //! ```text
-//! fluxtap checkpoint 2⏎
+//! fluxtap checkpoint 3⏎
 //! frame: head         what the hashes and numbers in the rest mean
 //! frame: partition    64 times, in any order
-//! frame: tail         where event time stands, and the campaigns; without it the file is torn
+//! frame: tail         where event time stands, the campaigns and the cap; without it the file is torn
 //! ```
 //!
 //! A frame is the length of its payload (32 bits, little-endian), the CRC-32 of the payload, and the
@@ -12,6 +12,7 @@
 //! part of it: that is seconds of traffic, and it would be over when it was read again.
 
 use crate::campaign::{Campaigns, SavedCampaigns};
+use crate::cap::{Cap, SavedCap};
 use crate::shard::{Moment, Shard, Unsound};
 use fluxtap_intel::Intel;
 use fluxtap_observe::domain_hash;
@@ -23,7 +24,7 @@ use std::io::{self, ErrorKind, Read};
 
 /// The first line. The number goes up with every change of what follows, of the types that are
 /// written down as well: `tests/checkpoint.rs` fails then.
-pub const FIRST_LINE: &[u8] = b"fluxtap checkpoint 2\n";
+pub const FIRST_LINE: &[u8] = b"fluxtap checkpoint 3\n";
 
 /// The part of it that all versions share.
 const ANY_FIRST_LINE: &[u8] = b"fluxtap checkpoint ";
@@ -78,8 +79,19 @@ pub fn partition(number: u8, saved: &[u8]) -> Vec<u8> {
 
 /// The end of it.
 #[must_use]
-pub fn end(standing: &Standing, campaigns: &SavedCampaigns) -> Vec<u8> {
-    frame(&[PARTITIONS as u8], &encoded(&(standing, campaigns)))
+pub fn end(standing: &Standing, campaigns: &SavedCampaigns, cap: &SavedCap) -> Vec<u8> {
+    frame(&[PARTITIONS as u8], &encoded(&(standing, campaigns, cap)))
+}
+
+/// What stands behind the shards, as it was.
+#[derive(Debug)]
+pub struct Behind {
+    /// Where they stood.
+    pub standing: Standing,
+    /// The campaigns.
+    pub campaigns: Campaigns,
+    /// The cap, whose greatest number of lines is to be set.
+    pub cap: Cap,
 }
 
 /// The numbers that zones and entries of the allow list have in lists that come into force.
@@ -116,7 +128,7 @@ impl fmt::Display for Fault {
             Self::Io(error) => write!(f, "cannot read it: {error}"),
             Self::Foreign => f.write_str("got something else, expected a checkpoint of fluxtap"),
             Self::Version(version) => {
-                write!(f, "got a checkpoint of form {version}, expected form 2")
+                write!(f, "got a checkpoint of form {version}, expected form 3")
             }
             Self::Torn(at) => write!(f, "it ends early, at {at} bytes"),
             Self::Damaged(at) => write!(f, "what ends at byte {at} is damaged"),
@@ -179,16 +191,18 @@ impl<R: Read> Checkpoint<R> {
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub fn load(self, shards: &mut [Shard], intel: &Intel) -> Result<(Standing, Campaigns), Fault> {
+    pub fn load(self, shards: &mut [Shard], intel: &Intel) -> Result<Behind, Fault> {
         let Self { mut frames, head } = self;
         let mut missing: [bool; PARTITIONS] = [true; PARTITIONS];
-        let (standing, campaigns) = loop {
+        let behind = loop {
             frames.next()?;
             let at = frames.at;
             let (&number, payload) = frames.payload.split_first().ok_or(Fault::Unsound(at))?;
             let Some(is_missing) = missing.get_mut(usize::from(number)) else {
-                let (standing, campaigns) = decoded::<(Standing, SavedCampaigns)>(payload, at)?;
-                break (standing, Campaigns::load(campaigns, intel).ok_or(Fault::Unsound(at))?);
+                let (standing, campaigns, cap) = decoded(payload, at)?;
+                let campaigns = Campaigns::load(campaigns, intel).ok_or(Fault::Unsound(at))?;
+                let cap = Cap::load(cap).ok_or(Fault::Unsound(at))?;
+                break Behind { standing, campaigns, cap };
             };
             if !std::mem::take(is_missing) {
                 return Err(Fault::Unsound(at));
@@ -204,10 +218,10 @@ impl<R: Read> Checkpoint<R> {
             marks: Renumber::between(&head.allow, &allow(intel)),
         };
         for shard in shards {
-            shard.resume(standing.moment);
+            shard.resume(behind.standing.moment);
             shard.renumber(&numbers);
         }
-        Ok((standing, campaigns))
+        Ok(behind)
     }
 }
 

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod campaign;
+mod cap;
 pub mod checkpoint;
 mod clock;
 mod counts;
@@ -22,6 +23,7 @@ mod relief;
 mod shard;
 
 pub use campaign::{CAMPAIGN_DOMAINS_MAX, Campaigns, SavedCampaigns};
+pub use cap::{CAPPED_ALERTS_MAX, Cap, CapCounts, SavedCap};
 pub use clock::ClockCounts;
 pub use counts::{DecodeCounts, MESSAGE_ENDS, MESSAGE_SOURCES, PacketEnds};
 pub use decoder::Decoder;

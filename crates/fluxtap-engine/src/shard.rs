@@ -198,6 +198,14 @@ pub struct Moment {
     lacking_percent: Option<u8>,
 }
 
+impl Moment {
+    /// Event time: what was due until then was told.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
 /// Why a partition that was written down cannot be taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsound {

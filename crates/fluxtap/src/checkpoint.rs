@@ -11,8 +11,8 @@ use crate::replay::instant;
 use crate::sensor::{self, Sensor, Stopped};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use fluxtap_config::Settings;
-use fluxtap_engine::checkpoint::{self, Checkpoint, Fault, Standing};
-use fluxtap_engine::{Campaigns, Shard};
+use fluxtap_engine::checkpoint::{self, Behind, Checkpoint, Fault, Standing};
+use fluxtap_engine::{Campaigns, Cap, OpenAlert, Shard};
 use fluxtap_window::limits::PARTITIONS;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Write as _};
@@ -32,6 +32,8 @@ pub(crate) struct Start {
     pub(crate) standing: Option<Standing>,
     /// What is known of campaigns.
     pub(crate) campaigns: Campaigns,
+    /// What was held back.
+    pub(crate) cap: Cap,
     /// They share the domains out.
     pub(crate) shards: Vec<Shard>,
 }
@@ -44,6 +46,7 @@ impl Start {
             hash_key: fresh_key,
             standing: None,
             campaigns: Campaigns::default(),
+            cap: Cap::default(),
             shards: sensor::shards(settings, inputs, fresh_key),
         };
         let Some(path) = &settings.checkpoint_file else { return Ok(fresh()) };
@@ -73,10 +76,12 @@ impl Start {
         let checkpoint = Checkpoint::open(BufReader::new(file), len)?;
         let hash_key = checkpoint.hash_key();
         let mut shards = sensor::shards(settings, inputs, hash_key);
-        let (standing, mut campaigns) = checkpoint.load(&mut shards, &inputs.intel)?;
-        let open = shards.iter().flat_map(Shard::open_alerts);
-        campaigns.keep_open(&open.map(|alert| (alert.domain, alert.opened)).collect());
-        Ok(Some(Self { hash_key, standing: Some(standing), campaigns, shards }))
+        let Behind { standing, mut campaigns, mut cap } =
+            checkpoint.load(&mut shards, &inputs.intel)?;
+        let open: Vec<OpenAlert> = shards.iter().flat_map(Shard::open_alerts).collect();
+        cap.keep_open(&open.iter().map(|alert| alert.id.clone()).collect());
+        campaigns.keep_open(&open.into_iter().map(|alert| (alert.domain, alert.opened)).collect());
+        Ok(Some(Self { hash_key, standing: Some(standing), campaigns, cap, shards }))
     }
 }
 
@@ -258,7 +263,8 @@ impl Checkpoints {
             }
             Some(Next::End) => {
                 let standing = sensor.standing()?;
-                self.give(Piece::Last(checkpoint::end(&standing, &sensor.campaigns.save())));
+                let (campaigns, cap) = (sensor.campaigns.save(), sensor.follower.cap.save());
+                self.give(Piece::Last(checkpoint::end(&standing, &campaigns, &cap)));
                 self.next = Some(Next::Outcome);
             }
             Some(Next::Outcome) | None => {}

@@ -116,7 +116,7 @@ fn sensor(
     let start = Start::new(settings, inputs, random_key())?;
     let checkpoints = Checkpoints::start(settings, start.hash_key)?;
     let sequence = start.standing.map_or(0, |standing| standing.sequence);
-    let output = output.deliver(delivery).behind(sequence);
+    let output = output.deliver(delivery).behind(sequence).capped_by(start.cap, settings);
     let sensor = Sensor::new(settings, settings.run_lateness_s, start.hash_key, inputs, output);
     let mut sensor = sensor.among(start.campaigns).sharing(start.shards)?;
     sensor.count().map_err(|stopped| stopped.exit())?;

@@ -6,12 +6,13 @@ use crate::sinks;
 use crate::summary::ascii;
 use crate::terminal;
 use fluxtap_alert::{
-    Alert, Context, Health, HealthContext, Label, SourceKind, Style, health_id, write_health,
-    write_health_text, write_line, write_text,
+    Alert, Context, Health, HeldBack, Label, SensorContext, SourceKind, Style, write_health,
+    write_health_text, write_held_back, write_held_back_text, write_line, write_text,
 };
 use fluxtap_config::{Clients, Format, Settings};
+use fluxtap_engine::Cap;
 use fluxtap_flow::Histogram;
-use fluxtap_sink::{Delivery, Form, SinkCounts};
+use fluxtap_sink::{Delivery, Form, Keep, SinkCounts};
 use fluxtap_wire::Timestamp;
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub(crate) struct Output {
     model: String,
     clients: Clients,
     latency: Latency,
+    /// Holds back what is too much.
+    pub(crate) cap: Cap,
 }
 
 /// How long after the event time of a decision its line was handed over, in milliseconds.
@@ -118,12 +121,22 @@ impl Output {
             model: inputs.model(),
             clients: settings.clients,
             latency: Latency::new(),
+            cap: Cap::default(),
         }
+        .capped_by(Cap::default(), settings)
+    }
+
+    /// The same, which goes on with what this cap held back, by the settings.
+    pub(crate) fn capped_by(mut self, cap: Cap, settings: &Settings) -> Self {
+        self.cap = cap;
+        self.cap.set_max(settings.alert_lines_per_hour);
+        self
     }
 
     /// Goes on with other settings and lists; sinks reopen their files.
     pub(crate) fn reload(&mut self, settings: &Settings, inputs: &Arc<Inputs>, observer: String) {
         self.format = settings.format;
+        self.cap.set_max(settings.alert_lines_per_hour);
         self.inputs = Arc::clone(inputs);
         self.model = inputs.model();
         self.observer = observer;
@@ -155,9 +168,39 @@ impl Output {
 
     /// Writes a line about the sensor itself among the alerts.
     pub(crate) fn write_health(&mut self, health: &Health) -> Result<(), Closed> {
+        let (kind, keep) = ("sensor_health", Keep::WhileThereIsRoom);
+        self.write_own(kind, keep, health.at, |form, context, line| match form {
+            Form::Json => write_health(health, context, line),
+            Form::Text | Form::Terminal => write_health_text(health, context, line),
+        })
+    }
+
+    /// Writes a line about lines that were held back, if there were any.
+    pub(crate) fn write_held_back(&mut self, held: Option<HeldBack>) -> Result<(), Closed> {
+        let Some(held) = held else { return Ok(()) };
+        let created = if self.interface.is_some() { now() } else { held.at };
+        self.write_own(
+            "alerts_held_back",
+            Keep::Always,
+            held.at,
+            |form, context, line| match form {
+                Form::Json => write_held_back(&held, created, context, line),
+                Form::Text | Form::Terminal => write_held_back_text(&held, line),
+            },
+        )
+    }
+
+    /// Writes a line that is not about a domain, which `write` makes in a form.
+    fn write_own(
+        &mut self,
+        kind: &str,
+        keep: Keep,
+        at: Timestamp,
+        write: impl Fn(Form, &SensorContext<'_>, &mut Vec<u8>),
+    ) -> Result<(), Closed> {
         self.check_open()?;
         self.sequence += 1;
-        let context = HealthContext {
+        let context = SensorContext {
             observer: &self.observer,
             interface: self.interface.as_deref(),
             sequence: self.sequence,
@@ -165,17 +208,14 @@ impl Output {
         };
         let form = |form| {
             let mut line = Vec::new();
-            match form {
-                Form::Json => write_health(health, &context, &mut line),
-                Form::Text | Form::Terminal => write_health_text(health, &context, &mut line),
-            }
+            write(form, &context, &mut line);
             line
         };
         match &mut self.to {
             To::Sinks(delivery) => {
                 let forms = [Form::Json, Form::Text, Form::Terminal].map(form);
-                let id = health_id(health, &context);
-                delivery.push(sinks::health_record(id, health.at.millis(), forms));
+                let id = context.line_id(at);
+                delivery.push(sinks::own_record(kind, id, at.millis(), keep, forms));
             }
             To::Stdout(stdout) => {
                 let is_json = self.format == Format::Json;
@@ -209,41 +249,58 @@ impl Output {
         }
     }
 
-    /// Writes whole lines and hands them on: an alert does not wait in a buffer.
+    /// Writes whole lines of what the cap lets through and hands them on: an alert does not wait in a
+    /// buffer.
     pub(crate) fn write(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
         self.check_open()?;
         self.lines.clear();
-        for alert in alerts.drain(..) {
-            self.sequence += 1;
-            let is_live = self.interface.is_some();
-            let context = Context {
-                intel: &self.inputs.intel,
-                observer: &self.observer,
-                interface: self.interface.as_deref(),
-                source: if is_live { SourceKind::Live } else { SourceKind::Replay },
-                sequence: self.sequence,
-                version: env!("CARGO_PKG_VERSION"),
-                model: &self.model,
-                clients: self.inputs.clients(self.clients),
-                created: if is_live { now() } else { alert.at },
-            };
-            if is_live {
-                self.latency.note(alert.at, context.created);
+        for mut alert in alerts.drain(..) {
+            if let Some(held) = self.cap.turn(alert.at) {
+                self.flush()?;
+                self.write_held_back(Some(held))?;
             }
-            match (&self.to, self.format) {
-                (To::Sinks(delivery), _) => {
-                    let forms = forms(delivery, &alert, &context, self.style);
-                    delivery.push(sinks::record(Label::of(&alert), forms));
-                }
-                (_, Format::Json) => write_line(&alert, &context, &mut self.lines),
-                (_, Format::Text) => write_text(&alert, &context, self.style, &mut self.lines),
+            if self.cap.admits(&mut alert) {
+                self.add(&alert);
             }
         }
+        self.flush()
+    }
+
+    /// Adds the line of an alert to those that are to be handed on; sinks take it at once.
+    fn add(&mut self, alert: &Alert) {
+        self.sequence += 1;
+        let is_live = self.interface.is_some();
+        let context = Context {
+            intel: &self.inputs.intel,
+            observer: &self.observer,
+            interface: self.interface.as_deref(),
+            source: if is_live { SourceKind::Live } else { SourceKind::Replay },
+            sequence: self.sequence,
+            version: env!("CARGO_PKG_VERSION"),
+            model: &self.model,
+            clients: self.inputs.clients(self.clients),
+            created: if is_live { now() } else { alert.at },
+        };
+        if is_live {
+            self.latency.note(alert.at, context.created);
+        }
+        match (&self.to, self.format) {
+            (To::Sinks(delivery), _) => {
+                let forms = forms(delivery, alert, &context, self.style);
+                delivery.push(sinks::record(Label::of(alert), forms));
+            }
+            (_, Format::Json) => write_line(alert, &context, &mut self.lines),
+            (_, Format::Text) => write_text(alert, &context, self.style, &mut self.lines),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Closed> {
         if let To::Stdout(stdout) = &mut self.to
             && !self.lines.is_empty()
         {
             stdout.write_all(&self.lines)?;
             stdout.flush()?;
+            self.lines.clear();
         }
         Ok(())
     }

@@ -301,7 +301,7 @@ impl Display {
         }
     }
 
-    pub(crate) fn show<F>(&mut self, progress: &Progress, sensor: &Sensor<F>) {
+    pub(crate) fn show<F: Follow>(&mut self, progress: &Progress, sensor: &Sensor<F>) {
         if !self.is_shown {
             return;
         }
@@ -313,7 +313,7 @@ impl Display {
         self.is_dirty = true;
         let elapsed = now.duration_since(self.started).as_secs_f64();
         let counts = sensor.decoder.counts();
-        let alerts = sensor.alerts_told;
+        let alerts = sensor.lines_told();
         let line = line(progress, elapsed, counts.packets, counts.responses, alerts);
         // A line that wraps could not be taken back; one column stays free for the cursor.
         let columns = terminal::columns(&std::io::stderr()).map_or(usize::MAX, |n| n - 1);

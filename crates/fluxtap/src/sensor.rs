@@ -29,11 +29,40 @@ pub(crate) trait Follow {
 
     /// Takes the alerts that a step gave.
     fn alerted(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed>;
+
+    /// All alerts have come that were due until `now`.
+    fn reached(&mut self, _now: Timestamp) -> Result<(), Closed> {
+        Ok(())
+    }
+
+    /// No more alerts come.
+    fn finished(&mut self) -> Result<(), Closed> {
+        Ok(())
+    }
+
+    /// Alerts that it made no lines of.
+    fn held_back(&self) -> u64 {
+        0
+    }
 }
 
 impl Follow for Output {
     fn alerted(&mut self, alerts: &mut Vec<Alert>) -> Result<(), Closed> {
         self.write(alerts)
+    }
+
+    fn reached(&mut self, now: Timestamp) -> Result<(), Closed> {
+        let held = self.cap.reach(now);
+        self.write_held_back(held)
+    }
+
+    fn finished(&mut self) -> Result<(), Closed> {
+        let held = self.cap.finish();
+        self.write_held_back(held)
+    }
+
+    fn held_back(&self) -> u64 {
+        self.cap.counts().lines.sum()
     }
 }
 
@@ -49,7 +78,7 @@ pub(crate) struct Sensor<F = Output> {
     alerts: Vec<Alert>,
     pub(crate) campaigns: Campaigns,
     /// Alerts that came of it so far.
-    pub(crate) alerts_told: u64,
+    alerts_told: u64,
     /// What the shards have counted, as of [`Sensor::count`].
     pub(crate) tally: Tally,
     daily: Daily,
@@ -192,13 +221,15 @@ impl<F: Follow> Sensor<F> {
     pub(crate) fn finish(&mut self) -> Result<(), Stopped> {
         self.drain()?;
         self.shards.finish(&self.inputs, &mut self.alerts).map_err(Stopped::Worker)?;
-        self.tell()
+        self.tell()?;
+        self.follower.finished().map_err(Stopped::Output)
     }
 
     /// The end of input, after which another sensor goes on: what waits to be judged waits on.
     pub(crate) fn pause(&mut self) -> Result<(), Stopped> {
         self.drain()?;
-        self.count()
+        self.count()?;
+        self.follower.finished().map_err(Stopped::Output)
     }
 
     /// A partition of what is known, written down.
@@ -206,6 +237,11 @@ impl<F: Follow> Sensor<F> {
         let saved = self.shards.save(partition, &mut self.alerts).map_err(Stopped::Worker)?;
         self.tell()?;
         Ok(saved)
+    }
+
+    /// Alert lines that came of it so far.
+    pub(crate) fn lines_told(&self) -> u64 {
+        self.alerts_told - self.follower.held_back()
     }
 
     /// What it knows by.
@@ -237,7 +273,9 @@ impl<F: Follow> Sensor<F> {
         self.shown.reading.enter(Stage::Write);
         self.campaigns.label_all(&mut self.alerts, self.inputs.policy.update_s);
         self.alerts_told += self.alerts.len() as u64;
-        self.follower.alerted(&mut self.alerts).map_err(Stopped::Output)
+        let written = self.follower.alerted(&mut self.alerts);
+        let written = written.and_then(|()| self.follower.reached(self.shards.reached()));
+        written.map_err(Stopped::Output)
     }
 }
 

@@ -161,16 +161,21 @@ pub(crate) fn record(label: Label, forms: [Vec<u8>; 3]) -> Record {
     }
 }
 
-/// A line about the sensor itself, as all sinks take it: no filter for alerts holds it back, and it
-/// is the first to go where there is no room.
-pub(crate) fn health_record(id: String, at_ms: u64, forms: [Vec<u8>; 3]) -> Record {
+/// A line that is not about a domain, as all sinks take it: no filter for alerts holds it back.
+pub(crate) fn own_record(
+    kind: &str,
+    id: String,
+    at_ms: u64,
+    keep: Keep,
+    forms: [Vec<u8>; 3],
+) -> Record {
     Record {
         id,
         domain: String::new(),
-        kind: "sensor_health".to_owned(),
+        kind: kind.to_owned(),
         severity: None,
         at_ms,
-        keep: Keep::WhileThereIsRoom,
+        keep,
         forms: forms.map(Arc::from),
     }
 }

@@ -3,10 +3,11 @@
 use crate::console::{self, Exit, count, grouped};
 use crate::sensor::Sensor;
 use crate::{sinks, threat_lists};
+use fluxtap_alert::LineCounts;
 use fluxtap_capture::{Compression, FileReport, PortStats, Progress};
 use fluxtap_engine::{
-    ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, MESSAGE_SOURCES, OpenAlert, PacketEnds,
-    ShardCounts,
+    CapCounts, ClockCounts, DecodeCounts, Explained, MESSAGE_ENDS, MESSAGE_SOURCES, OpenAlert,
+    PacketEnds, ShardCounts,
 };
 use fluxtap_flow::Histogram;
 use fluxtap_intel::Intel;
@@ -41,6 +42,7 @@ pub(crate) struct Counters {
     pub(crate) clock: ClockCounts,
     pub(crate) observe: ObserveCounts,
     pub(crate) shard: ShardCounts,
+    pub(crate) cap: CapCounts,
     pub(crate) table: TableCounts,
     pub(crate) table_date: Option<String>,
     /// Addresses looked up in the address table, and those with an owner.
@@ -87,11 +89,8 @@ impl Counters {
             decode: sensor.decoder.counts(),
             clock: sensor.decoder.clock_counts(),
             observe: sensor.decoder.observe_counts(),
-            // Lines about campaigns that were formed are nobody's shard's.
-            shard: ShardCounts {
-                alerts: tally.shard.alerts + sensor.campaigns.lines(),
-                ..tally.shard
-            },
+            shard: ShardCounts { alerts: sensor.lines_told(), ..tally.shard },
+            cap: sensor.follower.cap.counts(),
             table: tally.table,
             table_date: intel.table_info().and_then(|t| t.date).map(str::to_owned),
             look_ups: {
@@ -126,6 +125,21 @@ impl Counters {
         }
         ends.insert("held".to_owned(), self.decode.held.into());
         Value::Object(ends)
+    }
+
+    /// Alert lines that were too many.
+    fn held_back(&self) -> Value {
+        let CapCounts { lines, summaries, alerts_evicted } = self.cap;
+        let by_state = LineCounts::STATES.iter().zip(lines.by_state);
+        let by_state: Map<String, Value> =
+            by_state.map(|(state, lines)| ((*state).to_owned(), lines.into())).collect();
+        json!({
+            "lines": lines.sum(),
+            "by_severity": by_severity(lines.by_severity),
+            "by_state": by_state,
+            "summaries": summaries,
+            "alerts_evicted": alerts_evicted,
+        })
     }
 
     /// Packets in fragments: what was begun is the sum of what follows up to `held`.
@@ -240,6 +254,7 @@ impl Counters {
             "alerts_open": self.open,
             "alerts_refused": self.shard.alerts_refused,
             "alerts_unwritten": by_severity(self.shard.unwritten),
+            "alerts_held_back": self.held_back(),
             "allow": self.allow,
             "threat_lists": self.threat_lists,
             "campaigns": self.campaigns,
@@ -581,6 +596,15 @@ fn print_alerts(counters: &Counters, open: &[OpenAlert]) {
         console::say(&format!(
             "    besides {} that settings let go unwritten",
             count(unwritten, "opening")
+        ));
+    }
+    let held = counters.cap.lines;
+    if held.sum() > 0 {
+        let [low, medium, high] = held.by_severity.map(grouped);
+        console::say(&format!(
+            "    {} held back because an hour had too many: {high} high, {medium} medium, {low} low; \
+             see alerts.per_hour",
+            count(held.sum(), "line"),
         ));
     }
     let mut shown: Vec<&OpenAlert> = open.iter().collect();

@@ -156,6 +156,16 @@ impl Shards {
         }
     }
 
+    /// Event time that all of them have reached: what was due until then was told.
+    pub(crate) fn reached(&self) -> Timestamp {
+        match self {
+            Self::Here(shards) => {
+                shards.first().map_or_else(Timestamp::default, |shard| shard.moment().now())
+            }
+            Self::Away(workers) => workers.reached,
+        }
+    }
+
     /// What was counted. Where there are workers, the alerts of all that was sent to them are
     /// waited for and appended to `out`.
     pub(crate) fn tally(&mut self, out: &mut Vec<Alert>) -> io::Result<Tally> {
@@ -265,6 +275,8 @@ fn renew(shard: &mut Shard, inputs: &Inputs, numbers: &Renumber) {
 struct Answer {
     job: u64,
     told: Vec<Told>,
+    /// Event time behind the job, which is the same for all.
+    reached: Timestamp,
     said: Option<Said>,
 }
 
@@ -279,6 +291,7 @@ enum Said {
 struct Pending {
     answers_due: usize,
     told: Vec<Told>,
+    reached: Timestamp,
     tally: Option<Tally>,
     batch: Option<Arc<Batch>>,
 }
@@ -295,6 +308,8 @@ pub(crate) struct Workers {
     pending: VecDeque<Pending>,
     spare: Vec<Arc<Batch>>,
     tally: Tally,
+    /// Event time behind the last job that is done by all.
+    reached: Timestamp,
     saved: Option<Vec<u8>>,
     moment: Option<Moment>,
 }
@@ -335,6 +350,7 @@ impl Workers {
             pending: VecDeque::new(),
             spare: Vec::new(),
             tally: Tally::default(),
+            reached: Timestamp::default(),
             saved: None,
             moment: None,
         })
@@ -366,7 +382,9 @@ impl Workers {
         }
         let batch = if let Job::Batch(batch) = job { Some(batch) } else { None };
         let answers_due = self.jobs.len();
-        self.pending.push_back(Pending { answers_due, told: Vec::new(), tally: None, batch });
+        let reached = Timestamp::default();
+        let told = Vec::new();
+        self.pending.push_back(Pending { answers_due, told, reached, tally: None, batch });
         while let Ok(answer) = self.answers.try_recv() {
             self.take(answer, out);
         }
@@ -388,6 +406,7 @@ impl Workers {
         let Some(pending) = self.pending.get_mut((answer.job - self.done) as usize) else { return };
         pending.told.extend(answer.told);
         pending.answers_due -= 1;
+        pending.reached = answer.reached;
         match answer.said {
             Some(Said::Tally(tally)) => pending.tally.get_or_insert_default().add(*tally),
             Some(Said::Saved(saved)) => self.saved = Some(saved),
@@ -396,6 +415,7 @@ impl Workers {
         }
         while let Some(mut first) = self.pending.pop_front_if(|first| first.answers_due == 0) {
             self.done += 1;
+            self.reached = first.reached;
             in_order(&mut first.told, out);
             if let Some(tally) = first.tally {
                 self.tally = tally;
@@ -456,7 +476,8 @@ impl Worker {
             }
             // The batch is let go of by now, so that whoever takes the last answer can use it again.
             self.marker.enter(Stage::Wait);
-            if self.answers.send(Answer { job, told, said }).is_err() {
+            let reached = self.shard.moment().now();
+            if self.answers.send(Answer { job, told, reached, said }).is_err() {
                 break;
             }
         }

@@ -1,9 +1,9 @@
 //! Tells a story to the engine: each event is a real response packet.
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
-use fluxtap_alert::{Action, Alert};
-use fluxtap_engine::checkpoint::{self, Checkpoint, Fault, Standing};
-use fluxtap_engine::{AllowUse, Campaigns, DecodeCounts, Decoder, Shard, in_order};
+use fluxtap_alert::{Action, Alert, HeldBack};
+use fluxtap_engine::checkpoint::{self, Behind, Checkpoint, Fault, Standing};
+use fluxtap_engine::{AllowUse, Campaigns, Cap, CapCounts, DecodeCounts, Decoder, Shard, in_order};
 use fluxtap_flow::{FlowSettings, Pairing};
 use fluxtap_flux::{FluxKind, Policy};
 use fluxtap_intel::{
@@ -60,6 +60,10 @@ pub(crate) struct Story {
     /// Counts the messages: their ids, ports and packets are different.
     told: u32,
     campaigns: Campaigns,
+    lines_max: u64,
+    cap: Cap,
+    /// What was held back, and behind how many lines that was told.
+    held_back: Vec<(usize, HeldBack)>,
 }
 
 /// What carries the responses of a story.
@@ -107,6 +111,13 @@ impl Story {
         Self { shards, ..Self::made(64, bytes, Pairing::Auto) }
     }
 
+    /// The same, in batches of so many packets, and with so many alert lines an hour.
+    pub(crate) fn capped(parts: usize, batch_max: usize, lines_max: u64) -> Self {
+        let mut story = Self { batch_max, lines_max, ..Self::in_parts(parts, 256 << 20) };
+        story.cap.set_max(lines_max);
+        story
+    }
+
     pub(crate) fn carried_by(carrier: Carrier) -> Self {
         Self { carrier, ..Self::new() }
     }
@@ -123,6 +134,9 @@ impl Story {
             carrier: Carrier::Datagram,
             told: 0,
             campaigns: Campaigns::default(),
+            lines_max: 0,
+            cap: Cap::default(),
+            held_back: Vec::new(),
         }
     }
 
@@ -187,7 +201,7 @@ impl Story {
             bytes.extend(checkpoint::partition(number as u8, &saved));
         }
         let standing = Standing { moment: self.shards[0].moment(), sequence: 0 };
-        bytes.extend(checkpoint::end(&standing, &self.campaigns.save()));
+        bytes.extend(checkpoint::end(&standing, &self.campaigns.save(), &self.cap.save()));
         bytes
     }
 
@@ -206,7 +220,9 @@ impl Story {
         assert_eq!(opened.hash_key(), KEY);
         let mut shards: Vec<Shard> =
             (0..parts).map(|_| Shard::new(Policy::default(), bytes, KEY)).collect();
-        (_, self.campaigns) = opened.load(&mut shards, &self.intel)?;
+        let Behind { campaigns, mut cap, .. } = opened.load(&mut shards, &self.intel)?;
+        cap.set_max(self.lines_max);
+        (self.campaigns, self.cap) = (campaigns, cap);
         self.shards = shards;
         Ok(())
     }
@@ -326,6 +342,24 @@ impl Story {
         (self.alerts.iter().map(told).collect(), counts)
     }
 
+    /// The lines, and what was held back with how many lines in front of where that is told.
+    pub(crate) fn end_capped(mut self) -> (Vec<Told>, Vec<(usize, HeldBack)>, CapCounts) {
+        self.decoder.finish(&mut self.batch, &self.intel);
+        self.apply();
+        let mut all = Vec::new();
+        self.shards.iter_mut().for_each(|shard| shard.finish_part(&self.intel, &mut all));
+        self.take(&mut all);
+        self.pause();
+        (self.alerts.iter().map(told).collect(), self.held_back, self.cap.counts())
+    }
+
+    /// What was held back is told, as at a stop.
+    pub(crate) fn pause(&mut self) {
+        self.apply();
+        let held = self.cap.finish();
+        self.held_back.extend(held.map(|held| (self.alerts.len(), held)));
+    }
+
     /// What was dropped and accepted inside responses so far.
     pub(crate) fn observed(&self) -> ObserveCounts {
         self.decoder.observe_counts()
@@ -372,12 +406,20 @@ impl Story {
         self.batch.clear();
     }
 
-    /// Puts what shards told in order, and names campaigns.
+    /// Puts what shards told in order, names campaigns and holds back what is too much.
     fn take(&mut self, all: &mut Vec<fluxtap_engine::Told>) {
         let mut alerts = Vec::new();
         in_order(all, &mut alerts);
         self.campaigns.label_all(&mut alerts, Policy::default().update_s);
-        self.alerts.append(&mut alerts);
+        for mut alert in alerts {
+            let held = self.cap.turn(alert.at);
+            self.held_back.extend(held.map(|held| (self.alerts.len(), held)));
+            if self.cap.admits(&mut alert) {
+                self.alerts.push(alert);
+            }
+        }
+        let held = self.cap.reach(self.shards[0].moment().now());
+        self.held_back.extend(held.map(|held| (self.alerts.len(), held)));
     }
 }
 
