@@ -22,12 +22,13 @@ pub struct LineCounts {
     /// Low, medium, high.
     pub by_severity: [u64; 3],
     /// In the order of [`LineCounts::STATES`].
-    pub by_state: [u64; 5],
+    pub by_state: [u64; 6],
 }
 
 impl LineCounts {
     /// What lines say, as [`Action::state`] names it.
-    pub const STATES: [&'static str; 5] = ["new", "ongoing", "ended", "reopened", "matched"];
+    pub const STATES: [&'static str; 6] =
+        ["new", "ongoing", "ended", "reopened", "matched", "rebound"];
 
     /// Counts a line.
     pub const fn note(&mut self, alert: &Alert) {
@@ -37,6 +38,7 @@ impl LineCounts {
             Action::Ended(_) => 2,
             Action::Reopened => 3,
             Action::Matched => 4,
+            Action::Rebound => 5,
         };
         let severity = alert.severity as usize;
         self.by_severity[severity] = self.by_severity[severity].saturating_add(1);
@@ -156,7 +158,7 @@ fn line<'a>(
     worst_max: usize,
 ) -> Line<'a> {
     let [low, medium, high] = held.counts.by_severity;
-    let [new, ongoing, ended, reopened, matched] = held.counts.by_state;
+    let [new, ongoing, ended, reopened, matched, rebound] = held.counts.by_state;
     let severity = match (low, medium, high) {
         (_, _, 1..) => Severity::High,
         (_, 1.., _) => Severity::Medium,
@@ -189,7 +191,7 @@ fn line<'a>(
                 lines: held.counts.sum(),
                 lines_per_hour_max: held.lines_max,
                 by_severity: BySeverity { low, medium, high },
-                by_state: ByState { new, ongoing, ended, reopened, matched },
+                by_state: ByState { new, ongoing, ended, reopened, matched, rebound },
                 worst: held.worst.iter().take(worst_max).map(worst).collect(),
             },
         },
@@ -265,6 +267,7 @@ struct ByState {
     ended: u64,
     reopened: u64,
     matched: u64,
+    rebound: u64,
 }
 
 #[derive(Serialize)]
@@ -340,7 +343,7 @@ mod tests {
         assert_eq!(value["event"]["start"], "2026-11-22T13:05:11.412Z");
         let held = &value["fluxtap"]["held_back"];
         assert_eq!(held["by_severity"], json!({ "low": 3, "medium": 1, "high": 1 }));
-        let by_state = json!({ "new": 3, "ongoing": 1, "ended": 1, "reopened": 0, "matched": 0 });
+        let by_state = json!({ "new": 3, "ongoing": 1, "ended": 1, "reopened": 0, "matched": 0, "rebound": 0 });
         assert_eq!(held["by_state"], by_state);
         let worst: Vec<&Value> =
             held["worst"].as_array().expect("a list").iter().map(|w| &w["severity"]).collect();

@@ -24,7 +24,9 @@ pub use clients::{CLIENT_KEY_OCTETS_MIN, ClientKey, Clients};
 pub use health::{Health, SensorContext, write_health, write_health_text};
 pub use held::{HeldAlert, HeldBack, LineCounts, WORST_MAX, write_held_back, write_held_back_text};
 pub use label::Label;
-pub use lifecycle::{Action, CloseReason, Lifecycle, REOPEN_S, Step, campaign_id, match_id};
+pub use lifecycle::{
+    Action, CloseReason, Lifecycle, REOPEN_S, Step, campaign_id, match_id, rebinding_id,
+};
 pub use line::{Context, LINE_OCTETS_MAX, SCHEMA_JSON, SourceKind, write_line};
 pub use page::{Page, Style};
 pub use text::write_text;
@@ -34,6 +36,7 @@ use fluxtap_flux::{Severity, Verdict};
 use fluxtap_window::{Evidence, ServerEvidence, Subject, ThreatMatch};
 use fluxtap_wire::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Domains with an open alert that have addresses or name servers in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,17 @@ pub struct CampaignSeen {
 impl CampaignSeen {
     /// Most domains that a line lists.
     pub const NEIGHBOURS_MAX: usize = 8;
+}
+
+/// A name that went back and forth between addresses inside a network and outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReboundSeen {
+    /// The name, wire form.
+    pub name: Vec<u8>,
+    /// The address inside that it came back to.
+    pub ip: IpAddr,
+    /// The TTL of that, in seconds.
+    pub ttl_s: u32,
 }
 
 /// One line of an alert's life, ready to be written.
@@ -92,6 +106,8 @@ pub struct Alert {
     pub is_campaign_news: bool,
     /// Whether entries of the operator's allow list ended it, or lowered its score.
     pub is_allowlisted: bool,
+    /// What was seen of rebinding since the day before.
+    pub rebound: Option<ReboundSeen>,
     /// Whether queries were visible beside the responses; `None` if nobody looked.
     pub queries_visible: Option<bool>,
     /// Of the responses lately, how many in a hundred lacked their query; `None` while queries are not

@@ -25,9 +25,18 @@ pub enum Action {
     /// A list of what is bad names the domain, its names or its addresses. This is told once and
     /// has no life.
     Matched,
+    /// A name of the domain went back and forth between addresses inside a network and outside. This
+    /// is told once likewise.
+    Rebound,
 }
 
 impl Action {
+    /// Whether the line has a life of its own, with no further lines.
+    #[must_use]
+    pub const fn is_told_once(self) -> bool {
+        matches!(self, Self::Matched | Self::Rebound)
+    }
+
     /// As alerts name it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +46,7 @@ impl Action {
             Self::Ended(_) => "flux-ended",
             Self::Reopened => "flux-reopened",
             Self::Matched => "intel-match",
+            Self::Rebound => "dns-rebinding",
         }
     }
 
@@ -49,6 +59,7 @@ impl Action {
             Self::Ended(_) => "ended",
             Self::Reopened => "reopened",
             Self::Matched => "matched",
+            Self::Rebound => "rebound",
         }
     }
 }
@@ -401,10 +412,20 @@ fn networks(verdict: &Verdict) -> f64 {
 /// an alert of flux, and the same if a sensor that was started anew tells the same day of it again.
 #[must_use]
 pub fn match_id(domain: &[u8], at: Timestamp) -> String {
+    daily_id(domain, at, "intel")
+}
+
+/// The id of a line that tells of rebinding alone, made likewise with the word `rebinding`.
+#[must_use]
+pub fn rebinding_id(domain: &[u8], at: Timestamp) -> String {
+    daily_id(domain, at, "rebinding")
+}
+
+fn daily_id(domain: &[u8], at: Timestamp, word: &str) -> String {
     const DAY_MS: u64 = 86_400_000;
     let name = fluxtap_wire::name::WireText(domain);
     let day_ms = at.millis() / DAY_MS * DAY_MS;
-    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{day_ms}|intel"))
+    hashed_id("fx-", &format!("{SCHEMA_MAJOR}|{name}|{day_ms}|{word}"))
 }
 
 /// The id of a campaign, `fc-` and 20 digits made likewise of the domain whose alert opened first,

@@ -311,7 +311,7 @@ impl<'a> View<'a> {
             network: self.network(),
             related: self.related(),
             observer: self.observer(),
-            tags: [if self.is_flux() { "fast-flux" } else { "threat-intel" }, "dns"],
+            tags: [self.category(), "dns"],
             fluxtap: self.fluxtap(),
         }
     }
@@ -346,11 +346,14 @@ impl<'a> View<'a> {
             FluxKind::Single => ("fluxtap-single-flux", "Fast flux: single flux"),
             FluxKind::Double => ("fluxtap-double-flux", "Fast flux: double flux"),
             FluxKind::Intel => ("fluxtap-intel-match", "Threat list: a listed name or address"),
+            FluxKind::Rebinding => {
+                ("fluxtap-dns-rebinding", "DNS rebinding: into a network and back")
+            }
         };
         Rule {
             id,
             name,
-            category: if self.is_flux() { "fast-flux" } else { "threat-intel" },
+            category: self.category(),
             ruleset: "fluxtap-default",
             version: "1",
             reference: "https://www.cisa.gov/news-events/cybersecurity-advisories/aa25-093a",
@@ -389,9 +392,17 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether flux was found, and not only a hit in a list.
+    /// Whether flux was found, and not only a hit in a list, or a name that rebinds.
     fn is_flux(&self) -> bool {
-        self.alert.verdict.kind != FluxKind::Intel
+        !self.alert.action.is_told_once()
+    }
+
+    fn category(&self) -> &'static str {
+        match self.alert.verdict.kind {
+            FluxKind::Intel => "threat-intel",
+            FluxKind::Rebinding => "dns-rebinding",
+            _ => "fast-flux",
+        }
     }
 
     fn dns(&self) -> Dns<'a> {
@@ -493,11 +504,17 @@ impl<'a> View<'a> {
             campaign: self.campaign(),
             suppression: self.suppression(),
             advisory: self.advisory(),
-            limits: if self.is_flux() {
-                "flux-like behaviour of the name; says nothing about who owns the addresses or \
-                 what was served"
-            } else {
-                "a list of others names it; says nothing about how the name behaves"
+            limits: match self.alert.verdict.kind {
+                FluxKind::Intel => {
+                    "a list of others names it; says nothing about how the name behaves"
+                }
+                FluxKind::Rebinding => {
+                    "what one client was told of the name; says nothing about what came of it"
+                }
+                _ => {
+                    "flux-like behaviour of the name; says nothing about who owns the addresses or \
+                     what was served"
+                }
             },
             sensors: [bounded(self.context.observer, LABEL_OCTETS_MAX)],
             source: Source {
@@ -532,7 +549,7 @@ impl<'a> View<'a> {
             closed: alert.closed.map(|at| rfc3339(at.millis())),
             close_reason: match alert.action {
                 Action::Ended(reason) => Some(reason.as_str()),
-                Action::New | Action::Ongoing | Action::Reopened | Action::Matched => None,
+                _ => None,
             },
         }
     }
@@ -597,6 +614,10 @@ impl<'a> View<'a> {
             intel: Some(subject.listed.total())
                 .filter(|&matched| has_context && matched > 0)
                 .map(|matched| shape::Intel { matched, listed: self.alert.threats.len() as u32 }),
+            rebinding: self.alert.rebound.as_ref().filter(|_| has_context).map(|rebound| {
+                let name = WireText(&rebound.name).to_string();
+                shape::Rebinding { name, ip: rebound.ip.to_string(), ttl: rebound.ttl_s }
+            }),
             client_list: self.clients(),
         }
     }

@@ -325,7 +325,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) replaced: u32,
     pub(crate) special_use: u32,
     pub(crate) subtracted: u32,
-    /// These four are left out where there is nothing to tell, which is nearly everywhere: as
+    /// These five are left out where there is nothing to tell, which is nearly everywhere: as
     /// `null` they would take the room of an address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_subnet: Option<ClientSubnet>,
@@ -335,10 +335,19 @@ pub(crate) struct Evidence<'a> {
     pub(crate) dns64: Option<Dns64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) intel: Option<Intel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rebinding: Option<Rebinding>,
     /// Left out where no setting asks for it: who does not list clients should see in the schema of
     /// his lines that there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_list: Option<ClientList<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Rebinding {
+    pub(crate) name: String,
+    pub(crate) ip: String,
+    pub(crate) ttl: u32,
 }
 
 #[derive(Serialize)]

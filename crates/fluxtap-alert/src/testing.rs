@@ -160,6 +160,7 @@ pub(crate) fn alert() -> Alert {
             ..Evidence::default()
         },
         is_allowlisted: false,
+        rebound: None,
     };
     let terms = vec![
         term(TermId::Networks, 46.0, 4.0, 57),

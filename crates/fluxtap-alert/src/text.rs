@@ -57,6 +57,7 @@ pub fn write_text(alert: &Alert, context: &Context<'_>, style: Style, out: &mut 
     if evidence.first_ms > 0 {
         page.prose(&sights(evidence));
     }
+    page.list("rebinding", words::rebound(alert).into_iter(), 1);
     page.list("besides", besides(evidence).into_iter(), usize::MAX);
     let clients = evidence.client_list.iter().filter_map(|&ip| context.clients.shown(ip));
     page.list("clients", clients, LISTED_MAX);
@@ -79,6 +80,7 @@ fn finding(alert: &Alert) -> String {
         Action::Ongoing => format!("{kind}: {seen}, still changing"),
         Action::Reopened => format!("{kind} again: {seen}"),
         Action::Matched => format!("on a threat list, whatever its behaviour: {seen}"),
+        Action::Rebound => kind.to_owned(),
         Action::Ended(reason) => {
             format!("{}; it had shown {kind}: {seen}", words::why_ended(reason))
         }

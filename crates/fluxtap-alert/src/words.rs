@@ -5,6 +5,7 @@ use crate::{Action, Alert, CloseReason};
 use fluxtap_flux::{FluxKind, Term, TermId};
 use fluxtap_intel::{AddressClass, Day, Intel, Owner};
 use fluxtap_window::{Part, Subject};
+use fluxtap_wire::name::WireText;
 use fluxtap_wire::shown::{NAME_COLUMNS_MAX, shown};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -104,6 +105,7 @@ pub(crate) const fn kind(kind: FluxKind) -> &'static str {
         FluxKind::Single => "single fast flux",
         FluxKind::Double => "double fast flux",
         FluxKind::Intel => "something that is listed",
+        FluxKind::Rebinding => "DNS rebinding",
     }
 }
 
@@ -116,6 +118,10 @@ pub(crate) fn message(alert: &Alert, domain: &str) -> String {
         Action::Matched => format!(
             "{name} is on a threat list: {}; {seen}; {severity} (score {score:.1})",
             crate::threats::brief(alert)
+        ),
+        Action::Rebound => format!(
+            "{name} looks like DNS rebinding: {}; {severity}",
+            rebound(alert).unwrap_or_default()
         ),
         Action::New => {
             format!("{name} looks like {kind}: {seen}; {severity} (score {score:.1})")
@@ -134,6 +140,19 @@ pub(crate) fn message(alert: &Alert, domain: &str) -> String {
             why_ended(reason)
         ),
     }
+}
+
+/// What was seen of rebinding, as a clause: `www.evil.example left a network for
+/// addresses outside and came back to 192.168.1.1 (TTL 1 s) for one client`.
+pub(crate) fn rebound(alert: &Alert) -> Option<String> {
+    let rebound = alert.rebound.as_ref()?;
+    let name = WireText(&rebound.name).to_string();
+    Some(format!(
+        "{} left a network for addresses outside and came back to {} (TTL {} s) for one client",
+        shown(&name, NAME_COLUMNS_MAX),
+        rebound.ip,
+        rebound.ttl_s
+    ))
 }
 
 /// Why an alert ended, as a clause.

@@ -39,6 +39,7 @@ const KINDS: &[&str] = &[
     "ip_rotation",
     "hosting_pool",
     "intel_match",
+    "rebinding",
     "sensor_health",
     "alerts_held_back",
 ];

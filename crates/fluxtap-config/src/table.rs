@@ -567,6 +567,14 @@ settings! {
         default: Some("true"),
     }
 
+    /// Whether names that go back and forth between addresses inside a network and outside are told.
+    ///
+    /// That is how DNS rebinding works; it is told at low severity, once a day for each domain.
+    "detect.kinds.rebinding" => is_rebinding_told: bool {
+        kind: Kind::Switch,
+        default: Some("true"),
+    }
+
     /// The least severity that is written.
     ///
     /// An alert below it is followed and counted in `alerts_unwritten`; when it rises, it is

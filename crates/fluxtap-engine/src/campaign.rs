@@ -155,7 +155,7 @@ impl Campaigns {
         let domain: Domain = alert.evidence.domain.as_slice().into();
         if let Some(retold) = self.retold.get_mut(&domain)
             && retold.opened == alert.opened
-            && alert.action != Action::Matched
+            && !alert.action.is_told_once()
         {
             alert.revision = alert.revision.saturating_add(retold.lines);
             retold.at = alert.at;
@@ -177,7 +177,7 @@ impl Campaigns {
                 alert.campaign = self.of_member(&domain);
                 self.remove(&domain);
             }
-            Action::Matched => {}
+            Action::Matched | Action::Rebound => {}
         }
     }
 

@@ -115,8 +115,7 @@ impl Cap {
             self.held.lines_max = self.lines_max;
             self.held.note(alert);
         }
-        // A hit in a threat list has no further lines.
-        if next.lines > 0 && alert.action != Action::Matched {
+        if next.lines > 0 && !alert.action.is_told_once() {
             self.remember(&alert.id, next);
         }
         is_written

@@ -14,11 +14,13 @@ mod cap;
 pub mod checkpoint;
 mod clock;
 mod counts;
+mod daily;
 mod decoder;
 mod matches;
 mod measure;
 mod messages;
 mod order;
+mod rebinding;
 mod relief;
 mod shard;
 

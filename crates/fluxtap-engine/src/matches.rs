@@ -1,119 +1,61 @@
 //! Domains that are on a threat list which raises alerts of its own.
 //!
 //! Looked for when a domain brings something new: its first address, a further host, another set.
-//! What may be listed waits for the end of its second, and is looked up once more in what is known
-//! of the domain then; so the order of lines does not depend on batches.
-//!
-//! Limits are those of a partition, so that nothing depends on how the domains are shared out:
-//! [`WAITING_MAX`], [`TOLD_MAX`].
+//! What may be listed waits for the end of its second ([`Daily`]), and is looked up once more in what
+//! is known of the domain then.
 
+use crate::daily::{Daily, News};
 use fluxtap_alert::{Action, Alert, match_id};
 use fluxtap_flux::{Score, Severity, matched};
-use fluxtap_intel::{Day, InForce, Intel, ThreatHit};
+use fluxtap_intel::{InForce, Intel, ThreatHit};
 use fluxtap_observe::{Batch, Observation};
-use fluxtap_window::{DomainWindow, LookUps, Subject, WHOLE, partition_of};
+use fluxtap_window::{DomainWindow, LookUps, Subject, WHOLE};
 use fluxtap_wire::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
 
-/// Most domains of a partition that wait for the end of their second.
-const WAITING_MAX: usize = 1_024;
-
-/// Most domains of a partition that are remembered to have been told of on a day.
-const TOLD_MAX: usize = 4_096;
-
-/// See the module's head.
-#[derive(Debug, Default)]
-pub(crate) struct Matches {
-    /// By the second until whose end they wait.
-    waiting: BTreeSet<(u32, Match)>,
-    /// How many wait, by partition.
-    waiting_of: BTreeMap<usize, usize>,
-    /// Domains that were told of, and on which day, by partition.
-    told: BTreeMap<usize, BTreeMap<Box<[u8]>, Day>>,
-}
+/// Domains that are to be looked up, and were told of.
+pub(crate) type Matches = Daily<Match>;
 
 /// A domain that may be listed.
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Match {
     /// Wire form.
-    pub(crate) domain: Box<[u8]>,
+    domain: Box<[u8]>,
     /// The hash of that.
-    pub(crate) hash: u64,
+    hash: u64,
     /// The name outside it that it was an alias of, wire form; empty without one.
     alias: Box<[u8]>,
 }
 
-impl Matches {
-    /// Notes the domain of an observation if an alerting list has one of its names or addresses;
-    /// returns how many could not be noted for want of room: 0 or 1.
-    pub(crate) fn note(
-        &mut self,
-        observation: &Observation,
-        batch: &Batch,
-        intel: &Intel,
-        due_s: u32,
-    ) -> u64 {
-        if !intel.threats().is_alerting() || !is_listed(observation, batch, intel) {
-            return 0;
-        }
-        let partition = partition_of(observation.domain_hash);
-        let waiting_of = self.waiting_of.entry(partition).or_default();
-        if *waiting_of >= WAITING_MAX {
-            return 1;
-        }
-        let is_alias = observation.terminal != observation.host;
-        let alias = if is_alias { batch.name(observation.terminal) } else { &[] };
-        let (domain, hash) = (batch.domain(observation).into(), observation.domain_hash);
-        let is_new = self.waiting.insert((due_s, Match { domain, hash, alias: alias.into() }));
-        *waiting_of += usize::from(is_new);
-        0
+impl News for Match {
+    type Note = ();
+
+    fn domain(&self) -> &[u8] {
+        &self.domain
     }
 
-    /// The first second for which something waits.
-    pub(crate) fn first_s(&self) -> Option<u32> {
-        self.waiting.first().map(|(due_s, ..)| *due_s)
+    fn hash(&self) -> u64 {
+        self.hash
     }
 
-    /// The last one.
-    pub(crate) fn last_s(&self) -> Option<u32> {
-        self.waiting.last().map(|(due_s, ..)| *due_s)
-    }
+    fn note(&self) -> Self::Note {}
+}
 
-    /// Takes out what waits for a second or an earlier one.
-    pub(crate) fn take(&mut self, due_s: u32) -> impl Iterator<Item = Match> + use<> {
-        let rest = self.waiting.split_off(&(due_s + 1, Match::default()));
-        let due = std::mem::replace(&mut self.waiting, rest);
-        for (_, found) in &due {
-            let waiting_of = self.waiting_of.entry(partition_of(found.hash)).or_default();
-            *waiting_of = waiting_of.saturating_sub(1);
-        }
-        due.into_iter().map(|(_, found)| found)
+/// Notes the domain of an observation if an alerting list has one of its names or addresses; returns
+/// how many could not be noted for want of room: 0 or 1.
+pub(crate) fn note(
+    matches: &mut Matches,
+    observation: &Observation,
+    batch: &Batch,
+    intel: &Intel,
+    due_s: u32,
+) -> u64 {
+    if !intel.threats().is_alerting() || !is_listed(observation, batch, intel) {
+        return 0;
     }
-
-    /// Whether a domain was told of on that day.
-    pub(crate) fn is_told(&self, found: &Match, day: Day) -> bool {
-        let of_partition = self.told.get(&partition_of(found.hash));
-        of_partition.and_then(|told| told.get(&found.domain)) == Some(&day)
-    }
-
-    /// Notes that a domain is told of; false if there is no room to remember it.
-    pub(crate) fn note_told(&mut self, found: &Match, day: Day) -> bool {
-        let told = self.told.entry(partition_of(found.hash)).or_default();
-        if told.len() >= TOLD_MAX {
-            told.retain(|_, on| *on == day);
-        }
-        let has_room = told.len() < TOLD_MAX;
-        if has_room {
-            told.insert(found.domain.clone(), day);
-        }
-        has_room
-    }
-
-    /// Lets everything wait for one second: time was set back.
-    pub(crate) fn hasten(&mut self, due_s: u32) {
-        let waiting = std::mem::take(&mut self.waiting);
-        self.waiting = waiting.into_iter().map(|(_, found)| (due_s, found)).collect();
-    }
+    let is_alias = observation.terminal != observation.host;
+    let alias = if is_alias { batch.name(observation.terminal) } else { &[] };
+    let (domain, hash) = (batch.domain(observation).into(), observation.domain_hash);
+    u64::from(!matches.wait(due_s, Match { domain, hash, alias: alias.into() }))
 }
 
 fn is_listed(observation: &Observation, batch: &Batch, intel: &Intel) -> bool {
@@ -169,6 +111,7 @@ pub(crate) fn alert(
         campaign: None,
         is_campaign_news: false,
         is_allowlisted: false,
+        rebound: None,
         queries_visible: None,
         lacking_percent: None,
     })

@@ -1,14 +1,15 @@
 //! Windows, judgement and the life of alerts, in event time.
 
-use crate::matches;
-use crate::matches::{Match, Matches};
+use crate::daily::News as _;
+use crate::matches::{self, Match, Matches};
 use crate::measure::{Measured, measure};
 use crate::order::{Told, in_order};
+use crate::rebinding::{self, Rebinds, Rebound};
 use crate::relief::{self, AllowUse, Noted, Relief, relieve};
 use fluxtap_alert::{Action, Alert, CloseReason, Lifecycle, Step};
 use fluxtap_flux::{FluxKind, Policy, Pool, Score, Severity, Verdict, judge};
 use fluxtap_intel::{Day, Intel};
-use fluxtap_observe::{Batch, Marker, Stage};
+use fluxtap_observe::{Batch, Inside, Marker, Stage};
 use fluxtap_window::{
     DomainRef, DomainWindow, Evidence, LookUps, Rank, Renumber, ServerEvidence, Share, Subject,
     Table, TableCounts, ThreatMatch, WINDOWS_S, limits,
@@ -82,6 +83,14 @@ pub struct ShardCounts {
     pub intel_matches_allowed: u64,
     /// Such hits that could not be followed because there were too many.
     pub intel_matches_refused: u64,
+    /// Lines about domains of which a name went back and forth between addresses inside a network and
+    /// outside; a domain has one a day, UTC.
+    pub rebindings: u64,
+    /// Those that the operator's allow list kept back, likewise.
+    pub rebindings_allowed: u64,
+    /// Those that could not be followed because there were too many, and names that were watched and
+    /// had to make room.
+    pub rebindings_refused: u64,
 }
 
 impl ShardCounts {
@@ -99,6 +108,9 @@ impl ShardCounts {
         self.intel_matches += other.intel_matches;
         self.intel_matches_allowed += other.intel_matches_allowed;
         self.intel_matches_refused += other.intel_matches_refused;
+        self.rebindings += other.rebindings;
+        self.rebindings_allowed += other.rebindings_allowed;
+        self.rebindings_refused += other.rebindings_refused;
         for severity in 0..self.opened.len() {
             self.opened[severity] += other.opened[severity];
             self.unwritten[severity] += other.unwritten[severity];
@@ -276,6 +288,8 @@ pub struct Shard {
     due: BTreeMap<u32, Vec<DomainRef>>,
     /// Domains that are on a threat list, until that is told.
     matches: Matches,
+    /// Names that were answered with addresses inside a network.
+    rebinds: Rebinds,
     /// Until then every domain that is seen is looked up in the threat lists: other ones came into
     /// force, and a domain from before may be on them. Later it is forgotten, and new again.
     all_looked_up_until: Timestamp,
@@ -311,6 +325,7 @@ impl Shard {
             records_of: [0; limits::PARTITIONS],
             due: BTreeMap::new(),
             matches: Matches::default(),
+            rebinds: Rebinds::default(),
             all_looked_up_until: Timestamp::default(),
             next_end: None,
             now: Timestamp::default(),
@@ -459,6 +474,7 @@ impl Shard {
     pub fn apply_part(&mut self, share: Share, batch: &Batch, intel: &Intel, told: &mut Vec<Told>) {
         self.marker.enter(Stage::Window);
         let mut step = 0;
+        let mut insides = batch.insides();
         for (number, (reached, observation)) in batch.steps().enumerate() {
             if number.is_multiple_of(TOUCHED_AHEAD) {
                 let coming = batch.observations().get(number..).unwrap_or_default();
@@ -466,16 +482,19 @@ impl Shard {
                 std::hint::black_box(self.table.touch(share, coming));
             }
             for reached in reached {
+                self.take_insides(&mut insides, (number, step), share, batch);
                 step += 1;
                 self.queries_visible = reached.queries_visible;
                 self.lacking_percent = reached.lacking_percent;
                 self.step(step, reached.at, intel, told);
             }
+            self.take_insides(&mut insides, (number, step), share, batch);
             let Some(observation) = observation else { break };
             if !share.holds(observation.domain_hash) {
                 continue;
             }
             self.counts.observations += 1;
+            self.rebinds.outside(observation, batch);
             if let Some(zone) = observation.zone
                 && !batch.addresses(observation).is_empty()
             {
@@ -491,7 +510,7 @@ impl Shard {
             if is_news || self.now < self.all_looked_up_until {
                 let due_s = seconds(self.now) + 1;
                 self.counts.intel_matches_refused +=
-                    self.matches.note(observation, batch, intel, due_s);
+                    matches::note(&mut self.matches, observation, batch, intel, due_s);
             }
             let Some(applied) = applied else { continue };
             if !applied.is_refreshed {
@@ -506,6 +525,29 @@ impl Shard {
                 // The bound is for domains that were judged before time was set back.
                 let next_s = domain.next_judged_s().min(due_s + JUDGE_PAUSE_S_MAX);
                 self.queue(reference, due_s.max(next_s));
+            }
+        }
+    }
+
+    /// Takes those answers with addresses inside a network that come before the observation and the
+    /// step of event time with these numbers.
+    #[inline]
+    fn take_insides(
+        &mut self,
+        insides: &mut &[Inside],
+        (number, step): (usize, u32),
+        share: Share,
+        batch: &Batch,
+    ) {
+        while let Some((inside, rest)) = insides.split_first()
+            && inside.is_before(number, step)
+        {
+            *insides = rest;
+            if share.holds(inside.domain_hash)
+                && let Some(rebound) = self.rebinds.inside(inside, batch)
+            {
+                let has_room = self.rebinds.news.wait(seconds(self.now) + 1, rebound);
+                self.counts.rebindings_refused += u64::from(!has_room);
             }
         }
     }
@@ -529,6 +571,7 @@ impl Shard {
             let waiting = std::mem::take(&mut self.due).into_values().flatten().collect();
             self.due.insert(seconds(now) + 1, waiting);
             self.matches.hasten(seconds(now) + 1);
+            self.rebinds.news.hasten(seconds(now) + 1);
         } else if now.secs() <= self.now.secs() {
             return;
         }
@@ -551,8 +594,12 @@ impl Shard {
     pub fn finish_part(&mut self, intel: &Intel, told: &mut Vec<Told>) {
         let mut alerts = Vec::new();
         self.collect_evicted(intel, &mut alerts);
-        while let Some(last_s) =
-            self.due.last_key_value().map(|(&s, _)| s).max(self.matches.last_s())
+        while let Some(last_s) = self
+            .due
+            .last_key_value()
+            .map(|(&s, _)| s)
+            .max(self.matches.last_s())
+            .max(self.rebinds.news.last_s())
         {
             let last = Timestamp::from_secs(u64::from(last_s));
             self.run_until(last, intel, &mut alerts);
@@ -563,7 +610,8 @@ impl Shard {
     /// The counters.
     #[must_use]
     pub const fn counts(&self) -> ShardCounts {
-        self.counts
+        let rebindings_refused = self.counts.rebindings_refused + self.rebinds.evicted;
+        ShardCounts { rebindings_refused, ..self.counts }
     }
 
     /// What the curated lists explained away.
@@ -648,7 +696,8 @@ impl Shard {
     fn run_until(&mut self, now: Timestamp, intel: &Intel, out: &mut Vec<Alert>) {
         loop {
             let due_s = self.due.first_key_value().map(|(&s, _)| s);
-            let due_s = due_s.into_iter().chain(self.matches.first_s()).min();
+            let due_s = due_s.into_iter().chain(self.matches.first_s());
+            let due_s = due_s.chain(self.rebinds.news.first_s()).min();
             let due = due_s.map(|s| (s, Timestamp::from_secs(u64::from(s))));
             let due = due.filter(|&(_, at)| at <= now);
             let end = self.next_end.filter(|&at| at <= now);
@@ -674,7 +723,9 @@ impl Shard {
             .into_iter()
             .filter_map(|d| self.table.get(d).map(|w| (w.name().into(), Reason::Due(d))))
             .collect();
-        named.extend(matched.map(|found| (found.domain.clone(), Reason::Matched(found))));
+        named.extend(matched.map(|found| (found.domain().into(), Reason::Matched(found))));
+        let rebound = self.rebinds.news.take(due_s);
+        named.extend(rebound.map(|found| (found.domain().into(), Reason::Rebound(found))));
         named.sort_unstable();
         for (name, reason) in named {
             match reason {
@@ -683,6 +734,7 @@ impl Shard {
                     self.judge_one(at, &name, domain, intel, out);
                 }
                 Reason::Matched(found) => self.tell_match(at, &found, intel, out),
+                Reason::Rebound(found) => self.tell_rebinding(at, &found, intel, out),
             }
         }
     }
@@ -693,9 +745,9 @@ impl Shard {
         if self.matches.is_told(found, day) {
             return;
         }
-        let Some(window) = self.table.window(found.hash, &found.domain) else { return };
+        let Some(window) = self.table.window(found.hash(), found.domain()) else { return };
         let exempt = intel.allow().in_force(at.secs(), FluxKind::Intel as usize);
-        let covered = exempt.name(&found.domain);
+        let covered = exempt.name(found.domain());
         let alert = match covered {
             Some(_) => None,
             None => match matches::alert(window.into_owned(), found, at, intel, &exempt) {
@@ -711,7 +763,40 @@ impl Shard {
             self.counts.intel_matches_allowed += 1;
             relief::note_use(&mut self.allow_uses, entry, at);
         }
-        let Some(alert) = alert else { return };
+        alert.into_iter().for_each(|alert| self.tell_once(alert, out));
+    }
+
+    /// Tells that a name of a domain went back and forth, likewise.
+    fn tell_rebinding(
+        &mut self,
+        at: Timestamp,
+        found: &Rebound,
+        intel: &Intel,
+        out: &mut Vec<Alert>,
+    ) {
+        let day = Day::of(at.secs());
+        if self.rebinds.news.is_told(found, day) {
+            return;
+        }
+        let Some(window) = self.table.window(found.hash(), found.domain()) else { return };
+        let exempt = intel.allow().in_force(at.secs(), FluxKind::Rebinding as usize);
+        let covered = exempt.name(found.domain());
+        let alert = rebinding::alert(window.into_owned(), found, at, intel, &exempt);
+        if !self.rebinds.news.note_told(found, day) {
+            self.counts.rebindings_refused += 1;
+            return;
+        }
+        match covered {
+            Some(entry) => {
+                self.counts.rebindings_allowed += 1;
+                relief::note_use(&mut self.allow_uses, entry, at);
+            }
+            None => self.tell_once(alert, out),
+        }
+    }
+
+    /// Hands on a line that has no further ones, if it is written.
+    fn tell_once(&mut self, alert: Alert, out: &mut Vec<Alert>) {
         let severity = alert.severity;
         let is_written = self.policy.is_written(alert.verdict.kind, severity);
         let step = Step { action: alert.action, severity, threshold: alert.threshold, is_written };
@@ -960,6 +1045,7 @@ impl Shard {
         let before_ms = now.millis().saturating_sub(longest_ms);
         for _ in 0..minutes.min(limits::PARTITIONS as u64) {
             self.table.expire(self.sweep_partition, before_ms);
+            self.rebinds.expire(self.sweep_partition, now);
             self.sweep_partition = (self.sweep_partition + 1) % limits::PARTITIONS as u8;
         }
         if self.sweep_partition == 0 || minutes > limits::PARTITIONS as u64 {
@@ -978,6 +1064,11 @@ impl Shard {
         let alert = alert.map(|alert| Alert {
             queries_visible: self.queries_visible,
             lacking_percent: self.lacking_percent,
+            rebound: self
+                .rebinds
+                .news
+                .told(&alert.evidence.domain, Day::of(alert.at.secs()))
+                .cloned(),
             ..alert
         });
         let severity = step.severity as usize;
@@ -986,7 +1077,8 @@ impl Shard {
             (Action::New | Action::Reopened, None) => self.counts.unwritten[severity] += 1,
             (Action::Ended(_), Some(_)) => self.counts.ended += 1,
             (Action::Matched, Some(_)) => self.counts.intel_matches += 1,
-            (Action::Matched, None) => self.counts.unwritten[severity] += 1,
+            (Action::Rebound, Some(_)) => self.counts.rebindings += 1,
+            (Action::Matched | Action::Rebound, None) => self.counts.unwritten[severity] += 1,
             (Action::Ended(_) | Action::Ongoing, _) => {}
         }
         let lists: BTreeSet<&str> = alert.iter().flat_map(|a| &a.threats).map(list_name).collect();
@@ -1027,6 +1119,8 @@ enum Reason {
     Due(DomainRef),
     /// A threat list may have it.
     Matched(Match),
+    /// A name of it came back to an address inside a network.
+    Rebound(Rebound),
 }
 
 fn list_name(found: &ThreatMatch) -> &str {
@@ -1072,6 +1166,7 @@ fn alert_of(
         campaign: None,
         is_campaign_news: false,
         is_allowlisted: is_covered || basis.relieved.is_some(),
+        rebound: None,
         queries_visible: None,
         lacking_percent: None,
     })

@@ -71,8 +71,8 @@ impl Evaluation {
             return;
         };
         let domain = &mut self.domains[row];
-        // What a list of others says is no finding.
-        if let Action::Ended(_) | Action::Matched = alert.action {
+        // What a list of others says is no finding, nor is rebinding.
+        if matches!(alert.action, Action::Ended(_)) || alert.action.is_told_once() {
             return;
         }
         let kind = alert.verdict.kind.as_str();

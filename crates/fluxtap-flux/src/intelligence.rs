@@ -28,17 +28,29 @@ pub fn matched(listed: Listed) -> Option<Verdict> {
     let score = Score::of(points(listed));
     let value = f64::from(listed.total());
     let term = Term { id: TermId::Intelligence, value, reference: 0.0, points: score };
-    Some(Verdict {
-        score,
-        kind: FluxKind::Intel,
-        terms: vec![term],
+    Some(Verdict { score, terms: vec![term], ..note(FluxKind::Intel) })
+}
+
+/// What is said of a name that goes back and forth between addresses inside a network and outside: a
+/// note of the kind [`FluxKind::Rebinding`], which has no score.
+#[must_use]
+pub const fn rebinding() -> Verdict {
+    note(FluxKind::Rebinding)
+}
+
+/// A verdict of a kind that was not judged.
+const fn note(kind: FluxKind) -> Verdict {
+    Verdict {
+        score: Score(0),
+        kind,
+        terms: Vec::new(),
         openness_gate: 0.0,
         ownership_factor: 0.0,
         pool: None,
         subject: 0,
         likelihood_ratio: 0.0,
         confidence: 0.0,
-    })
+    }
 }
 
 #[cfg(test)]

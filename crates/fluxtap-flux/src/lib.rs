@@ -24,7 +24,7 @@ pub use confidence::{
     DataQuality, PRIOR, WEIGHTS, confidence, likelihood_ratio, posterior, quality,
 };
 pub use distance::{Distance, Lever, Step, distances};
-pub use intelligence::matched;
+pub use intelligence::{matched, rebinding};
 pub use policy::{FluxKind, MODEL, Policy, Score, Severity, model_id};
 pub use rotation::Condition;
 
@@ -181,7 +181,7 @@ impl Verdict {
     /// The severity whose threshold the score reaches.
     #[must_use]
     pub fn severity(&self, policy: &Policy) -> Option<Severity> {
-        if self.kind == FluxKind::Intel {
+        if matches!(self.kind, FluxKind::Intel | FluxKind::Rebinding) {
             return Some(Severity::Low);
         }
         let [low, medium, high] = policy.thresholds;

@@ -241,12 +241,14 @@ pub enum FluxKind {
     Double,
     /// Nothing that was seen to: a list names the domain, its names or its addresses.
     Intel,
+    /// A note and no flux: a name goes back and forth between addresses inside a network and outside.
+    Rebinding,
 }
 
 impl FluxKind {
     /// All of them; the position is the kind as a number.
-    pub const ALL: [Self; 5] =
-        [Self::Rotation, Self::Servers, Self::Single, Self::Double, Self::Intel];
+    pub const ALL: [Self; 6] =
+        [Self::Rotation, Self::Servers, Self::Single, Self::Double, Self::Intel, Self::Rebinding];
 
     /// The words of all of them, in that order.
     pub const WORDS: [&str; Self::ALL.len()] = [
@@ -255,6 +257,7 @@ impl FluxKind {
         Self::Single.as_str(),
         Self::Double.as_str(),
         Self::Intel.as_str(),
+        Self::Rebinding.as_str(),
     ];
 
     /// The kind as alerts name it.
@@ -266,6 +269,7 @@ impl FluxKind {
             Self::Single => "single_flux",
             Self::Double => "double_flux",
             Self::Intel => "intel_match",
+            Self::Rebinding => "rebinding",
         }
     }
 }

@@ -19,6 +19,16 @@ pub fn is_special_use(ip: IpAddr) -> bool {
     }
 }
 
+/// Whether the address is one that only hosts of the same network reach: private use, link local,
+/// unique local. Loopback is none of them: what answers so is mostly a blocklist.
+#[must_use]
+pub const fn is_inside(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
 #[inline]
 fn is_special_v4(ip: u32) -> bool {
     let octet = (ip >> 24) as usize;
@@ -178,6 +188,19 @@ mod tests {
     fn ordinary_addresses_are_not_special() {
         for text in ["8.8.8.8", "1.1.1.1", "192.0.1.1", "2001:4860:4860::8888", "2a00:1450::1"] {
             assert!(!is_special_use(text.parse().expect("an address")), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_inside_is_special_and_loopback_is_not_inside() {
+        let rows = ["10.0.0.1", "172.16.0.1", "172.31.255.1", "192.168.0.1", "169.254.169.254"];
+        for text in rows.into_iter().chain(["fd00::1", "fe80::1"]) {
+            let ip = text.parse().expect("an address");
+            assert!(is_inside(ip) && is_special_use(ip), "{text}");
+        }
+        let rows = ["127.0.0.1", "0.0.0.0", "100.64.0.1", "172.32.0.1", "8.8.8.8", "::", "::1"];
+        for text in rows.into_iter().chain(["::ffff:10.0.0.1", "2001:db8::1"]) {
+            assert!(!is_inside(text.parse().expect("an address")), "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Observations in flat, recycled buffers: no allocation per response once they have grown.
 
 use crate::Vantage;
-use fluxtap_wire::{ClientSubnet, NameRef, Rtype, Timestamp, Tunnel};
+use fluxtap_wire::{ClientSubnet, Ends, NameRef, Rtype, Timestamp, Tunnel};
 use std::net::IpAddr;
 
 /// A name's bytes inside [`Batch::name`]: lower-case uncompressed wire form.
@@ -116,6 +116,36 @@ impl Observation {
     }
 }
 
+/// A response with short-lived addresses that lie all inside a network, and are no evidence.
+#[derive(Clone, Copy, Debug)]
+pub struct Inside {
+    /// How many observations, and how many event times that were reached, lie in front of it.
+    place: (u32, u32),
+    /// When it was captured.
+    pub at: Timestamp,
+    /// Keyed hash of the registrable domain.
+    pub domain_hash: u64,
+    /// The name asked for.
+    pub asked: NameSpan,
+    /// Offset in `asked` at which the registrable domain begins.
+    pub domain_at: u8,
+    /// Who sent the response.
+    pub responder: IpAddr,
+    /// Who it was sent to.
+    pub client: IpAddr,
+    /// The last of the addresses, with its TTL.
+    pub address: Address,
+}
+
+impl Inside {
+    /// Whether it comes before the observation with that number and the next event time, when so many
+    /// were reached.
+    #[must_use]
+    pub const fn is_before(&self, observation: usize, reached: u32) -> bool {
+        self.place.0 as usize <= observation && self.place.1 <= reached
+    }
+}
+
 /// Event time that was reached, and what held then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reached {
@@ -138,17 +168,19 @@ pub struct Batch {
     pub(crate) glue: Vec<Glue>,
     pub(crate) hints: Vec<IpAddr>,
     contexts: Vec<Context>,
+    insides: Vec<Inside>,
     names: Vec<u8>,
     times: Vec<Reached>,
 }
 
 /// Lengths of all lists, to undo a response that turned out to be malformed.
 #[derive(Clone, Copy)]
-pub(crate) struct Mark([usize; 7]);
+pub(crate) struct Mark([usize; 8]);
 
 impl Mark {
-    pub(crate) const fn items(self) -> usize {
-        self.0[0]
+    /// How many observations there were, and responses with addresses inside a network.
+    pub(crate) const fn facts(self) -> (usize, usize) {
+        (self.0[0], self.0[7])
     }
 }
 
@@ -217,6 +249,19 @@ impl Batch {
         slice(&self.hints, context.hints)
     }
 
+    /// Responses with addresses inside a network, in packet order.
+    #[must_use]
+    pub fn insides(&self) -> &[Inside] {
+        &self.insides
+    }
+
+    /// The name that was asked for there, and where its registrable domain begins, in wire form.
+    #[must_use]
+    pub fn name_inside(&self, inside: &Inside) -> (&[u8], &[u8]) {
+        let asked = self.name(inside.asked);
+        (asked, asked.get(usize::from(inside.domain_at)..).unwrap_or(&[0]))
+    }
+
     /// A name in lower-case uncompressed wire form.
     #[must_use]
     pub fn name(&self, span: NameSpan) -> &[u8] {
@@ -232,7 +277,7 @@ impl Batch {
 
     /// Moves everything from `other` to the end of this batch, and empties it.
     pub fn append(&mut self, other: &mut Self) {
-        let [_, addresses, servers, glue, names, hints, contexts] =
+        let [items, addresses, servers, glue, names, hints, contexts, _] =
             self.mark().0.map(|len| len as u32);
         let moved = |span: NameSpan| NameSpan { at: span.at + names, ..span };
         let shifted = |range: Range, by| Range { from: range.from + by, to: range.to + by };
@@ -256,12 +301,18 @@ impl Batch {
             context: if o.context == CONTEXT_NONE { o.context } else { o.context + contexts },
             ..*o
         }));
+        let reached = self.times.len() as u32;
+        self.insides.extend(other.insides.iter().map(|inside| Inside {
+            place: (inside.place.0 + items, reached),
+            asked: moved(inside.asked),
+            ..*inside
+        }));
         other.clear();
     }
 
     /// Empties the batch and keeps its buffers.
     pub fn clear(&mut self) {
-        self.rewind(Mark([0; 7]));
+        self.rewind(Mark([0; 8]));
         self.times.clear();
     }
 
@@ -281,6 +332,23 @@ impl Batch {
         (self.contexts.len() - 1) as u32
     }
 
+    /// Keeps that a name was answered with an address inside a network.
+    pub(crate) fn push_inside(
+        &mut self,
+        at: Timestamp,
+        domain_hash: u64,
+        (asked, domain_at): (NameSpan, usize),
+        ends: &Ends,
+        address: Address,
+    ) {
+        let place = (self.items.len() as u32, self.times.len() as u32);
+        let domain_at = domain_at as u8;
+        let (responder, client) = (ends.source, ends.destination);
+        let inside =
+            Inside { place, at, domain_hash, asked, domain_at, responder, client, address };
+        self.insides.push(inside);
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         Mark([
             self.items.len(),
@@ -290,11 +358,12 @@ impl Batch {
             self.names.len(),
             self.hints.len(),
             self.contexts.len(),
+            self.insides.len(),
         ])
     }
 
     pub(crate) fn rewind(&mut self, mark: Mark) {
-        let Mark([items, addresses, servers, glue, names, hints, contexts]) = mark;
+        let Mark([items, addresses, servers, glue, names, hints, contexts, insides]) = mark;
         self.items.truncate(items);
         self.addresses.truncate(addresses);
         self.servers.truncate(servers);
@@ -302,6 +371,7 @@ impl Batch {
         self.names.truncate(names);
         self.hints.truncate(hints);
         self.contexts.truncate(contexts);
+        self.insides.truncate(insides);
     }
 }
 

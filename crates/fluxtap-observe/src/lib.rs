@@ -15,7 +15,9 @@ mod message;
 mod spelled;
 mod stage;
 
-pub use batch::{Address, Batch, Context, Glue, NameSpan, Observation, Range, Reached, Server};
+pub use batch::{
+    Address, Batch, Context, Glue, Inside, NameSpan, Observation, Range, Reached, Server,
+};
 pub use dns64::{PREFIX_LIFETIME_S, PREFIXES_MAX, PREFIXES_PER_RESPONDER_MAX};
 pub use stage::{Marker, Stage};
 
@@ -45,6 +47,10 @@ pub const ALIASES_PER_RESPONSE_MAX: usize = 16;
 
 /// Longest TTL believed, in seconds: 7 days, the cap that RFC 8767 section 4 recommends.
 pub const TTL_S_MAX: u32 = 604_800;
+
+/// Longest TTL, in seconds, of an address inside a network that is passed on: who wants a browser to
+/// ask again soon must not let it keep the answer.
+pub const INSIDE_TTL_S_MAX: u32 = 60;
 
 /// Where the response was seen: what its TTLs and its bailiwick mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,7 +194,7 @@ impl Observer {
         }
         let mark = batch.mark();
         let end = self.response(at, datagram, message, intel, batch);
-        if batch.items.len() == mark.items() {
+        if batch.mark().facts() == mark.facts() {
             batch.rewind(mark);
         }
         end.unwrap_or_else(MessageEnd::Malformed)
@@ -256,8 +262,11 @@ impl Observer {
         let teacher = (vantage == Vantage::Cache).then_some(datagram.ends.source);
         let synthesised = self.dns64.map_back(at, teacher, &mut batch.addresses[from as usize..]);
         self.counts.addresses_from_dns64 += u64::from(synthesised);
-        let special_use =
+        let (special_use, inside) =
             drop_meaningless(asked, domain_at, terminal, from, batch, &mut self.counts);
+        if let Some(address) = inside {
+            batch.push_inside(at, domain_hash, (asked, domain_at), &datagram.ends, address);
+        }
         let addresses = Range { from, to: batch.addresses.len() as u32 };
         let servers = facts.keep_servers(message, asked, domain_len, batch);
         let hints = facts.keep_hints(message, end, batch, &mut self.counts);
@@ -347,7 +356,8 @@ fn zone_of(
 }
 
 /// Drops special-use addresses and those that the asked name or the chain's end spells.
-/// Returns how many were special-use.
+/// Returns how many were special-use; and the last, if all that was answered lies inside a network, is
+/// spelled by no name and lives for [`INSIDE_TTL_S_MAX`] at most.
 fn drop_meaningless(
     asked: NameSpan,
     domain_at: usize,
@@ -355,16 +365,16 @@ fn drop_meaningless(
     from: u32,
     batch: &mut Batch,
     counts: &mut ObserveCounts,
-) -> u16 {
+) -> (u16, Option<Address>) {
     let from = from as usize;
     if from == batch.addresses.len() {
-        return 0;
+        return (0, None);
     }
     let asked_spells = domain_at >= SPELLED_OCTETS_MIN && may_spell(batch.name(asked));
     let terminal_spells = terminal != asked && may_spell(batch.name(terminal));
     let is_special_use = |address: &Address| special::is_special_use(address.ip);
     if !asked_spells && !terminal_spells && !batch.addresses[from..].iter().any(is_special_use) {
-        return 0;
+        return (0, None);
     }
     let spelling_of = |span| Spelling::of(batch.name(span));
     let spellings =
@@ -372,11 +382,18 @@ fn drop_meaningless(
     let mut special_use = 0_u16;
     let mut spelled = 0;
     let mut kept = from;
+    let is_spelled = |ip| spellings.iter().flatten().any(|spelling| spelling.spells(ip));
+    let is_inside = |address: &Address| {
+        let lives_short = address.ttl_s <= INSIDE_TTL_S_MAX;
+        lives_short && special::is_inside(address.ip) && !is_spelled(address.ip)
+    };
+    let answered = &batch.addresses[from..];
+    let inside = answered.last().copied().filter(|_| answered.iter().all(is_inside));
     for i in from..batch.addresses.len() {
         let address = batch.addresses[i];
         if is_special_use(&address) {
             special_use = special_use.saturating_add(1);
-        } else if spellings.iter().flatten().any(|s| s.spells(address.ip)) {
+        } else if is_spelled(address.ip) {
             spelled += 1;
         } else {
             batch.addresses[kept] = address;
@@ -386,7 +403,7 @@ fn drop_meaningless(
     batch.addresses.truncate(kept);
     counts.addresses_special_use += u64::from(special_use);
     counts.addresses_spelled_by_name += spelled;
-    special_use
+    (special_use, inside)
 }
 
 /// The curated zone a name lies in, as its position in [`Intel::zones`].

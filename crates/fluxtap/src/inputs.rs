@@ -96,6 +96,7 @@ fn policy(settings: &Settings) -> Result<Policy, Exit> {
             FluxKind::Double => settings.is_double_flux_told,
             // Each list says for itself whether it raises alerts.
             FluxKind::Intel => true,
+            FluxKind::Rebinding => settings.is_rebinding_told,
         }),
         ..Policy::default()
     };

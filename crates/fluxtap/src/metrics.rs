@@ -241,6 +241,8 @@ fn alerts(page: &mut Page, snapshot: &Snapshot) {
     page.counter("alerts_refused_total", help, shard.alerts_refused);
     let help = "Domains whose alert the allow list kept back, each once a day.";
     page.counter("alerts_suppressed_total", help, shard.suppressed);
+    let help = "Domains with a name that went back and forth between a network and outside.";
+    page.counter("rebindings_total", help, shard.rebindings);
     let help = "Alert lines that were held back because an hour had too many.";
     let held = snapshot.counters.cap.lines.by_severity;
     page.by("alerts_held_back_total", help, "severity", words.into_iter().zip(held));

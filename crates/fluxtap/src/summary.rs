@@ -262,6 +262,11 @@ impl Counters {
             "pools": self.shard.pools,
             "hosting_pools": self.shard.hosting_pools,
             "sinkholed": self.shard.sinkholed,
+            "rebinding": {
+                "told": self.shard.rebindings,
+                "allowed": self.shard.rebindings_allowed,
+                "refused": self.shard.rebindings_refused,
+            },
             "is_conserved": decode.is_conserved(),
             "packets_by_end": by_end(&decode.packet_ends),
             "messages_by_end": self.messages_by_end(),
@@ -597,6 +602,10 @@ fn print_alerts(counters: &Counters, open: &[OpenAlert]) {
             "    besides {} that settings let go unwritten",
             count(unwritten, "opening")
         ));
+    }
+    if counters.shard.rebindings > 0 {
+        let domains = count(counters.shard.rebindings, "domain");
+        console::say(&format!("    besides {domains} told of for DNS rebinding"));
     }
     let held = counters.cap.lines;
     if held.sum() > 0 {

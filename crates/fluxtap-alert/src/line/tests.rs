@@ -3,7 +3,7 @@ use crate::testing::{
     AT_MS, address, alert, all_terms, context, documented, field_paths, longest_name, set_terms,
     wire,
 };
-use crate::{ClientKey, CloseReason, Label};
+use crate::{ClientKey, CloseReason, Label, ReboundSeen};
 use fluxtap_flux::{Score, Term};
 use fluxtap_intel::{AddressClass, Country, Indicator, Scope, ThreatHit, ThreatList};
 use fluxtap_window::{ContextSeen, HostSeen, Listed, Matched, ThreatMatch};
@@ -824,6 +824,43 @@ fn a_hit_in_a_threat_list_is_told_in_the_words_of_ecs() {
         ),
         "{message}"
     );
+}
+
+#[test]
+fn rebinding_is_a_note_in_an_alert_and_a_line_by_itself() {
+    let intel = Intel::embedded();
+    let mut alert = alert();
+    assert!(check(&alert, &context(&intel))["fluxtap"]["evidence"].get("rebinding").is_none());
+    let ip = "192.168.1.1".parse().expect("an address");
+    alert.rebound = Some(ReboundSeen { name: wire("x.evil-flux.test"), ip, ttl_s: 1 });
+    let expect = json!({ "name": "x.evil-flux.test", "ip": "192.168.1.1", "ttl": 1 });
+    let line = check(&alert, &context(&intel));
+    assert_eq!(line["fluxtap"]["evidence"]["rebinding"], expect);
+    assert_eq!(line["tags"], json!(["fast-flux", "dns"]));
+
+    // By itself it shows no technique, and has no score.
+    alert.action = Action::Rebound;
+    alert.severity = Severity::Low;
+    alert.threshold = Score(0);
+    alert.verdict = fluxtap_flux::rebinding();
+    let line = check(&alert, &context(&intel));
+    assert_eq!(line["fluxtap"]["evidence"]["rebinding"], expect);
+    assert_eq!(line["threat"]["technique"], Value::Null);
+    assert_eq!(line["tags"], json!(["dns-rebinding", "dns"]));
+    assert_eq!(
+        (&line["event"]["risk_score"], &line["event"]["severity"]),
+        (&json!(0.0), &json!(1))
+    );
+    assert_eq!(
+        line["message"],
+        "evil-flux.test looks like DNS rebinding: x.evil-flux.test left a network for addresses \
+         outside and came back to 192.168.1.1 (TTL 1 s) for one client; low"
+    );
+    // The longest name fits.
+    let name = longest_name(0x1b);
+    alert.evidence.domain.clone_from(&name);
+    alert.rebound = Some(ReboundSeen { name, ip, ttl_s: 1 });
+    check(&alert, &context(&intel));
 }
 
 /// An address of a client whose text is as long as an address's gets.

@@ -43,6 +43,8 @@ pub(crate) struct Told {
     pub(crate) context: ContextSeen,
     /// Hits in threat lists, as `list entry`.
     pub(crate) threats: Vec<String>,
+    /// The name that went back and forth, and the address inside, as `name address`.
+    pub(crate) rebound: Option<String>,
     /// The campaign: its id, how many domains it has, and the others.
     pub(crate) campaign: Option<(String, u32, Vec<String>)>,
 }
@@ -273,6 +275,22 @@ impl Story {
         self.tell(at_s, resolver, &response(name, None, ttl_s, addresses, &[]));
     }
 
+    /// The same to another client.
+    pub(crate) fn seen_by(
+        &mut self,
+        at_s: u64,
+        name: &str,
+        (resolver, client): (&str, &str),
+        ttl_s: u32,
+        addresses: &[&str],
+    ) {
+        self.told += 1;
+        let mut message = response(name, None, ttl_s, addresses, &[]);
+        message[..2].copy_from_slice(&(self.told as u16).to_be_bytes());
+        let [server, client] = [resolver, client].map(|text| text.parse().unwrap());
+        self.packet(at_s * 1_000, &datagram((server, 53), (client, 5_120), &message));
+    }
+
     /// The same by way of an alias.
     pub(crate) fn through(
         &mut self,
@@ -445,6 +463,10 @@ fn told(alert: &Alert) -> Told {
             let others = campaign.neighbours.iter().map(|name| WireText(name).to_string());
             (campaign.id.clone(), campaign.domains, others.collect())
         }),
+        rebound: alert
+            .rebound
+            .as_ref()
+            .map(|rebound| format!("{} {}", WireText(&rebound.name), rebound.ip)),
         threats: alert
             .threats
             .iter()
