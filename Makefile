@@ -232,7 +232,7 @@ calibration-page: toolchain ## tell the figures of docs/calibration.json anew, w
 
 .PHONY: golden-update
 golden-update: toolchain system-libraries ## take what the program prints now as what it should print
-	FLUXTAP_UPDATE_GOLDEN=1 cargo test -p fluxtap --test golden --test config --test explain
+	FLUXTAP_UPDATE_GOLDEN=1 cargo test -p fluxtap --test golden --test config --test explain --test cap
 	GOLDEN_UPDATE=1 cargo test -p fluxtap-config --test pages
 
 .PHONY: intel-table
