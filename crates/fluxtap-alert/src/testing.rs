@@ -75,11 +75,11 @@ fn term(id: TermId, value: f64, reference: f64, points: i32) -> Term {
     Term { id, value, reference, points: Score(points) }
 }
 
-/// All terms that can stand beside each other, with the largest numbers a verdict can hold.
+/// All terms that can stand beside each other (who has a snapshot has no single owner), with the largest numbers a verdict can hold.
 pub(crate) fn all_terms() -> Vec<Term> {
     use TermId::{
-        AccessShare, AutonomousSystems, Countries, Intelligence, Limit, Longevity, Networks,
-        OneOwner, Replacement, Servers, Snapshot, Spread, StaticPool, Ttl,
+        AccessShare, Aliases, AutonomousSystems, Countries, Intelligence, Limit, Longevity,
+        Networks, Replacement, Servers, Snapshot, Spread, StaticPool, Ttl,
     };
     [
         Networks,
@@ -91,7 +91,7 @@ pub(crate) fn all_terms() -> Vec<Term> {
         AccessShare,
         Ttl,
         Servers,
-        OneOwner,
+        Aliases,
         Longevity,
         StaticPool,
         Limit,

@@ -235,6 +235,7 @@ pub fn value(term: &Term) -> String {
         | TermId::Countries
         | TermId::Ttl
         | TermId::Intelligence
+        | TermId::Aliases
         | TermId::Servers => format!("{:.0}", term.value),
         _ => format!("{:.2}", term.value),
     }
@@ -275,6 +276,7 @@ pub fn term(term: &Term, subject: &Subject) -> String {
         TermId::Servers => {
             format!("the name servers' addresses flux too, {:.0} of them", term.value)
         }
+        TermId::Aliases => format!("one name is an alias of {:.0} targets in turn", term.value),
         TermId::OneOwner => "all addresses have one owner, no access network".to_owned(),
         TermId::Longevity => {
             format!("{:.0} % of the networks in use are known for a day", 100.0 * term.value)

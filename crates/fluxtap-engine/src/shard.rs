@@ -655,6 +655,12 @@ impl Shard {
             .collect()
     }
 
+    /// The policy as it is while as much is lost as now.
+    #[must_use]
+    pub fn policy_now(&self) -> Policy {
+        self.policy.under_loss(self.lacking_percent)
+    }
+
     /// What became of the domain that is watched.
     #[must_use]
     pub fn watched(&self) -> Option<&Watched> {
@@ -811,6 +817,7 @@ impl Shard {
         intel: &Intel,
         out: &mut Vec<Alert>,
     ) {
+        let policy = self.policy_now();
         let Some(window) = self.table.get_mut(domain) else { return };
         if window.is_sinkholed() {
             let next_s = seconds(at) + JUDGE_PAUSE_S_MAX;
@@ -821,7 +828,6 @@ impl Shard {
         window.look_up_owners(intel, &mut self.explained.look_ups);
         self.counts.judgements += 1;
         let now_s = seconds(at);
-        let policy = self.policy;
         let measured = measure(window, now_s, &policy, intel, None);
         let history_len = window.history_len();
         let mut rank = Rank::Plain;

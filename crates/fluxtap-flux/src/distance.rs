@@ -263,7 +263,8 @@ fn set(facts: &mut Facts, lever: Lever, to: f64) {
             | TermId::Succession
             | TermId::OneAtATime
             | TermId::Limit
-            | TermId::Intelligence,
+            | TermId::Intelligence
+            | TermId::Aliases,
         ) => {}
     }
 }

@@ -6,7 +6,7 @@
 //! on diversity is multiplied by an ownership factor.
 //!
 //! ```text
-//! score = q * (g * (Fn + Fa + Fh + Fc) + Fo + Sn + F9) + F7 + F10 + N1 + N4 + N5 + F13
+//! score = q * (g * (Fn + Fa + Fh + Fc) + Fo + Sn + F9 + F11) + F7 + F10 + N1 + N4 + N5 + F13
 //! ```
 //!
 //! Points are tenths, rounded once per term, and the score is their sum: what is printed adds up.
@@ -69,6 +69,8 @@ pub enum TermId {
     Limit,
     /// What lists of what is bad say of the domain: 0 to 3.
     Intelligence,
+    /// Targets that one name led to as an alias: `0.5 (n - 2)`, 0 to 2.5.
+    Aliases,
 }
 
 impl TermId {
@@ -93,6 +95,7 @@ impl TermId {
             Self::OneAtATime => "R2",
             Self::Limit => "N6",
             Self::Intelligence => "F13",
+            Self::Aliases => "F11",
         }
     }
 
@@ -117,6 +120,7 @@ impl TermId {
             Self::OneAtATime => "one_at_a_time",
             Self::Limit => "kind_limit",
             Self::Intelligence => "intelligence",
+            Self::Aliases => "aliases",
         }
     }
 }
@@ -315,9 +319,14 @@ pub struct Ownership {
 /// What a subject must have at least to be judged.
 fn floors(subject: &Subject, policy: &Policy) -> [Floor; 3] {
     let floor = |name, value: u32, minimum: u64| Floor { name, value: value.into(), minimum };
+    let refreshes_min = if subject.has_snapshot {
+        policy.refreshes_of_snapshots_min()
+    } else {
+        policy.refreshes_min
+    };
     [
         floor("addresses", subject.addresses, policy.addresses_min as u64),
-        floor("refreshes", subject.refreshes, policy.refreshes_min.into()),
+        floor("refreshes", subject.refreshes, refreshes_min.into()),
         floor("sets", subject.sets, policy.sets_min.into()),
     ]
 }
@@ -346,12 +355,16 @@ fn reckon(
     };
     let server_addresses = features.servers.as_ref().map_or(0, |s| s.addresses);
     push(TermId::Servers, f64::from(server_addresses), 6.0, servers);
+    let targets = f64::from(subject.alias_targets);
+    let of_aliases = (0.5 * (targets - 2.0)).clamp(0.0, 2.5);
+    push(TermId::Aliases, targets, 2.0, ownership.value * of_aliases);
     push_counter_evidence(subject, features, &mut push);
     let listed = subject.listed;
     push(TermId::Intelligence, f64::from(listed.total()), 0.0, intelligence::points(listed));
     let kind = match servers {
         _ if is_of_servers || subject.is_of_servers => FluxKind::Servers,
         points if points >= DOUBLE_FLUX_POINTS => FluxKind::Double,
+        _ if subject.alias_targets >= DOUBLE_FLUX_TARGETS => FluxKind::Double,
         _ => FluxKind::Single,
     };
     // What clients were told when they looked the servers up is as good as any other answer.
@@ -407,6 +420,10 @@ fn history_density(subject: &Subject, features: &Features) -> f64 {
 
 /// Points of the name-server term from which on the flux is double.
 const DOUBLE_FLUX_POINTS: f64 = 2.5;
+
+/// Targets of one alias from which on the flux is double: who changes between delivery networks that
+/// nobody curated has a few.
+const DOUBLE_FLUX_TARGETS: u32 = 5;
 
 /// Mixed-ownership share from which on an open set counts as a pool.
 const POOL_MIXED_MIN: f64 = 0.2;
@@ -584,9 +601,9 @@ pub(crate) mod tests {
             assert_eq!(sum, reckoning.verdict.score.0);
             let mut ids: Vec<TermId> = reckoning.verdict.terms.iter().map(|t| t.id).collect();
             // All there are, save that prefixes stand in for autonomous systems without a table.
-            assert_eq!(ids.len(), 13, "{ids:?}");
+            assert_eq!(ids.len(), 14, "{ids:?}");
             ids.dedup();
-            assert_eq!(ids.len(), 13, "{ids:?}");
+            assert_eq!(ids.len(), 14, "{ids:?}");
         }
         assert_eq!(
             reckonings.iter().map(Reckoning::is_judged).collect::<Vec<_>>(),

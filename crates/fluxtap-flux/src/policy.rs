@@ -33,6 +33,9 @@ pub struct Policy {
     /// Which kinds are written, by position in [`FluxKind::ALL`]; the others are followed and
     /// counted.
     pub kinds: [bool; FluxKind::ALL.len()],
+    /// How many of a hundred packets are lost at the moment. No setting, so no part of the model's
+    /// name.
+    pub lost_percent: u8,
 }
 
 impl Default for Policy {
@@ -48,6 +51,7 @@ impl Default for Policy {
             update_s: 900,
             severity_min: Severity::Low,
             kinds: [true; FluxKind::ALL.len()],
+            lost_percent: 0,
         }
     }
 }
@@ -55,6 +59,9 @@ impl Default for Policy {
 /// Longest pause between confirmation or lines that makes sense, in seconds: after a day of quiet
 /// an alert has ended.
 const PAUSE_S_MAX: u64 = 86_400;
+
+/// Most packets of a hundred that are believed to be lost.
+const LOST_PERCENT_MAX: u8 = 50;
 
 /// Highest threshold that makes sense: a score hardly passes 35 points.
 const THRESHOLD_MAX: Score = Score(1_000);
@@ -131,6 +138,24 @@ impl Policy {
         };
         let default = values(&Self::default());
         values(self).into_iter().zip(default).filter(|(a, b)| a != b).map(|(a, _)| a).collect()
+    }
+
+    /// The same while so many of a hundred responses lack their query, which shows how much is lost,
+    /// of responses as of queries. More than half is no loss: somebody sends what nobody asked for.
+    #[must_use]
+    pub fn under_loss(self, lacking_percent: Option<u8>) -> Self {
+        let lost_percent = lacking_percent.filter(|&lost| lost <= LOST_PERCENT_MAX).unwrap_or(0);
+        Self { lost_percent, ..self }
+    }
+
+    /// Fewest cache fills of a subject that is judged and of which one answer alone says much (a
+    /// snapshot). A fill is seen where neither its query nor its response was lost, so of
+    /// [`Policy::refreshes_min`] only as many are asked for as loss leaves, two at least.
+    #[must_use]
+    pub fn refreshes_of_snapshots_min(&self) -> u32 {
+        let seen = u32::from(100_u8.saturating_sub(self.lost_percent));
+        let left = self.refreshes_min.saturating_mul(seen * seen).div_ceil(10_000);
+        left.max(2).min(self.refreshes_min)
     }
 
     /// Whether an alert of this kind and severity is written.

@@ -3,8 +3,8 @@
 use crate::clients::Clients;
 use crate::context::ContextWindow;
 use crate::saved::Renumber;
-use crate::track::{Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
-use fluxtap_intel::{Intel, sinkhole};
+use crate::track::{Alias, Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
+use fluxtap_intel::{Intel, sinkhole, suffix};
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
 use fluxtap_wire::Tunnel;
 use fluxtap_wire::name::is_at_or_below;
@@ -369,9 +369,8 @@ impl DomainWindow {
             let mut outcome = self.answers.apply(&fill);
             if outcome == Outcome::Changed {
                 self.qtype = if is_v6 { 28 } else { 1 };
-                let is_outside = observation.terminal != observation.host;
-                if self.answers.is_changing && is_outside {
-                    replace(&mut self.terminal, batch.name(observation.terminal));
+                if observation.terminal != observation.asked && self.could_change() {
+                    self.note_alias(observation, batch, key);
                 }
             }
             // A server's address that somebody looked up is what glue would say of it.
@@ -385,6 +384,19 @@ impl DomainWindow {
             strongest = strongest.max(outcome);
         }
         strongest
+    }
+
+    /// Notes the alias along which the newest set came.
+    fn note_alias(&mut self, observation: &Observation, batch: &Batch, key: u64) {
+        let terminal = batch.name(observation.terminal);
+        let alias = if observation.terminal == observation.host {
+            Alias::from(hash_bytes(batch.name(observation.asked), key))
+        } else {
+            replace(&mut self.terminal, terminal);
+            let registrable = suffix::registrable(terminal).and_then(|at| terminal.get(at..));
+            Alias::out(hash_bytes(registrable.unwrap_or(terminal), key))
+        };
+        self.answers.note_alias(alias);
     }
 
     /// Whether the name servers are worth a history: not while they and the domain's addresses
@@ -409,6 +421,9 @@ impl DomainWindow {
     ) -> Outcome {
         let at_ms = observation.at.millis();
         let servers = self.servers.get_or_insert_with(Box::default);
+        // Who runs the zone that was asked runs its servers; where an alias leads says nothing of them.
+        let is_asked = observation.terminal == observation.host;
+        let zone = observation.zone.filter(|_| is_asked).unwrap_or(ZONE_NONE);
         let list = batch.servers(observation);
         servers.note_set(list, batch, key, (at_ms / 1_000) as u32);
         servers.note_own(list, batch, &self.name, key);
@@ -432,7 +447,7 @@ impl DomainWindow {
                     at_ms,
                     // Glue comes by way of many servers; whoever asks, it is one story.
                     observer: 0,
-                    zone: ZONE_NONE,
+                    zone,
                     mark: MARK_NONE,
                     key,
                 };

@@ -8,7 +8,7 @@
 use crate::domain::{DomainWindow, Servers};
 use crate::subjects::{self, Member};
 use crate::threats::{Listed, WHOLE};
-use crate::track::{Entry, Run, Track, mix};
+use crate::track::{Alias, Entry, HOST_FORGOTTEN, Run, Track, mix};
 use fluxtap_intel::{AddressClass, Country, InForce, Owner};
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ pub struct Subject {
     pub index: u16,
     /// All of its names are those of name servers, which somebody looked up.
     pub is_of_servers: bool,
-    /// The names seen once, or all of them, taken together.
+    /// The names seen once, those that only their answers join, or all of them, taken together.
     pub is_one_off: bool,
     /// Nothing says that these names belong together but that none of them was ever asked twice.
     pub is_unproven: bool,
@@ -94,6 +94,9 @@ pub struct Subject {
     pub succession: f64,
     /// One single answer spreads over unrelated access networks.
     pub has_snapshot: bool,
+    /// Different targets that one of its names led to as an alias: registrable domains elsewhere, or
+    /// hosts of the domain itself. What leads into a curated zone is no part of the subject.
+    pub alias_targets: u32,
     /// TTL estimate of the zone in seconds: the highest seen.
     pub ttl_s: u32,
     /// Whether an authority stated it; else it is the highest a cache showed.
@@ -187,7 +190,8 @@ impl DomainWindow {
         let networks = Networks::of(&self.answers, exempt);
         let known = self.servers.as_deref();
         let span = Span { now_s, first_s: self.first_s(), addresses_min, servers: known };
-        let mut subjects = measure_all(&self.answers, &networks, span, exempt);
+        let answers = (Part::Answers, &self.answers);
+        let mut subjects = measure_all(answers, &networks, span, exempt);
         let history_density = networks.density();
         let moving = networks.spread(networks.moving(&self.answers).into_iter());
         let history_mixed =
@@ -233,8 +237,8 @@ impl Servers {
         subjects: &mut Vec<Subject>,
     ) -> ServerEvidence {
         let networks = Networks::of(&self.track, exempt);
-        let own = measure_all(&self.track, &networks, Span { servers: None, ..span }, exempt);
-        subjects.extend(own.into_iter().map(|s| Subject { part: Part::Servers, ..s }));
+        let track = (Part::Servers, &self.track);
+        subjects.extend(measure_all(track, &networks, Span { servers: None, ..span }, exempt));
         ServerEvidence {
             names: self.track.hosts.len() as u32,
             addresses: self.track.entries.len() as u32,
@@ -254,7 +258,7 @@ impl Servers {
 
 /// The networks of a track, numbered in order of first sight; an address outside the residual has
 /// none.
-struct Networks {
+pub(crate) struct Networks {
     of_entry: Vec<Option<u16>>,
     /// Whether an entry of the allow list covers the address; empty if none covers addresses.
     is_allowed: Vec<bool>,
@@ -267,10 +271,12 @@ struct Networks {
     nets: Vec<u16>,
     /// Where a run's begin; one more than there are runs.
     of_run: Vec<u32>,
+    /// Whether a run's set spreads over unrelated access networks.
+    is_snapshot: Vec<bool>,
 }
 
 impl Networks {
-    fn of(track: &Track, exempt: Option<&InForce<'_>>) -> Self {
+    pub(crate) fn of(track: &Track, exempt: Option<&InForce<'_>>) -> Self {
         let (entries, runs) = (track.entries.len(), track.runs.len());
         let mut numbers: HashTable<u16> = HashTable::with_capacity(entries);
         let offered = track.runs.iter().map(|run| track.set(run).len()).sum();
@@ -285,6 +291,7 @@ impl Networks {
             units: 0,
             nets: Vec::with_capacity(offered),
             of_run: Vec::with_capacity(runs + 1),
+            is_snapshot: Vec::with_capacity(runs),
         };
         let keys = &mut networks.keys;
         for (i, entry) in track.entries.iter().enumerate() {
@@ -311,6 +318,8 @@ impl Networks {
         for run in &track.runs {
             networks.push_run(track.set(run));
         }
+        let runs = 0..track.runs.len() as u32;
+        networks.is_snapshot = runs.map(|i| networks.spreads(networks.of_run(i))).collect();
         networks
     }
 
@@ -333,6 +342,25 @@ impl Networks {
     fn of_run(&self, i: u32) -> &[u16] {
         let i = i as usize;
         &self.nets[self.of_run[i] as usize..self.of_run[i + 1] as usize]
+    }
+
+    /// Whether the set of the run at position `i` is a snapshot: at least 4 networks in 4 /16 and 3
+    /// autonomous systems, 30 % or more of them in access networks and at most 15 % in hosting or
+    /// education.
+    pub(crate) fn is_snapshot(&self, i: u32) -> bool {
+        self.is_snapshot[i as usize]
+    }
+
+    fn spreads(&self, nets: &[u16]) -> bool {
+        if nets.len() < 4 {
+            return false;
+        }
+        let spread = self.spread(nets.iter().map(|&net| usize::from(net)));
+        let networks = f64::from(spread.networks);
+        spread.prefixes >= 4
+            && spread.asns >= 3
+            && f64::from(spread.access) >= 0.3 * networks
+            && f64::from(spread.hosting + spread.education) <= 0.15 * networks
     }
 
     /// Networks that were offered under names which are no fixed ones of others: those that ever
@@ -452,13 +480,14 @@ struct Span<'a> {
 }
 
 fn measure_all(
-    track: &Track,
+    (part, track): (Part, &Track),
     networks: &Networks,
     Span { now_s, first_s, addresses_min, servers }: Span<'_>,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Subject> {
     let mut measured = Vec::new();
-    for (index, member) in subjects::split(track, addresses_min, exempt).iter().enumerate() {
+    let members = subjects::split(part, track, networks, addresses_min, exempt);
+    for (index, member) in members.iter().enumerate() {
         let is_of_servers = servers.is_some_and(|servers| servers.has_all(track, member));
         let mut runs_before = 0;
         for window_s in WINDOWS_S {
@@ -472,7 +501,7 @@ fn measure_all(
             runs_before = count;
             let mut subject =
                 Measure { track, networks, member, from_s, window_s, now_s }.subject();
-            subject.index = index as u16;
+            (subject.part, subject.index) = (part, index as u16);
             subject.is_of_servers = is_of_servers;
             subject.is_window_complete = first_s <= from_s
                 && (track.runs_forgotten == 0 || track.forgotten_until_s < from_s);
@@ -496,6 +525,8 @@ struct Measure<'a> {
 #[derive(Clone, Copy)]
 struct Step<'a> {
     run: &'a Run,
+    /// Its position in the track.
+    at: u32,
     nets: &'a [u16],
 }
 
@@ -526,7 +557,8 @@ impl Measure<'_> {
             per_answer: offered / f64::from(refreshes.max(1)),
             mixed: smoothed_mixed(&spread),
             density: f64::from(units) / f64::from(spread.networks.max(1)),
-            has_snapshot: steps.iter().any(|step| self.is_snapshot(step)),
+            has_snapshot: steps.iter().any(|step| self.networks.is_snapshot(step.at)),
+            alias_targets: alias_targets(&steps),
             ttl_s: steps.iter().map(|s| s.run.ttl_s).max().unwrap_or(0),
             is_ttl_authoritative: steps.iter().any(|s| s.run.is_authoritative),
             old_share: self.old_share(&steps),
@@ -545,7 +577,7 @@ impl Measure<'_> {
         let mut steps = Vec::with_capacity(self.member.runs.len());
         let runs = self.member.runs.iter().map(|&i| (i, &self.track.runs[i as usize]));
         let runs = runs.filter(|(_, run)| run.seen_s >= self.from_s);
-        steps.extend(runs.map(|(i, run)| Step { run, nets: self.networks.of_run(i) }));
+        steps.extend(runs.map(|(at, run)| Step { run, at, nets: self.networks.of_run(at) }));
         steps
     }
 
@@ -655,20 +687,6 @@ impl Measure<'_> {
         }
     }
 
-    /// One set of at least 4 addresses in 4 /16 and 3 autonomous systems, 30 % or more of them in
-    /// access networks and at most 15 % in hosting or education.
-    fn is_snapshot(&self, step: &Step<'_>) -> bool {
-        if step.nets.len() < 4 {
-            return false;
-        }
-        let spread = self.networks.spread(step.nets.iter().map(|&net| usize::from(net)));
-        let networks = f64::from(spread.networks);
-        spread.prefixes >= 4
-            && spread.asns >= 3
-            && f64::from(spread.access) >= 0.3 * networks
-            && f64::from(spread.hosting + spread.education) <= 0.15 * networks
-    }
-
     /// In the 7-day window: the share of networks in use that were first seen over a day ago.
     fn old_share(&self, steps: &[Step<'_>]) -> Option<f64> {
         if self.window_s < WINDOWS_S[3] {
@@ -710,6 +728,28 @@ impl Measure<'_> {
         asns.extend(entries.clone().map(|(entry, _)| entry.owner.asn).filter(|&asn| asn != 0));
         (entries.count() as f64, f64::from(distinct(&mut asns)))
     }
+}
+
+/// The most targets that one name led to. Those of different names do not add up: each of a zone's
+/// customers may have an alias of its own.
+fn alias_targets(steps: &[Step<'_>]) -> u32 {
+    let mut hosts_of: Vec<(Alias, u16)> = Vec::new();
+    let mut domains_of: Vec<(u16, Alias)> = Vec::new();
+    for Step { run, .. } in steps.iter().filter(|s| s.run.alias.is_some() && !s.nets.is_empty()) {
+        if run.alias.is_inside() {
+            hosts_of.push((run.alias, run.host));
+        } else if run.host != HOST_FORGOTTEN {
+            domains_of.push((run.host, run.alias));
+        }
+    }
+    hosts_of.sort_unstable();
+    // Hosts that lost their names are different ones.
+    hosts_of.dedup_by(|a, b| a == b && a.1 != HOST_FORGOTTEN);
+    domains_of.sort_unstable();
+    domains_of.dedup();
+    let hosts = hosts_of.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).max();
+    let domains = domains_of.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).max();
+    hosts.max(domains).unwrap_or(0) as u32
 }
 
 fn distinct_sets(steps: &[Step<'_>]) -> u32 {

@@ -6,88 +6,195 @@
 //! different names agree in time, which a wildcard in flux does and a zone of customers does not.
 //! And if hardly a name of the domain keeps its addresses for an hour, all of them are one subject:
 //! customers keep theirs for longer, all but few of them.
+//!
+//! Hosts with answers over unrelated access networks are one subject though they share none of them:
+//! a stranger's name leads to the stranger's home. So are hosts of the domain that one name led to,
+//! each for a while. And name servers are no strangers to each other, because one zone names them
+//! all: those that move are one subject.
 
+use crate::features::{Networks, Part};
 use crate::limits::SUBJECTS_MAX;
-use crate::track::{HOST_FORGOTTEN, Run, Track};
+use crate::track::{Alias, HOST_FORGOTTEN, Run, Track};
 use fluxtap_intel::InForce;
 
 /// Runs that belong together, as positions in the track, in order of their first refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) runs: Vec<u32>,
-    /// The names seen once, or all of them, taken together.
+    /// The names seen once, those that only their answers join, or all of them, taken together.
     pub(crate) is_one_off: bool,
     /// Nothing says that the names belong together but that none of them was ever asked twice.
     pub(crate) is_unproven: bool,
     pub(crate) addresses: usize,
 }
 
-/// Splits a track into its subjects with at least `addresses_min` addresses, those with the most
-/// first, at most [`SUBJECTS_MAX`]. What a provider's zone or `exempt` explains is in none.
+/// Splits the track of a part into its subjects with at least `addresses_min` addresses, those with
+/// the most first, at most [`SUBJECTS_MAX`]. What a provider's zone or `exempt` explains is in none.
 pub(crate) fn split(
+    part: Part,
     track: &Track,
+    networks: &Networks,
     addresses_min: usize,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Member> {
+    let is_evidence = |&i: &u32| !track.runs[i as usize].is_explained(exempt);
+    let evidence: Vec<u32> = (0..track.runs.len() as u32).filter(is_evidence).collect();
+    let mut members = Vec::new();
     if is_restless(track, exempt) {
-        let all = 0..track.runs.len() as u32;
-        let mut runs: Vec<u32> =
-            all.filter(|&i| !track.runs[i as usize].is_explained(exempt)).collect();
-        runs.sort_by_key(|&i| (track.runs[i as usize].first_s, i));
-        let addresses = distinct(track, &runs);
-        let all = Member { addresses, runs, is_one_off: true, is_unproven: false };
-        return Vec::from_iter((all.addresses >= addresses_min).then_some(all));
-    }
-    let is_repeat: Vec<bool> = track.hosts.iter().map(|h| h.refreshes > 2 || h.runs > 1).collect();
-    let mut joined = Joined::new(track.hosts.len());
-    let mut holder = vec![HOST_FORGOTTEN; track.entries.len()];
-    for run in &track.runs {
-        // What a provider's zone serves is shared by strangers and joins nobody.
-        let is_repeat = is_repeat.get(usize::from(run.host)).copied().unwrap_or(false);
-        if !is_repeat || run.is_explained(exempt) {
-            continue;
-        }
-        for &entry in track.set(run) {
-            let holder = &mut holder[usize::from(entry)];
-            if *holder == HOST_FORGOTTEN {
-                *holder = run.host;
-            } else {
-                joined.join(*holder, run.host);
+        members.push(Member::of(track, evidence, true));
+    } else {
+        let split = Split::of(part, track, networks, &evidence);
+        let mut by_host = vec![(Vec::new(), false); track.hosts.len()];
+        let mut one_off = Vec::new();
+        for i in evidence {
+            match split.whose(track, networks, i) {
+                Whose::Host(root) => by_host[usize::from(root)].0.push(i),
+                Whose::Pool(root) => {
+                    let (runs, is_pool) = &mut by_host[usize::from(root)];
+                    runs.push(i);
+                    *is_pool = true;
+                }
+                Whose::OneOff => one_off.push(i),
             }
         }
-    }
-    let mut by_host: Vec<Vec<u32>> = vec![Vec::new(); track.hosts.len()];
-    let mut one_off = Vec::new();
-    for (i, run) in track.runs.iter().enumerate() {
-        if run.is_explained(exempt) {
-            continue;
+        let by_host = by_host.into_iter();
+        members.extend(by_host.map(|(runs, is_pool)| Member::of(track, runs, is_pool)));
+        let one_off = Member::of(track, one_off, true);
+        let agrees = agrees_in_time(track, &one_off.runs);
+        if agrees || looks_made_up(track, &one_off) {
+            members.push(Member { is_unproven: !agrees, ..one_off });
         }
-        if is_repeat.get(usize::from(run.host)).copied().unwrap_or(false) {
-            by_host[usize::from(joined.root(run.host))].push(i as u32);
-        } else {
-            one_off.push(i as u32);
-        }
-    }
-    let mut members: Vec<Member> = by_host
-        .into_iter()
-        .map(|runs| {
-            let addresses = distinct(track, &runs);
-            Member { runs, is_one_off: false, is_unproven: false, addresses }
-        })
-        .collect();
-    one_off.sort_by_key(|&i| (track.runs[i as usize].first_s, i));
-    let agrees = agrees_in_time(track, &one_off);
-    let addresses = distinct(track, &one_off);
-    if agrees || looks_made_up(track, &one_off, addresses) {
-        members.push(Member { runs: one_off, is_one_off: true, is_unproven: !agrees, addresses });
     }
     members.retain(|member| member.addresses >= addresses_min);
     members.sort_by_key(|m| (usize::MAX - m.addresses, m.runs.first().copied()));
     members.truncate(SUBJECTS_MAX);
-    for member in &mut members {
-        member.runs.sort_by_key(|&i| (track.runs[i as usize].first_s, i));
-    }
     members
+}
+
+impl Member {
+    fn of(track: &Track, mut runs: Vec<u32>, is_one_off: bool) -> Self {
+        runs.sort_by_key(|&i| (track.runs[i as usize].first_s, i));
+        let addresses = distinct(track, &runs);
+        Self { runs, is_one_off, is_unproven: false, addresses }
+    }
+}
+
+/// To whom a run belongs.
+enum Whose {
+    /// To a host that was seen repeatedly and those that share addresses with it, by one of them.
+    Host(u16),
+    /// The same of hosts that only their answers join, or the name that led to them.
+    Pool(u16),
+    /// To the names seen once.
+    OneOff,
+}
+
+/// Hosts from which on those that one name led to are its pool: fewer are a site and its spare.
+const LED_TO_MIN: usize = 3;
+
+/// Which hosts belong together.
+struct Split {
+    joined: Joined,
+    /// Hosts that are more than a name seen once.
+    is_repeat: Vec<bool>,
+    /// One host of each pool.
+    pools: Vec<u16>,
+    /// One host of those with answers over unrelated access networks, if there are several.
+    unrelated: Option<u16>,
+    /// One host of those that a name led to, by its alias.
+    led_to: Vec<(Alias, u16)>,
+}
+
+impl Split {
+    fn of(part: Part, track: &Track, networks: &Networks, evidence: &[u32]) -> Self {
+        let mut split = Self {
+            joined: Joined::new(track.hosts.len()),
+            is_repeat: track.hosts.iter().map(|h| h.refreshes > 2 || h.runs > 1).collect(),
+            pools: Vec::new(),
+            unrelated: None,
+            led_to: Vec::new(),
+        };
+        if part == Part::Servers {
+            split.joined.join_all(moving(track, evidence));
+        }
+        let runs = || evidence.iter().map(|&i| (i, &track.runs[i as usize]));
+        // A stranger's name leads to the stranger's home, and not to several people's.
+        let snapshots = runs().filter(|&(i, _)| networks.is_snapshot(i)).map(|(_, run)| run.host);
+        split.unrelated = split.pool(snapshots.collect(), 2);
+        let inside = runs().filter(|(_, run)| run.alias.is_some() && run.alias.is_inside());
+        let mut led_to: Vec<(Alias, u16)> = inside.map(|(_, run)| (run.alias, run.host)).collect();
+        led_to.sort_unstable();
+        for of_name in led_to.chunk_by(|a, b| a.0 == b.0) {
+            let hosts = of_name.iter().map(|&(_, host)| host).collect();
+            let pool = split.pool(hosts, LED_TO_MIN);
+            split.led_to.extend(pool.map(|host| (of_name[0].0, host)));
+        }
+        split.join_holders(track, evidence);
+        split
+    }
+
+    /// Makes hosts one pool if there are so many of them, and gives one that has a name. Those that
+    /// lost their names are different ones.
+    fn pool(&mut self, mut hosts: Vec<u16>, least: usize) -> Option<u16> {
+        hosts.sort_unstable();
+        hosts.dedup_by(|a, b| a == b && *a != HOST_FORGOTTEN);
+        if hosts.len() < least {
+            return None;
+        }
+        hosts.retain(|&host| host != HOST_FORGOTTEN);
+        hosts.iter().for_each(|&host| self.is_repeat[usize::from(host)] = true);
+        self.joined.join_all(hosts.iter().copied());
+        self.pools.extend(hosts.first());
+        hosts.first().copied()
+    }
+
+    /// Joins the hosts that share an address.
+    fn join_holders(&mut self, track: &Track, evidence: &[u32]) {
+        let mut holder = vec![HOST_FORGOTTEN; track.entries.len()];
+        for run in evidence.iter().map(|&i| &track.runs[i as usize]) {
+            if !self.is_repeat(run.host) {
+                continue;
+            }
+            for &entry in track.set(run) {
+                let holder = &mut holder[usize::from(entry)];
+                if *holder == HOST_FORGOTTEN {
+                    *holder = run.host;
+                } else {
+                    self.joined.join(*holder, run.host);
+                }
+            }
+        }
+    }
+
+    fn is_repeat(&self, host: u16) -> bool {
+        self.is_repeat.get(usize::from(host)).copied().unwrap_or(false)
+    }
+
+    fn whose(&self, track: &Track, networks: &Networks, i: u32) -> Whose {
+        let run = &track.runs[i as usize];
+        if self.is_repeat(run.host) {
+            let root = self.joined.root(run.host);
+            let is_pool = self.pools.iter().any(|&host| self.joined.root(host) == root);
+            return if is_pool { Whose::Pool(root) } else { Whose::Host(root) };
+        }
+        let led_to = self.led_to.iter().find(|(alias, _)| *alias == run.alias);
+        let unrelated = self.unrelated.filter(|_| networks.is_snapshot(i));
+        match led_to.map(|&(_, host)| host).or(unrelated) {
+            Some(host) if run.host == HOST_FORGOTTEN => Whose::Pool(self.joined.root(host)),
+            _ => Whose::OneOff,
+        }
+    }
+}
+
+/// The hosts that ever had another set of a family than before.
+fn moving(track: &Track, evidence: &[u32]) -> impl Iterator<Item = u16> {
+    let mut sets = vec![[0_u32; 2]; track.hosts.len()];
+    for run in evidence.iter().map(|&i| &track.runs[i as usize]) {
+        if let Some(sets) = sets.get_mut(usize::from(run.host)) {
+            sets[usize::from(run.is_v6)] += 1;
+        }
+    }
+    (0..).zip(sets).filter(|(_, sets)| sets.iter().any(|&sets| sets > 1)).map(|(host, _)| host)
 }
 
 /// Longest time in seconds between two answers for one name that are compared: addresses that people
@@ -133,12 +240,12 @@ const MADE_UP_TTL_S: u32 = 5;
 /// Whether names seen once look like made up for one question each: at least 12, hardly an address
 /// twice, and none with a TTL that is worth a cache. What else would tell them from a zone of
 /// customers takes a name that is asked twice.
-fn looks_made_up(track: &Track, runs: &[u32], addresses: usize) -> bool {
+fn looks_made_up(track: &Track, Member { runs, addresses, .. }: &Member) -> bool {
     let is_for_one = |&i: &u32| {
         let run = &track.runs[i as usize];
         run.ttl_s <= MADE_UP_TTL_S && run.refreshes == 1 && run.set_len == 1
     };
-    runs.len() >= MADE_UP_MIN && 10 * addresses >= 9 * runs.len() && runs.iter().all(is_for_one)
+    runs.len() >= MADE_UP_MIN && 10 * *addresses >= 9 * runs.len() && runs.iter().all(is_for_one)
 }
 
 /// Whether neighbouring answers under different names share addresses far more than chance: in at
@@ -195,6 +302,11 @@ impl Joined {
             host = self.0[usize::from(host)];
         }
         host
+    }
+
+    fn join_all(&mut self, mut hosts: impl Iterator<Item = u16>) {
+        let Some(first) = hosts.next() else { return };
+        hosts.for_each(|host| self.join(first, host));
     }
 
     fn join(&mut self, a: u16, b: u16) {

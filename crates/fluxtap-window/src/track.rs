@@ -175,6 +175,8 @@ pub(crate) struct Run {
     /// The same observer had been given an answer for any host of the domain before.
     pub(crate) is_domain_witnessed: bool,
     pub(crate) is_authoritative: bool,
+    /// What led to it, if it came along an alias once the domain was changing.
+    pub(crate) alias: Alias,
     pub(crate) set_at: u32,
     set_hash: u64,
     /// First refresh.
@@ -189,6 +191,33 @@ pub(crate) struct Run {
     pub(crate) ttl_s: u32,
     pub(crate) ttl_min_s: u32,
     pub(crate) expiries: [u32; EXPIRIES_PER_RUN],
+}
+
+/// The alias along which a set came, as 15 bits of a keyed hash: of 256 sets of one history one pair
+/// is taken for the same in the mean. 0 if it came along none, or nobody looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Alias(u16);
+
+impl Alias {
+    /// From the host out of the domain, into the registrable domain of this hash.
+    pub(crate) const fn out(hash: u64) -> Self {
+        Self(hash as u16 | 1)
+    }
+
+    /// To the host, from the other name of the domain that has this hash.
+    pub(crate) const fn from(hash: u64) -> Self {
+        let even = hash as u16 & !1;
+        Self(if even == 0 { 2 } else { even })
+    }
+
+    pub(crate) const fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Whether it leads to the host; else out of the domain.
+    pub(crate) const fn is_inside(self) -> bool {
+        self.0 & 1 == 0
+    }
 }
 
 impl Run {
@@ -331,6 +360,7 @@ impl Track {
                 is_witnessed,
                 is_domain_witnessed,
                 is_authoritative: fill.is_authoritative,
+                alias: Alias::default(),
                 set_at,
                 set_hash,
                 first_s: at_s,
@@ -348,6 +378,13 @@ impl Track {
         host.runs = host.runs.saturating_add(1);
         host.latest[usize::from(fill.is_v6)] = latest;
         Outcome::Changed
+    }
+
+    /// Notes along which alias the newest set came.
+    pub(crate) fn note_alias(&mut self, alias: Alias) {
+        if let Some(run) = self.runs.last_mut() {
+            run.alias = alias;
+        }
     }
 
     /// Takes in the first fill of a host and family, and what became of it since.

@@ -210,7 +210,7 @@ fn the_reason_is_short_and_has_the_terms() {
     assert_eq!(
         words::reason(&alert, true),
         "networks=46 prefixes=46 replacement=1234567.89 snapshot=1234567.89 \
-         access_share=1234567.89 ttl=1234568 name_servers=1234568 one_owner=1234567.89 \
+         access_share=1234567.89 ttl=1234568 name_servers=1234568 aliases=1234568 \
          longevity=1234567.89 static_pool=1234567.89 kind_limit=1234567.89 \
          intelligence=1234568"
     );

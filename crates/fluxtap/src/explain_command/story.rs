@@ -143,7 +143,7 @@ impl<'a> Tracked<'a> {
         sensor: &'a Sensor<Follower>,
         inputs: &Inputs,
     ) -> Self {
-        let (intel, policy) = (&inputs.intel, &inputs.policy);
+        let (intel, policy) = (&inputs.intel, &sensor.shard().policy_now());
         // What was never judged has no owners yet.
         window.look_up_owners(intel, &mut LookUps::default());
         // A change is judged when its second is over.

@@ -365,7 +365,7 @@ impl Text<'_> {
             tracked.evidence.hosts.iter().map(|host| name(page, &host.name)).collect();
         let label = match subject.part {
             Part::Servers => "name servers, by their addresses",
-            Part::Answers if subject.is_one_off => "names seen once, together",
+            Part::Answers if subject.is_one_off => "names taken together",
             Part::Answers => "names",
         };
         page.list(label, hosts.into_iter(), LISTED_MAX);
