@@ -184,6 +184,36 @@ fn add_delivery(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
 
     let family = Balancers::draw(crowd)?.own_delivery(crowd);
     crowd.add(family, &Asking::often(60.0));
+    add_turning(crowd)
+}
+
+/// Names of one balancer.
+const BALANCER: &str = "balancer.example";
+
+/// Delivery networks that nobody curated.
+const NETWORKS: [&str; 4] =
+    ["edges-1.example", "edges-2.example", "edges-3.example", "edges-4.test"];
+
+/// Sites whose alias turns: within the zone of one balancer, and between networks on nobody's list.
+fn add_turning(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
+    let clouds = [systems(&[16_509]), systems(&[8_075]), systems(&[396_982])];
+    let several = crowd.place.pool(Ip::V4, 600, &clouds.map(|cloud| (cloud, 1)))?;
+    let servers = crowd.place.pool(Ip::V4, 400, &SERVERS)?;
+    let of_owner = Rota { members: 12, turn: replaced_every(600, 2), ..Rota::fixed(several, 2) };
+    crowd.place.zone(BALANCER, everywhere(vec![of_owner], Ttl::fixed(60)));
+    for zone in NETWORKS {
+        let edges = Rota { members: 40, turn: Turn::Fetch, ..Rota::fixed(servers, 4) };
+        crowd.place.zone(zone, everywhere(vec![edges], Ttl::fixed(30)));
+    }
+    let prefixes = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let targets = prefixes.map(|prefix| Target::Coded { prefix, zone: BALANCER }).to_vec();
+    let notes = "alias of one of 8 names of one balancer, another every 300 s, TTL 60";
+    let family = crowd.place.fronted("balanced_names", notes, targets, 300, 60);
+    crowd.add(family, &Asking::often(60.0));
+    let targets = NETWORKS.map(|zone| Target::Coded { prefix: "e", zone }).to_vec();
+    let notes = "alias that moves between four delivery networks on no list every 10 min, TTL 60";
+    let family = crowd.place.fronted("unlisted_networks", notes, targets, 600, 60);
+    crowd.add(family, &Asking::often(60.0));
     Ok(())
 }
 

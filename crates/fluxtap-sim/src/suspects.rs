@@ -77,6 +77,7 @@ pub(crate) fn add_fast(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
     add_named(crowd, &pools);
     add_evasive(crowd, &pools);
     add_servers(crowd, &pools);
+    add_turning(crowd, &pools);
     Ok(())
 }
 
@@ -195,6 +196,37 @@ fn add_aliased(crowd: &mut Crowd<'_>, pools: &Pools) {
     let notes = "random labels are aliases of the apex, which has 5 of 500 bots, TTL 180";
     let family = crowd.place.flux("random_alias", notes, fronted(Owners::Below));
     crowd.add(family, &Asking::calls(6, 90.0).names(Names::Random));
+}
+
+/// Domains that aliases of one operation lead to.
+const FRONTS: [&str; 12] = [
+    "front-1.example",
+    "front-2.example",
+    "front-3.example",
+    "front-4.test",
+    "front-5.example",
+    "front-6.example",
+    "front-7.example",
+    "front-8.test",
+    "front-9.example",
+    "front-10.example",
+    "front-11.example",
+    "front-12.test",
+];
+
+/// Flux behind aliases that turn.
+fn add_turning(crowd: &mut Crowd<'_>, pools: &Pools) {
+    let set = || everywhere(vec![bots(pools.world, 500, 5, Turn::Fetch)], Ttl::fixed(180));
+    for front in FRONTS {
+        crowd.place.zone(front, set());
+    }
+    let targets = FRONTS.map(|zone| Target::Coded { prefix: "x", zone }).to_vec();
+    let data = Data::Alias { targets, window_s: 300, ttl: Ttl::fixed(60) };
+    let mut rules = set();
+    rules.insert(0, Rule { owner: Owners::Label("www"), data });
+    let notes = "www is an alias of one of 12 domains, another every 300 s; each has 5 of 500 bots";
+    let family = crowd.place.family("alias_rotation", Truth::Flux(Kind::Double), notes, rules);
+    crowd.add(family, &Asking::calls(6, 90.0).names(Names::Hosts(&["www"])));
 }
 
 /// Flux behind many names.
