@@ -603,7 +603,7 @@ fn every_scenario_has_its_families() {
     };
     let ([fast, _], [slow, lookalikes]) = (families("fast-below"), families("slow-below"));
     let [week, _] = families("week-below");
-    assert!(fast.is_disjoint(&slow) && fast.len() == 18, "{fast:?}");
+    assert!(fast.is_disjoint(&slow) && fast.len() == 19, "{fast:?}");
     assert_eq!(slow.len(), 4, "{slow:?}");
     assert!(["ip_rotation", "ns_flux", "double"].iter().all(|name| week.contains(*name)));
     let all: BTreeSet<_> = fast.union(&slow).cloned().collect();

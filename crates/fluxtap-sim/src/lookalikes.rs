@@ -192,7 +192,7 @@ const BALANCER: &str = "balancer.example";
 
 /// Delivery networks that nobody curated.
 const NETWORKS: [&str; 4] =
-    ["edges-1.example", "edges-2.example", "edges-3.example", "edges-4.test"];
+    ["delivery-1.example", "delivery-2.example", "delivery-3.example", "delivery-4.test"];
 
 /// Sites whose alias turns: within the zone of one balancer, and between networks on nobody's list.
 fn add_turning(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
