@@ -69,7 +69,7 @@ pub enum TermId {
     Limit,
     /// What lists of what is bad say of the domain: 0 to 3.
     Intelligence,
-    /// Targets that one name led to as an alias: `0.5 (n - 2)`, 0 to 2.5.
+    /// Targets that one name led to as an alias: `0.5 (n - 4)`, 0 to 2.5.
     Aliases,
 }
 
@@ -356,8 +356,8 @@ fn reckon(
     let server_addresses = features.servers.as_ref().map_or(0, |s| s.addresses);
     push(TermId::Servers, f64::from(server_addresses), 6.0, servers);
     let targets = f64::from(subject.alias_targets);
-    let of_aliases = (0.5 * (targets - 2.0)).clamp(0.0, 2.5);
-    push(TermId::Aliases, targets, 2.0, ownership.value * of_aliases);
+    let of_aliases = (0.5 * (targets - 4.0)).clamp(0.0, 2.5);
+    push(TermId::Aliases, targets, 4.0, ownership.value * of_aliases);
     push_counter_evidence(subject, features, &mut push);
     let listed = subject.listed;
     push(TermId::Intelligence, f64::from(listed.total()), 0.0, intelligence::points(listed));

@@ -196,10 +196,9 @@ const NETWORKS: [&str; 4] =
 
 /// Sites whose alias turns: within the zone of one balancer, and between networks on nobody's list.
 fn add_turning(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
-    let clouds = [systems(&[16_509]), systems(&[8_075]), systems(&[396_982])];
-    let several = crowd.place.pool(Ip::V4, 600, &clouds.map(|cloud| (cloud, 1)))?;
+    let cloud = crowd.place.pool(Ip::V4, 600, &[(systems(&[16_509]), 1)])?;
     let servers = crowd.place.pool(Ip::V4, 400, &SERVERS)?;
-    let of_owner = Rota { members: 12, turn: replaced_every(600, 2), ..Rota::fixed(several, 2) };
+    let of_owner = Rota { members: 12, turn: replaced_every(600, 2), ..Rota::fixed(cloud, 2) };
     crowd.place.zone(BALANCER, everywhere(vec![of_owner], Ttl::fixed(60)));
     for zone in NETWORKS {
         let edges = Rota { members: 40, turn: Turn::Fetch, ..Rota::fixed(servers, 4) };
@@ -207,7 +206,7 @@ fn add_turning(crowd: &mut Crowd<'_>) -> Result<(), NoSuchAddress> {
     }
     let prefixes = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let targets = prefixes.map(|prefix| Target::Coded { prefix, zone: BALANCER }).to_vec();
-    let notes = "alias of one of 8 names of one balancer, another every 300 s, TTL 60";
+    let notes = "alias of one of 8 names of one cloud's balancer, another every 300 s, TTL 60";
     let family = crowd.place.fronted("balanced_names", notes, targets, 300, 60);
     crowd.add(family, &Asking::often(60.0));
     let targets = NETWORKS.map(|zone| Target::Coded { prefix: "e", zone }).to_vec();
