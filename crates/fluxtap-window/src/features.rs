@@ -352,15 +352,18 @@ impl Networks {
     }
 
     fn spreads(&self, nets: &[u16]) -> bool {
-        if nets.len() < 4 {
-            return false;
-        }
-        let spread = self.spread(nets.iter().map(|&net| usize::from(net)));
-        let networks = f64::from(spread.networks);
-        spread.prefixes >= 4
-            && spread.asns >= 3
-            && f64::from(spread.access) >= 0.3 * networks
-            && f64::from(spread.hosting + spread.education) <= 0.15 * networks
+        let owners = || nets.iter().map(|&net| &self.owners[usize::from(net)]);
+        let share = |classes: &[AddressClass]| {
+            owners().filter(|owner| classes.contains(&owner.class)).count() as f64
+                / nets.len() as f64
+        };
+        let asns = owners().map(|owner| u64::from(owner.asn)).filter(|&asn| asn != 0);
+        let prefixes = nets.iter().map(|&net| self.prefixes[usize::from(net)]);
+        nets.len() >= 4
+            && share(&[AddressClass::Access]) >= 0.3
+            && share(&[AddressClass::Hosting, AddressClass::Education]) <= 0.15
+            && has_distinct::<3>(asns)
+            && has_distinct::<4>(prefixes)
     }
 
     /// Networks that were offered under names which are no fixed ones of others: those that ever
@@ -422,6 +425,23 @@ impl Networks {
         spread.entropy = normalised_entropy(of_prefix, spread.networks);
         spread
     }
+}
+
+/// Whether there are so many different ones among them; without a list of them, because every set of
+/// a history is asked.
+fn has_distinct<const N: usize>(numbers: impl Iterator<Item = u64>) -> bool {
+    let mut known = [0; N];
+    let mut count = 0;
+    for number in numbers {
+        if !known[..count].contains(&number) {
+            known[count] = number;
+            count += 1;
+            if count == N {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 fn distinct<T: Ord>(list: &mut Vec<T>) -> u32 {
