@@ -1,7 +1,6 @@
 //! The line about the sensor itself, so that silence differs from peace.
 
-use crate::LINE_OCTETS_MAX;
-use crate::line::{Ascii, LABEL_OCTETS_MAX, hex};
+use crate::line::{LABEL_OCTETS_MAX, LINE_OCTETS_MAX, append_json, hex};
 use crate::shape::{Decimal, Observer, Schema, Version};
 use crate::words::{bounded, rfc3339};
 use fluxtap_wire::Timestamp;
@@ -92,9 +91,7 @@ pub(crate) fn write_fitted<L: Serialize>(
     let from = out.len();
     for entries_max in (0..=entries).rev() {
         out.truncate(from);
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
-        // Fails only where a key is no string or a writer refuses; here are neither.
-        line(entries_max).serialize(&mut serializer).expect("strings and numbers go into memory");
+        append_json(&line(entries_max), out);
         out.push(b'\n');
         if out.len() - from <= LINE_OCTETS_MAX {
             return;

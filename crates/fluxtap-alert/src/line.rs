@@ -100,7 +100,7 @@ pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends a part of a line, or all of it.
-fn append_json(part: &impl Serialize, out: &mut Vec<u8>) {
+pub(crate) fn append_json(part: &impl Serialize, out: &mut Vec<u8>) {
     let mut serializer = serde_json::Serializer::with_formatter(out, Ascii);
     // Fails only where a key is no string or a writer refuses; here are neither.
     part.serialize(&mut serializer).expect("strings and numbers go into memory");

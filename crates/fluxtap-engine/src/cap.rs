@@ -172,10 +172,17 @@ impl Cap {
         is_sound.then(|| Self { hour, lines, held, alerts, ended, ..Self::default() })
     }
 
-    /// Lets go of the alerts that are neither open nor have ended: of a sensor that was killed the
-    /// alerts are older than this, for what is written down first was written while it went on.
+    /// Takes the alerts that are not among the open ones as ended in the last hour: of a sensor that was
+    /// killed the alerts are older than this, for what is written down first was written while it went
+    /// on. One that is reopened goes on with the numbers that receivers know.
     pub fn keep_open(&mut self, open: &BTreeSet<String>) {
-        self.alerts.retain(|id, capped| capped.ended.is_some() || open.contains(&**id));
+        let at = Timestamp::from_secs(self.hour.saturating_mul(HOUR_S));
+        for (id, capped) in &mut self.alerts {
+            if capped.ended.is_none() && !open.contains(&**id) {
+                capped.ended = Some(at);
+                self.ended.insert((at, id.clone()));
+            }
+        }
     }
 
     fn has_room(&self, severity: Severity) -> bool {

@@ -523,7 +523,8 @@ impl Shard {
             if is_reason && domain.is_worth_judging(self.policy.addresses_min) {
                 let due_s = seconds(self.now) + 1;
                 // The bound is for domains that were judged before time was set back.
-                let next_s = domain.next_judged_s().min(due_s + JUDGE_PAUSE_S_MAX);
+                let pause_s_max = JUDGE_PAUSE_S_MAX.max(JUDGE_HIGHEST_S_MAX);
+                let next_s = domain.next_judged_s().min(due_s + pause_s_max);
                 self.queue(reference, due_s.max(next_s));
             }
         }

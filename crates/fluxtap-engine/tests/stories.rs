@@ -51,6 +51,22 @@ fn classic_flux_alerts_within_a_quarter_of_an_hour() {
     assert!(alerts.iter().any(|a| a.severity >= 2), "{alerts:?}");
 }
 
+/// Nothing worse can be found, and lines about it come every quarter of an hour at most.
+#[test]
+fn a_domain_whose_alert_is_high_is_judged_every_five_minutes() {
+    let pool = access(600);
+    let mut story = Story::new();
+    let mut judgements = Vec::new();
+    for step in 0..360 {
+        let set = window(&pool, step * 5, 5);
+        story.seen(step as u64 * 20, "www.evil.example", "9.9.9.9", 20, &set);
+        judgements.push(story.shard().counts().judgements);
+    }
+    let late = judgements[359] - judgements[179];
+    assert!((10..=13).contains(&late), "{late} in the second hour");
+    assert!(story.end().iter().any(|a| a.severity == 3));
+}
+
 #[test]
 fn what_a_cloud_mirrors_alerts_the_same_and_says_where_it_came_from() {
     let pool = access(60);

@@ -115,6 +115,13 @@ impl Gate {
         now: Timestamp,
     ) -> Verdict {
         match found {
+            // Its query is forgotten before its copies may come, or a copy came before the query.
+            Found::Query(took_us)
+                if (took_us == 0 || took_us > self.duplicate_window_us())
+                    && self.is_copy(print, at) =>
+            {
+                Verdict::Duplicate
+            }
             Found::Query(took_us) => {
                 self.counts.paired += 1;
                 self.response_times.note(took_us);
@@ -146,6 +153,10 @@ impl Gate {
         let start = pair ^ counts ^ u64::from(header.flags) << 48;
         let rest = payload.get(HEADER_OCTETS + question_len..).unwrap_or(&[]);
         self.keyed.with_octets(start, rest)
+    }
+
+    const fn duplicate_window_us(&self) -> u64 {
+        1_000 * self.duplicate_window_ms as u64
     }
 
     /// Whether a message with this hash came just before.

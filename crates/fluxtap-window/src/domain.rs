@@ -179,6 +179,7 @@ impl DomainWindow {
         self.answers.renumber(numbers);
         self.answers.forget_owners();
         if let Some(servers) = &mut self.servers {
+            servers.track.renumber(numbers);
             servers.track.forget_owners();
         }
     }
@@ -560,6 +561,34 @@ fn short_word(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Lists that come into force number their zones and entries anew, in either history.
+    #[test]
+    fn both_histories_are_renumbered() {
+        let ips = [IpAddr::from([192, 0, 2, 1])];
+        let fill = Fill {
+            host: b"\x02ns",
+            host_hash: 7,
+            ips: &ips,
+            is_v6: false,
+            is_partial: false,
+            is_authoritative: false,
+            ttl_s: 60,
+            at_ms: 1_000,
+            observer: 1,
+            zone: 0,
+            mark: 1,
+            key: 3,
+        };
+        let mut window = DomainWindow::new(b"\x01a\x04test\0", 1_000);
+        window.answers.apply(&fill);
+        window.servers.get_or_insert_with(Box::default).track.apply(&fill);
+        window.renumber(&Renumber { zones: vec![None, Some(0)], marks: vec![None, Some(0)] });
+        let servers = window.servers.as_deref().map(|servers| &servers.track);
+        for track in [Some(&window.answers), servers].into_iter().flatten() {
+            assert_eq!((track.runs[0].zone, track.runs[0].mark), (ZONE_NONE, 0));
+        }
+    }
 
     #[test]
     fn few_bytes_are_one_number() {

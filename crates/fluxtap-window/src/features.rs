@@ -753,18 +753,17 @@ impl Measure<'_> {
 /// The most targets that one name led to. Those of different names do not add up: each of a zone's
 /// customers may have an alias of its own.
 fn alias_targets(steps: &[Step<'_>]) -> u32 {
-    let mut hosts_of: Vec<(Alias, u16)> = Vec::new();
+    let mut hosts_of: Vec<(Alias, (u16, u64))> = Vec::new();
     let mut domains_of: Vec<(u16, Alias)> = Vec::new();
     for Step { run, .. } in steps.iter().filter(|s| s.run.alias.is_some() && !s.nets.is_empty()) {
         if run.alias.is_inside() {
-            hosts_of.push((run.alias, run.host));
+            hosts_of.push((run.alias, run.whose()));
         } else if run.host != HOST_FORGOTTEN {
             domains_of.push((run.host, run.alias));
         }
     }
     hosts_of.sort_unstable();
-    // Hosts that lost their names are different ones.
-    hosts_of.dedup_by(|a, b| a == b && a.1 != HOST_FORGOTTEN);
+    hosts_of.dedup();
     domains_of.sort_unstable();
     domains_of.dedup();
     let hosts = hosts_of.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).max();

@@ -119,10 +119,11 @@ impl Split {
         }
         let runs = || evidence.iter().map(|&i| (i, &track.runs[i as usize]));
         // A stranger's name leads to the stranger's home, and not to several people's.
-        let snapshots = runs().filter(|&(i, _)| networks.is_snapshot(i)).map(|(_, run)| run.host);
+        let snapshots =
+            runs().filter(|&(i, _)| networks.is_snapshot(i)).map(|(_, run)| run.whose());
         split.unrelated = split.pool(snapshots.collect(), 2);
         let inside = runs().filter(|(_, run)| run.alias.is_some() && run.alias.is_inside());
-        let mut led_to: Vec<(Alias, u16)> = inside.map(|(_, run)| (run.alias, run.host)).collect();
+        let mut led_to: Vec<_> = inside.map(|(_, run)| (run.alias, run.whose())).collect();
         led_to.sort_unstable();
         for of_name in led_to.chunk_by(|a, b| a.0 == b.0) {
             let hosts = of_name.iter().map(|&(_, host)| host).collect();
@@ -133,15 +134,16 @@ impl Split {
         split
     }
 
-    /// Makes hosts one pool if there are so many of them, and gives one that has a name. Those that
-    /// lost their names are different ones.
-    fn pool(&mut self, mut hosts: Vec<u16>, least: usize) -> Option<u16> {
+    /// Makes hosts, as [`Run::whose`] tells them apart, one pool if there are so many of them, and
+    /// gives one that has a name.
+    fn pool(&mut self, mut hosts: Vec<(u16, u64)>, least: usize) -> Option<u16> {
         hosts.sort_unstable();
-        hosts.dedup_by(|a, b| a == b && *a != HOST_FORGOTTEN);
+        hosts.dedup();
         if hosts.len() < least {
             return None;
         }
-        hosts.retain(|&host| host != HOST_FORGOTTEN);
+        let named = hosts.into_iter().map(|(host, _)| host).filter(|&host| host != HOST_FORGOTTEN);
+        let hosts: Vec<u16> = named.collect();
         hosts.iter().for_each(|&host| self.is_repeat[usize::from(host)] = true);
         self.joined.join_all(hosts.iter().copied());
         self.pools.extend(hosts.first());

@@ -229,6 +229,11 @@ impl Run {
         }
     }
 
+    /// What tells its host from others: of one that lost its name, its set.
+    pub(crate) const fn whose(&self) -> (u16, u64) {
+        (self.host, if self.host == HOST_FORGOTTEN { self.set_hash } else { 0 })
+    }
+
     /// Whether a provider's zone or the allow list explains it, so that it is no evidence.
     pub(crate) fn is_explained(&self, exempt: Option<&InForce<'_>>) -> bool {
         self.zone != ZONE_NONE || self.allowed_by(exempt).is_some()

@@ -197,7 +197,11 @@ impl Model {
         if let Some(query) = query.filter(|query| now_us - query.asked_us <= lifetime_us) {
             let Some((seen_ms, response)) = &mut query.response else {
                 query.response = Some((now_ms, payload.to_vec()));
-                return Some(Verdict::Use);
+                let took_us = now_us - query.asked_us;
+                let is_unusual = took_us == 0 || took_us > window_ms * 1_000;
+                let is_copy =
+                    is_unusual && is_copy(&mut self.messages, way, payload, now_ms, window_ms);
+                return Some(if is_copy { Verdict::Duplicate } else { Verdict::Use });
             };
             let is_near = window_ms > 0 && now_ms - *seen_ms <= window_ms;
             if is_near && response != payload {
@@ -209,14 +213,23 @@ impl Model {
             }
             return Some(if is_near { Verdict::Duplicate } else { Verdict::Unsolicited });
         }
-        if window_ms > 0 {
-            let before = self.messages.insert((way, payload.to_vec()), now_ms);
-            if before.is_some_and(|before| now_ms - before <= window_ms) {
-                return Some(Verdict::Duplicate);
-            }
+        if is_copy(&mut self.messages, way, payload, now_ms, window_ms) {
+            return Some(Verdict::Duplicate);
         }
         Some(if key.is_some() && is_visible { Verdict::Unsolicited } else { Verdict::Use })
     }
+}
+
+/// Whether a message came just before; it is noted.
+fn is_copy(
+    messages: &mut BTreeMap<(u8, Vec<u8>), u64>,
+    way: u8,
+    payload: &[u8],
+    now_ms: u64,
+    window_ms: u64,
+) -> bool {
+    let before = messages.insert((way, payload.to_vec()), now_ms);
+    window_ms > 0 && before.is_some_and(|before| now_ms - before <= window_ms)
 }
 
 /// A query for the address of a name, or a response to it.

@@ -91,6 +91,24 @@ fn a_second_answer_is_poison_or_a_copy() {
     }
 }
 
+/// Its query may be forgotten before its copies come, and a copy may come before its query.
+#[test]
+fn a_copy_of_a_slow_or_an_early_response_is_known() {
+    let (asked, answer) = (query(7, "a.example"), response(7, "a.example", 2));
+    let mut slow = gate(Pairing::Auto);
+    assert_eq!(judge(&mut slow, 0, &datagram(&asked)), Use);
+    assert_eq!(judge(&mut slow, 600, &datagram(&answer)), Use);
+    for id in 100..5_000 {
+        assert_eq!(judge(&mut slow, 601, &datagram(&query(id, "b.example"))), Use);
+    }
+    assert_eq!(judge(&mut slow, 700, &datagram(&answer)), Duplicate);
+    assert_eq!(slow.counts().lacking, 0);
+    let mut early = gate(Pairing::Auto);
+    assert_eq!(judge(&mut early, 0, &datagram(&answer)), Use, "queries are not visible yet");
+    assert_eq!(judge(&mut early, 1, &datagram(&asked)), Use);
+    assert_eq!(judge(&mut early, 1, &datagram(&answer)), Duplicate);
+}
+
 /// As a resolver asks again that got no use out of the first answer.
 #[test]
 fn a_query_with_other_options_is_no_copy() {
