@@ -28,28 +28,28 @@ pub enum DataQuality {
 /// [`DataQuality`]: between them it is interpolated, outside it stays. From `docs/calibration.md`.
 pub const WEIGHTS: [[(Score, f64); 6]; 3] = [
     [
-        (Score(50), 1.06),
-        (Score(80), 2.92),
-        (Score(110), 3.62),
-        (Score(140), 3.62),
-        (Score(180), 3.62),
-        (Score(240), 3.62),
+        (Score(50), 1.1),
+        (Score(80), 3.19),
+        (Score(110), 3.19),
+        (Score(140), 3.64),
+        (Score(180), 3.64),
+        (Score(240), 3.64),
     ],
     [
-        (Score(50), 1.05),
-        (Score(80), 1.41),
-        (Score(110), 2.2),
-        (Score(140), 3.11),
-        (Score(180), 3.11),
-        (Score(240), 3.11),
+        (Score(50), 0.74),
+        (Score(80), 0.91),
+        (Score(110), 1.63),
+        (Score(140), 1.96),
+        (Score(180), 2.43),
+        (Score(240), 2.78),
     ],
     [
         (Score(50), 0.04),
         (Score(80), 0.04),
         (Score(110), 0.08),
         (Score(140), 0.11),
-        (Score(180), 0.28),
-        (Score(240), 0.28),
+        (Score(180), 0.2),
+        (Score(240), 0.2),
     ],
 ];
 
