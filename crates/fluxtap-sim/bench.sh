@@ -142,7 +142,8 @@ stat_of() { grep -o "$1[0-9]*" "$rows.stats" | head -n 1 | grep -o '[0-9]*$'; }
 machine() {
     echo "Measured on $(date -u +%Y-%m-%d): $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)," \
         "$(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB," \
-        "Linux $(uname -r | cut -d- -f1), load $(cut -d' ' -f1 /proc/loadavg); $rounds rounds."
+        "Linux $(uname -r | cut -d- -f1), load $(cut -d' ' -f1 /proc/loadavg); $rounds rounds;" \
+        "fluxtap is what \`make $(cmp -s "$fluxtap" "$bin"/../profiled/*/release/fluxtap && echo optimised || echo build)\` builds."
     echo
 }
 

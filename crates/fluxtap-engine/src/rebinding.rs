@@ -21,8 +21,8 @@ use fluxtap_wire::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Most domains of a partition that are watched; of more the one that was answered with an address
-/// inside longest ago goes.
+/// Most domains of a partition that are watched. Of more one goes of which no name has gone outside yet,
+/// as most never do, and of those the one that was answered with an address inside longest ago.
 const DOMAINS_MAX: usize = 64;
 
 /// Most names of a domain with who answered whom; likewise.
@@ -100,10 +100,10 @@ impl Rebinds {
         self.partitions |= 1 << partition;
         let domains = self.watched.entry(partition).or_default();
         if !domains.contains_key(&inside.domain_hash) && domains.len() >= DOMAINS_MAX {
-            let last = |watched: &[Watched]| watched.iter().map(|watched| watched.inside).max();
-            let oldest = domains.iter().min_by_key(|(_, watched)| last(watched));
-            let oldest = oldest.map(|(hash, _)| *hash);
-            oldest.iter().for_each(|oldest| drop(domains.remove(oldest)));
+            let worth = |watched: &[Watched]| watched.iter().map(Watched::worth).max();
+            let least = domains.iter().min_by_key(|(_, watched)| worth(watched));
+            let least = least.map(|(hash, _)| *hash);
+            least.iter().for_each(|least| drop(domains.remove(least)));
             self.evicted += 1;
         }
         let watched = domains.entry(inside.domain_hash).or_default();
@@ -122,9 +122,9 @@ impl Rebinds {
             });
         }
         if watched.len() >= PAIRS_MAX {
-            let oldest = watched.iter().enumerate().min_by_key(|(_, watched)| watched.inside);
-            let oldest = oldest.map_or(0, |(place, _)| place);
-            watched.remove(oldest);
+            let least = watched.iter().enumerate().min_by_key(|(_, watched)| watched.worth());
+            let least = least.map_or(0, |(place, _)| place);
+            watched.remove(least);
             self.evicted += 1;
         }
         let (responder, client) = parties;
@@ -180,6 +180,11 @@ const SECOND: u64 = Timestamp::SECOND;
 impl Watched {
     fn is_of(&self, name: &[u8], parties: (IpAddr, IpAddr)) -> bool {
         (self.responder, self.client) == parties && *self.name == *name
+    }
+
+    /// What it is worth when room is needed; the least goes first.
+    const fn worth(&self) -> (bool, Timestamp) {
+        (self.is_outside, self.inside)
     }
 }
 

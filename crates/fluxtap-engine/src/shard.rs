@@ -88,9 +88,10 @@ pub struct ShardCounts {
     pub rebindings: u64,
     /// Those that the operator's allow list kept back, likewise.
     pub rebindings_allowed: u64,
-    /// Those that could not be followed because there were too many, and names that were watched and
-    /// had to make room.
+    /// Those that could not be followed because there were too many.
     pub rebindings_refused: u64,
+    /// Domains and names that were watched and had to make room.
+    pub rebindings_evicted: u64,
 }
 
 impl ShardCounts {
@@ -111,6 +112,7 @@ impl ShardCounts {
         self.rebindings += other.rebindings;
         self.rebindings_allowed += other.rebindings_allowed;
         self.rebindings_refused += other.rebindings_refused;
+        self.rebindings_evicted += other.rebindings_evicted;
         for severity in 0..self.opened.len() {
             self.opened[severity] += other.opened[severity];
             self.unwritten[severity] += other.unwritten[severity];
@@ -611,8 +613,7 @@ impl Shard {
     /// The counters.
     #[must_use]
     pub const fn counts(&self) -> ShardCounts {
-        let rebindings_refused = self.counts.rebindings_refused + self.rebinds.evicted;
-        ShardCounts { rebindings_refused, ..self.counts }
+        ShardCounts { rebindings_evicted: self.rebinds.evicted, ..self.counts }
     }
 
     /// What the curated lists explained away.

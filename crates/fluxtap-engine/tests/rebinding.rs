@@ -163,7 +163,9 @@ fn an_alert_of_the_domain_says_it_too_and_the_allow_list_keeps_the_line_back() {
 #[test]
 fn what_is_watched_is_bounded_and_what_goes_is_counted() {
     let mut story = Story::new();
-    answers(&mut story, 0, "www.first.example", 1, &[INSIDE, OUTSIDE]);
+    for name in ["www.first.example", "www.second.example"] {
+        answers(&mut story, 0, name, 1, &[INSIDE, OUTSIDE]);
+    }
     // More domains than are watched, each with more names than are.
     for number in 0..20_000_u64 {
         let name = format!("n{}.d{}.example", number % 10, number / 10 % 10_000);
@@ -173,14 +175,23 @@ fn what_is_watched_is_bounded_and_what_goes_is_counted() {
         let name = format!("www.e{number}.example");
         story.seen_by(40 + number / 1_000, &name, PARTIES, 1, INSIDE);
     }
-    let refused = story.shard().counts().rebindings_refused;
-    // 2,000 domains with two names too many, and of 12,001 domains all but 64 in each partition.
-    assert!(refused >= 4_000 + 12_001 - 64 * 64, "{refused}");
+    let evicted = story.shard().counts().rebindings_evicted;
+    // 2,000 domains with two names too many, and of 12,002 domains all but 64 in each partition.
+    assert!(evicted >= 4_000 + 12_002 - 64 * 64, "{evicted}");
     answers(&mut story, 60, "www.first.example", 1, &[INSIDE]);
-    assert_eq!(story.alerts().len(), 0, "it had to make room");
+    story.keep_time(61, 63);
+    assert_eq!(story.alerts().len(), 1, "those that never went outside made room");
+    for number in 0..10_000_u64 {
+        let name = format!("www.f{number}.example");
+        answers(&mut story, 70, &name, 1, &[INSIDE, OUTSIDE]);
+    }
+    answers(&mut story, 90, "www.second.example", 1, &[INSIDE]);
+    story.keep_time(91, 93);
+    assert_eq!(story.alerts().len(), 1, "it had to make room");
+    assert_eq!(story.shard().counts().rebindings_refused, 0);
     // And what comes and goes alone is told.
     story.keep_time(600, 4_000);
     answers(&mut story, 4_000, "www.last.example", 1, &[INSIDE, OUTSIDE, INSIDE]);
     let told = story.end();
-    assert_eq!(rebounds(&told).len(), 1, "{told:?}");
+    assert_eq!(rebounds(&told).len(), 2, "{told:?}");
 }

@@ -266,6 +266,7 @@ impl Counters {
                 "told": self.shard.rebindings,
                 "allowed": self.shard.rebindings_allowed,
                 "refused": self.shard.rebindings_refused,
+                "evicted": self.shard.rebindings_evicted,
             },
             "is_conserved": decode.is_conserved(),
             "packets_by_end": by_end(&decode.packet_ends),
