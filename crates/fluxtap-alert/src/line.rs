@@ -83,17 +83,24 @@ pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     let names = Names::of(&alert.evidence);
     let shares = Shares::of(&alert.evidence);
     let from = out.len();
-    let mut room = Room::of(alert, context);
+    let room = Room::of(alert, context);
     let addresses: Vec<Address<'_>> =
         judged(&alert.evidence).take(room.left(Part::Addresses)).map(address).collect();
+    let addresses = &*addresses;
+    let mut view = View { alert, context, names: &names, shares: &shares, addresses, room };
+    let mut line = view.line();
     loop {
-        let addresses = &addresses[..room.left(Part::Addresses)];
-        let view = View { alert, context, names: &names, shares: &shares, addresses, room: &room };
-        append_json(&view.line(), out);
+        append_json(&line, out);
         out.push(b'\n');
         let len = out.len() - from;
-        if len <= LINE_OCTETS_MAX || !room.shrink(len - LINE_OCTETS_MAX, addresses) {
+        if len <= LINE_OCTETS_MAX {
             return;
+        }
+        match view.room.shrink(len - LINE_OCTETS_MAX, view.listed()) {
+            // Nearly always nothing else gives way, and the rest of the line stays what it is.
+            Some(Part::Addresses) => line.fluxtap.evidence.list(view.listed(), alert),
+            Some(_) => line = view.line(),
+            None => return,
         }
         out.truncate(from);
     }
@@ -214,17 +221,15 @@ impl Room {
     }
 
     /// Takes away one entry, or as many of the addresses that are listed as must go at least when a
-    /// line is `over` bytes too long; false if nothing is left to take.
-    fn shrink(&mut self, over: usize, listed: &[Address<'_>]) -> bool {
-        let next = Self::ORDER.iter().find(|&&(part, floor)| self.left(part) > floor);
-        if let Some(&(part, floor)) = next {
-            let entries = match part {
-                Part::Addresses => at_least(over, listed),
-                _ => 1,
-            };
-            self.0[part as usize] -= entries.min(self.left(part) - floor);
-        }
-        next.is_some()
+    /// line is `over` bytes too long. What of; `None` if nothing is left to take.
+    fn shrink(&mut self, over: usize, listed: &[Address<'_>]) -> Option<Part> {
+        let &(part, floor) = Self::ORDER.iter().find(|&&(part, floor)| self.left(part) > floor)?;
+        let entries = match part {
+            Part::Addresses => at_least(over, listed),
+            _ => 1,
+        };
+        self.0[part as usize] -= entries.min(self.left(part) - floor);
+        Some(part)
     }
 }
 
@@ -241,6 +246,15 @@ fn at_least(octets: usize, addresses: &[Address<'_>]) -> usize {
         }
     }
     entries.max(1)
+}
+
+impl<'a> shape::Evidence<'a> {
+    /// Lists addresses of the alert: these, and says whether they are all.
+    fn list(&mut self, addresses: &'a [Address<'a>], alert: &Alert) {
+        self.addresses = addresses;
+        self.ip.listed = addresses.len() as u32;
+        self.ip.truncated = addresses.len() < judged(&alert.evidence).count();
+    }
 }
 
 /// The names of an alert as text, each byte that is not plain as `\DDD`.
@@ -293,12 +307,17 @@ struct View<'a> {
     context: &'a Context<'a>,
     names: &'a Names,
     shares: &'a Shares,
-    /// As many as are listed.
+    /// As many as could be listed.
     addresses: &'a [Address<'a>],
-    room: &'a Room,
+    room: Room,
 }
 
 impl<'a> View<'a> {
+    /// The addresses that there is room for.
+    fn listed(&self) -> &'a [Address<'a>] {
+        &self.addresses[..self.room.left(Part::Addresses)]
+    }
+
     fn line(&self) -> Line<'a> {
         Line {
             timestamp: rfc3339(self.alert.at.millis()),
@@ -579,7 +598,7 @@ impl<'a> View<'a> {
     fn evidence(&self) -> shape::Evidence<'a> {
         let (subject, evidence) = (&self.alert.subject, &self.alert.evidence);
         let (context, has_context) = (&evidence.context, self.room.left(Part::Context) > 0);
-        shape::Evidence {
+        let mut shown = shape::Evidence {
             responses: evidence.responses,
             clients: evidence.clients,
             names: evidence.names,
@@ -598,7 +617,7 @@ impl<'a> View<'a> {
                 names: first(&self.names.hosts, self.room.left(Part::Hosts)),
             },
             alias_target: self.names.alias.as_deref().filter(|_| self.room.left(Part::Alias) > 0),
-            addresses: self.addresses,
+            addresses: &[],
             changes: subject.changes,
             refreshes: subject.refreshes,
             replaced: subject.replaced,
@@ -619,11 +638,12 @@ impl<'a> View<'a> {
                 shape::Rebinding { name, ip: rebound.ip.to_string(), ttl: rebound.ttl_s }
             }),
             client_list: self.clients(),
-        }
+        };
+        shown.list(self.listed(), self.alert);
+        shown
     }
 
     fn ip_counts(&self) -> IpCounts {
-        let listed = self.addresses.len();
         let (subject, shares) = (&self.alert.subject, self.shares);
         let start_s = self.window_start_ms() / 1_000;
         let new = judged(&self.alert.evidence).filter(|a| u64::from(a.first_s) >= start_s).count();
@@ -634,8 +654,8 @@ impl<'a> View<'a> {
             networks: subject.spread.networks,
             prefixes: subject.spread.prefixes,
             new_per_hour: Decimal(new as f64 * 3_600.0 / f64::from(subject.window_s.max(1))),
-            listed: listed as u32,
-            truncated: listed < judged(&self.alert.evidence).count(),
+            listed: 0,
+            truncated: false,
         }
     }
 

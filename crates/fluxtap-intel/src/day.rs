@@ -44,10 +44,10 @@ impl Day {
         // The 31st of a month with 30 days is a day of the next one.
         (found.to_string() == text).then_some(found)
     }
-}
 
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Its year, its month from 1 on and its day in that from 1 on.
+    #[must_use]
+    pub fn date(self) -> (u64, u64, u64) {
         let day = u64::from(self.0) + u64::from(EPOCH_DAYS);
         let per_era = u64::from(DAYS_PER_ERA);
         let (era, of_era) = (day / per_era, day % per_era);
@@ -58,6 +58,13 @@ impl fmt::Display for Day {
         let day_of_month = of_year - (153 * from_march + 2) / 5 + 1;
         let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
         let year = 400 * era + year_of_era + u64::from(month <= 2);
+        (year, month, day_of_month)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day_of_month) = self.date();
         write!(f, "{year:04}-{month:02}-{day_of_month:02}")
     }
 }

@@ -1099,7 +1099,7 @@ fn the_documented_example_is_what_is_written() {
         names: &names,
         shares: &shares,
         addresses: &addresses,
-        room: &room,
+        room,
     };
     let line = serde_json::to_string_pretty(&view.line()).expect("JSON");
     let (head, rest) = FORMAT_MD.split_once("```json\n").expect("an example");
