@@ -40,6 +40,14 @@ pub(crate) fn split(
     let is_evidence = |&i: &u32| !track.runs[i as usize].is_explained(exempt);
     let evidence: Vec<u32> = (0..track.runs.len() as u32).filter(is_evidence).collect();
     let mut members = Vec::new();
+    // Most parts have too few addresses even if none came twice, and need no closer look.
+    let may_be_enough = |runs: &[u32]| {
+        let offered = runs.iter().map(|&i| usize::from(track.runs[i as usize].set_len));
+        offered.sum::<usize>() >= addresses_min
+    };
+    if !may_be_enough(&evidence) {
+        return members;
+    }
     if is_restless(track, exempt) {
         members.push(Member::of(track, evidence, true));
     } else {
@@ -57,12 +65,14 @@ pub(crate) fn split(
                 Whose::OneOff => one_off.push(i),
             }
         }
-        let by_host = by_host.into_iter();
+        let by_host = by_host.into_iter().filter(|(runs, _)| may_be_enough(runs));
         members.extend(by_host.map(|(runs, is_pool)| Member::of(track, runs, is_pool)));
-        let one_off = Member::of(track, one_off, true);
-        let agrees = agrees_in_time(track, &one_off.runs);
-        if agrees || looks_made_up(track, &one_off) {
-            members.push(Member { is_unproven: !agrees, ..one_off });
+        if may_be_enough(&one_off) {
+            let one_off = Member::of(track, one_off, true);
+            let agrees = agrees_in_time(track, &one_off.runs);
+            if agrees || looks_made_up(track, &one_off) {
+                members.push(Member { is_unproven: !agrees, ..one_off });
+            }
         }
     }
     members.retain(|member| member.addresses >= addresses_min);
