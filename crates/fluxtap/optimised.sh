@@ -34,8 +34,13 @@ out=$work/$host/release/fluxtap
 rm -rf "$work/counts" "$work/traffic"
 mkdir -p "$work/counts" "$work/traffic"
 
-# `cargo build` of the program with options of the compiler; those of build scripts stay as they are.
-build() { RUSTFLAGS="${RUSTFLAGS:-} $1" CARGO_TARGET_DIR=$work cargo build --release -p fluxtap --target "$host"; }
+# `cargo build` of the program with an option of the compiler; those of build scripts stay as they are.
+# Options are parted by 0x1f, so that the folder's name may hold spaces.
+build() {
+    local given=${CARGO_ENCODED_RUSTFLAGS-${RUSTFLAGS:-}}
+    CARGO_ENCODED_RUSTFLAGS=$(printf %s "$given${given:+ }" | tr ' ' '\037')$1 CARGO_TARGET_DIR=$work \
+        cargo build --release -p fluxtap --target "$host"
+}
 
 build "-Cprofile-generate=$work/counts"
 sim=$target/release/fluxtap-sim

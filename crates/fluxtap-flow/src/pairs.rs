@@ -54,7 +54,7 @@ impl Bucket {
     #[inline]
     fn position(&self, key: u64) -> Option<usize> {
         const ONES: u64 = u64::from_ne_bytes([1; 8]);
-        let differs = self.tags ^ ONES * u64::from(tag(key));
+        let differs = self.tags ^ (ONES * u64::from(tag(key)));
         // The highest bit of each byte that is 0, and of some above one; see Mycroft's test in
         // https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord
         let mut maybe = differs.wrapping_sub(ONES) & !differs & ONES << 7;
