@@ -125,7 +125,7 @@ impl Gate {
             Found::Query(took_us) => {
                 self.counts.paired += 1;
                 self.response_times.note(took_us);
-                self.visibility.vote(now, self.keyed.source(server), true);
+                self.visibility.vote(now, true, || self.keyed.source(server));
                 Verdict::Use
             }
             Found::Copy => Verdict::Duplicate,
@@ -138,7 +138,7 @@ impl Gate {
             Found::Nothing => {
                 self.counts.lacking += 1;
                 let is_refused = self.queries_visible() == Some(true);
-                self.visibility.vote(now, self.keyed.source(server), false);
+                self.visibility.vote(now, false, || self.keyed.source(server));
                 if is_refused { Verdict::Unsolicited } else { Verdict::Use }
             }
         }

@@ -80,6 +80,21 @@ impl Bucket {
     /// have their response and are older than `is_near_from`. A free place is older than all.
     #[inline]
     fn oldest(&self, waits_from: u64, is_near_from: u64) -> Option<usize> {
+        let mut oldest = (self.stamps[0], 0);
+        for way in 1..WAYS {
+            let known = self.stamps[way];
+            oldest = if known < oldest.0 { (known, way) } else { oldest };
+        }
+        // Nearly always the oldest of all is over, and then it is the one.
+        if oldest.0 < if oldest.0 & ANSWERED == 0 { waits_from } else { is_near_from } {
+            return Some(oldest.1);
+        }
+        self.oldest_of_some(waits_from, is_near_from)
+    }
+
+    /// The same, whatever waits.
+    #[cold]
+    fn oldest_of_some(&self, waits_from: u64, is_near_from: u64) -> Option<usize> {
         let mut oldest = (u64::MAX, 0);
         for (way, &known) in self.stamps.iter().enumerate() {
             let needed_from = if known & ANSWERED == 0 { waits_from } else { is_near_from };

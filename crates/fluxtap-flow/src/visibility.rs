@@ -127,10 +127,10 @@ impl Visibility {
         self.changes
     }
 
-    /// Takes the vote of a response when event time is `now`; `server` is a keyed hash of the address
+    /// Takes the vote of a response when event time is `now`; `server` gives a keyed hash of the address
     /// it is from.
     #[inline]
-    pub(crate) fn vote(&mut self, now: Timestamp, server: u64, is_paired: bool) {
+    pub(crate) fn vote(&mut self, now: Timestamp, is_paired: bool, server: impl Fn() -> u64) {
         if self.last != Timestamp(0) {
             self.lasted_ns += now.since(self.last).min(STEP_S_MAX * Timestamp::SECOND);
         }
@@ -138,7 +138,7 @@ impl Visibility {
         self.paired += u64::from(is_paired);
         self.lacking += u64::from(!is_paired);
         if !self.is_visible {
-            let group = &mut self.groups[server as usize % GROUPS];
+            let group = &mut self.groups[server() as usize % GROUPS];
             group.paired += u32::from(is_paired);
             group.lacking += u32::from(!is_paired);
         }
@@ -211,10 +211,10 @@ mod tests {
                 (0..paired.max(lacking)).for_each(|i| {
                     let server = u64::from(i);
                     if i < paired {
-                        self.0.vote(now, server, true);
+                        self.0.vote(now, true, || server);
                     }
                     if i < lacking {
-                        self.0.vote(now, server, false);
+                        self.0.vote(now, false, || server);
                     }
                 });
                 self.1 += 1;
@@ -256,7 +256,7 @@ mod tests {
             for (server, share) in (0..).zip(shares) {
                 dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
                 let now = Timestamp(1_000_000_000_000 + step * Timestamp::SECOND / 2);
-                visibility.vote(now, server, (dice >> 33) % 100 < *share);
+                visibility.vote(now, (dice >> 33) % 100 < *share, || server);
             }
         }
         visibility

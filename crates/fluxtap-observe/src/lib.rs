@@ -174,6 +174,7 @@ impl Observer {
     }
 
     /// Reads one datagram's message; appends at most one observation to `batch`.
+    #[inline]
     pub fn observe(
         &mut self,
         at: Timestamp,
@@ -182,16 +183,27 @@ impl Observer {
         intel: &Intel,
         batch: &mut Batch,
     ) -> MessageEnd {
-        if !message.header().is_response() {
-            // A query is only read far enough to count it: nothing in it is evidence.
-            if message.question_octets().is_some() {
-                return MessageEnd::Query;
-            }
-            return match message.walk().next_question() {
-                Err(reason) => MessageEnd::Malformed(reason),
-                Ok(_) => MessageEnd::Query,
-            };
+        if message.header().is_response() {
+            return self.observe_response(at, datagram, message, intel, batch);
         }
+        // A query is only read far enough to count it: nothing in it is evidence.
+        if message.question_octets().is_some() {
+            return MessageEnd::Query;
+        }
+        match message.walk().next_question() {
+            Err(reason) => MessageEnd::Malformed(reason),
+            Ok(_) => MessageEnd::Query,
+        }
+    }
+
+    fn observe_response(
+        &mut self,
+        at: Timestamp,
+        datagram: &Datagram<'_>,
+        message: &Message<'_>,
+        intel: &Intel,
+        batch: &mut Batch,
+    ) -> MessageEnd {
         let mark = batch.mark();
         let end = self.response(at, datagram, message, intel, batch);
         if batch.mark().facts() == mark.facts() {
