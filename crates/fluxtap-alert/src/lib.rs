@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod frame;
 mod health;
 mod held;
 mod label;

@@ -4,6 +4,7 @@
 //! receivers cut longer ones and their JSON is then lost whole. Lists shrink until it fits, while
 //! the counts beside them stay true.
 
+use crate::frame::{Addresses, Frame, Gap};
 use crate::shape::{
     Address, Answer, AsnShare, Asns, ClientList, Compare, Countries, CountryShare, Decimal, Dns,
     Event, Flux, Fluxtap, Hosts, Indicator, IpCounts, Life, Line, Network, Observer, Quality,
@@ -82,27 +83,21 @@ pub struct Context<'a> {
 pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     let names = Names::of(&alert.evidence);
     let shares = Shares::of(&alert.evidence);
-    let from = out.len();
     let room = Room::of(alert, context);
-    let addresses: Vec<Address<'_>> =
-        judged(&alert.evidence).take(room.left(Part::Addresses)).map(address).collect();
-    let addresses = &*addresses;
-    let mut view = View { alert, context, names: &names, shares: &shares, addresses, room };
-    let mut line = view.line();
+    let first = judged(&alert.evidence).take(room.left(Part::Addresses)).map(address);
+    let addresses = Addresses::of(first, judged(&alert.evidence).count());
+    let mut view = View { alert, context, names: &names, shares: &shares, room };
+    let mut frame = Frame::of(&view.line());
     loop {
-        append_json(&line, out);
-        out.push(b'\n');
-        let len = out.len() - from;
-        if len <= LINE_OCTETS_MAX {
-            return;
-        }
-        match view.room.shrink(len - LINE_OCTETS_MAX, view.listed()) {
+        let listed = view.room.left(Part::Addresses);
+        let over = frame.len(&addresses, listed).saturating_sub(LINE_OCTETS_MAX);
+        let given_way = if over > 0 { view.room.shrink(over, &addresses) } else { None };
+        match given_way {
             // Nearly always nothing else gives way, and the rest of the line stays what it is.
-            Some(Part::Addresses) => line.fluxtap.evidence.list(view.listed(), alert),
-            Some(_) => line = view.line(),
-            None => return,
+            Some(Part::Addresses) => {}
+            Some(_) => frame = Frame::of(&view.line()),
+            None => return frame.fill(&addresses, listed, out),
         }
-        out.truncate(from);
     }
 }
 
@@ -222,38 +217,16 @@ impl Room {
 
     /// Takes away one entry, or as many of the addresses that are listed as must go at least when a
     /// line is `over` bytes too long. What of; `None` if nothing is left to take.
-    fn shrink(&mut self, over: usize, listed: &[Address<'_>]) -> Option<Part> {
+    fn shrink(&mut self, over: usize, addresses: &Addresses) -> Option<Part> {
         let &(part, floor) = Self::ORDER.iter().find(|&&(part, floor)| self.left(part) > floor)?;
         let entries = match part {
-            Part::Addresses => at_least(over, listed),
+            Part::Addresses => {
+                addresses.at_least(over.saturating_sub(BESIDE_ADDRESSES_OCTETS), self.left(part))
+            }
             _ => 1,
         };
         self.0[part as usize] -= entries.min(self.left(part) - floor);
         Some(part)
-    }
-}
-
-/// How many of the last addresses make up for so many bytes, none too many: at least one.
-fn at_least(octets: usize, addresses: &[Address<'_>]) -> usize {
-    let mut json = Vec::new();
-    let mut entries = 0;
-    for address in addresses.iter().rev() {
-        append_json(address, &mut json);
-        entries += 1;
-        // Each with its comma.
-        if json.len() + entries + BESIDE_ADDRESSES_OCTETS >= octets {
-            break;
-        }
-    }
-    entries.max(1)
-}
-
-impl<'a> shape::Evidence<'a> {
-    /// Lists addresses of the alert: these, and says whether they are all.
-    fn list(&mut self, addresses: &'a [Address<'a>], alert: &Alert) {
-        self.addresses = addresses;
-        self.ip.listed = addresses.len() as u32;
-        self.ip.truncated = addresses.len() < judged(&alert.evidence).count();
     }
 }
 
@@ -307,17 +280,10 @@ struct View<'a> {
     context: &'a Context<'a>,
     names: &'a Names,
     shares: &'a Shares,
-    /// As many as could be listed.
-    addresses: &'a [Address<'a>],
     room: Room,
 }
 
 impl<'a> View<'a> {
-    /// The addresses that there is room for.
-    fn listed(&self) -> &'a [Address<'a>] {
-        &self.addresses[..self.room.left(Part::Addresses)]
-    }
-
     fn line(&self) -> Line<'a> {
         Line {
             timestamp: rfc3339(self.alert.at.millis()),
@@ -598,7 +564,7 @@ impl<'a> View<'a> {
     fn evidence(&self) -> shape::Evidence<'a> {
         let (subject, evidence) = (&self.alert.subject, &self.alert.evidence);
         let (context, has_context) = (&evidence.context, self.room.left(Part::Context) > 0);
-        let mut shown = shape::Evidence {
+        shape::Evidence {
             responses: evidence.responses,
             clients: evidence.clients,
             names: evidence.names,
@@ -617,7 +583,7 @@ impl<'a> View<'a> {
                 names: first(&self.names.hosts, self.room.left(Part::Hosts)),
             },
             alias_target: self.names.alias.as_deref().filter(|_| self.room.left(Part::Alias) > 0),
-            addresses: &[],
+            addresses: Gap,
             changes: subject.changes,
             refreshes: subject.refreshes,
             replaced: subject.replaced,
@@ -638,9 +604,7 @@ impl<'a> View<'a> {
                 shape::Rebinding { name, ip: rebound.ip.to_string(), ttl: rebound.ttl_s }
             }),
             client_list: self.clients(),
-        };
-        shown.list(self.listed(), self.alert);
-        shown
+        }
     }
 
     fn ip_counts(&self) -> IpCounts {
@@ -654,8 +618,8 @@ impl<'a> View<'a> {
             networks: subject.spread.networks,
             prefixes: subject.spread.prefixes,
             new_per_hour: Decimal(new as f64 * 3_600.0 / f64::from(subject.window_s.max(1))),
-            listed: 0,
-            truncated: false,
+            listed: Gap,
+            truncated: Gap,
         }
     }
 
@@ -837,8 +801,7 @@ impl serde_json::ser::Formatter for Ascii {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Looking at all of it, whatever the first bytes are, is what the compiler makes vectors of.
-        if fragment.bytes().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~')) {
+        if is_plain(fragment.as_bytes()) {
             return writer.write_all(fragment.as_bytes());
         }
         let is_plain = |c: char| matches!(c, ' '..='~');
@@ -851,6 +814,32 @@ impl serde_json::ser::Formatter for Ascii {
             rest = &rest[at + odd.len_utf8()..];
         }
         writer.write_all(rest.as_bytes())
+    }
+
+    /// No line has bytes of its own: what is written as such is left as it is, see [`Gap`].
+    fn write_byte_array<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        value: &[u8],
+    ) -> io::Result<()> {
+        writer.write_all(value)
+    }
+}
+
+/// Whether a fragment, which has no control characters below the space, has none above `~` either. Most
+/// have some ten bytes: they are looked at by words.
+fn is_plain(fragment: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // The highest bit of a byte comes up where it was, or with one more: DEL. One that carries was.
+    let odd = |word: [u8; 8]| {
+        let word = u64::from_ne_bytes(word);
+        (word | word.wrapping_add(ONES)) & ONES << 7
+    };
+    let (words, rest) = fragment.as_chunks::<8>();
+    let odds = words.iter().fold(0, |odds, word| odds | odd(*word));
+    match fragment.last_chunk() {
+        Some(last) => odds | odd(*last) == 0,
+        None => rest.iter().all(|&byte| byte < 0x7f),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Types and not a map, so that the order cannot depend on anything and no field can change its
 //! type. What a field means is said in `docs/alert-format.md`; a test holds the two together.
 
+use crate::frame::Gap;
 use crate::line::LABEL_OCTETS_MAX;
 use crate::words::bounded;
 use fluxtap_window::Comparators;
@@ -319,7 +320,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) ns: Servers<'a>,
     pub(crate) hosts: Hosts<'a>,
     pub(crate) alias_target: Option<&'a str>,
-    pub(crate) addresses: &'a [Address<'a>],
+    pub(crate) addresses: Gap,
     pub(crate) changes: u32,
     pub(crate) refreshes: u32,
     pub(crate) replaced: u32,
@@ -389,8 +390,8 @@ pub(crate) struct IpCounts {
     pub(crate) networks: u32,
     pub(crate) prefixes: u32,
     pub(crate) new_per_hour: Decimal,
-    pub(crate) listed: u32,
-    pub(crate) truncated: bool,
+    pub(crate) listed: Gap,
+    pub(crate) truncated: Gap,
 }
 
 #[derive(Serialize)]

@@ -4,8 +4,9 @@
 //! One resolver (or authority) tells one client an address inside with a short TTL, then one outside,
 //! and then one inside again for the same name, all within [`RETURN_S`]. What else looks so does not
 //! come back: split horizon tells a client always the same, a blocklist or a captive portal begins
-//! or ends once, and a name that is inside in one family and outside in the other stays so. Loopback and `0.0.0.0` do not count, because blocklists answer so; nor do names that
-//! spell the address they have.
+//! or ends once, and a name that is inside in one family and outside in the other stays so. Loopback
+//! and `0.0.0.0` do not count, because blocklists answer so; nor do names that spell the address they
+//! have.
 //!
 //! Nothing is kept of a name before it was answered with an address inside. Limits are those of a
 //! partition: [`DOMAINS_MAX`], [`PAIRS_MAX`].

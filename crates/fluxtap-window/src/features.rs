@@ -193,10 +193,14 @@ impl DomainWindow {
         let answers = (Part::Answers, &self.answers);
         let mut subjects = measure_all(answers, &networks, span, exempt);
         let history_density = networks.density();
-        let moving = networks.spread(networks.moving(&self.answers).into_iter());
-        let history_mixed =
-            (self.names() < 64 && moving.networks >= 8).then(|| smoothed_mixed(&moving));
         let servers = known.map(|servers| servers.measure(span, exempt, &mut subjects));
+        // It is said of subjects, and most that are looked at have none.
+        let history_mixed = if subjects.is_empty() || self.names() >= 64 {
+            None
+        } else {
+            let moving = networks.spread(networks.moving(&self.answers).into_iter());
+            (moving.networks >= 8).then(|| smoothed_mixed(&moving))
+        };
         Features {
             age_s: now_s.saturating_sub(self.first_s()),
             subjects,
