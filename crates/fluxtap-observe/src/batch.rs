@@ -173,17 +173,6 @@ pub struct Batch {
     times: Vec<Reached>,
 }
 
-/// Lengths of all lists, to undo a response that turned out to be malformed.
-#[derive(Clone, Copy)]
-pub(crate) struct Mark([usize; 8]);
-
-impl Mark {
-    /// How many observations there were, and responses with addresses inside a network.
-    pub(crate) const fn facts(self) -> (usize, usize) {
-        (self.0[0], self.0[7])
-    }
-}
-
 impl Batch {
     /// The observations.
     #[must_use]
@@ -277,8 +266,16 @@ impl Batch {
 
     /// Moves everything from `other` to the end of this batch, and empties it.
     pub fn append(&mut self, other: &mut Self) {
-        let [items, addresses, servers, glue, names, hints, contexts, _] =
-            self.mark().0.map(|len| len as u32);
+        let [items, addresses, servers, glue, names, hints, contexts] = [
+            self.items.len(),
+            self.addresses.len(),
+            self.servers.len(),
+            self.glue.len(),
+            self.names.len(),
+            self.hints.len(),
+            self.contexts.len(),
+        ]
+        .map(|len| len as u32);
         let moved = |span: NameSpan| NameSpan { at: span.at + names, ..span };
         let shifted = |range: Range, by| Range { from: range.from + by, to: range.to + by };
         self.names.extend_from_slice(&other.names);
@@ -312,8 +309,16 @@ impl Batch {
 
     /// Empties the batch and keeps its buffers.
     pub fn clear(&mut self) {
-        self.rewind(Mark([0; 8]));
-        self.times.clear();
+        let Self { items, addresses, servers, glue, hints, contexts, insides, names, times } = self;
+        items.clear();
+        addresses.clear();
+        servers.clear();
+        glue.clear();
+        hints.clear();
+        contexts.clear();
+        insides.clear();
+        names.clear();
+        times.clear();
     }
 
     pub(crate) fn push_name_of(&mut self, name: &NameRef<'_>) -> NameSpan {
@@ -347,31 +352,6 @@ impl Batch {
         let inside =
             Inside { place, at, domain_hash, asked, domain_at, responder, client, address };
         self.insides.push(inside);
-    }
-
-    pub(crate) fn mark(&self) -> Mark {
-        Mark([
-            self.items.len(),
-            self.addresses.len(),
-            self.servers.len(),
-            self.glue.len(),
-            self.names.len(),
-            self.hints.len(),
-            self.contexts.len(),
-            self.insides.len(),
-        ])
-    }
-
-    pub(crate) fn rewind(&mut self, mark: Mark) {
-        let Mark([items, addresses, servers, glue, names, hints, contexts, insides]) = mark;
-        self.items.truncate(items);
-        self.addresses.truncate(addresses);
-        self.servers.truncate(servers);
-        self.glue.truncate(glue);
-        self.names.truncate(names);
-        self.hints.truncate(hints);
-        self.contexts.truncate(contexts);
-        self.insides.truncate(insides);
     }
 }
 

@@ -184,7 +184,8 @@ impl Observer {
         batch: &mut Batch,
     ) -> MessageEnd {
         if message.header().is_response() {
-            return self.observe_response(at, datagram, message, intel, batch);
+            let end = self.response(at, datagram, message, intel, batch);
+            return end.unwrap_or_else(MessageEnd::Malformed);
         }
         // A query is only read far enough to count it: nothing in it is evidence.
         if message.question_octets().is_some() {
@@ -196,23 +197,8 @@ impl Observer {
         }
     }
 
-    fn observe_response(
-        &mut self,
-        at: Timestamp,
-        datagram: &Datagram<'_>,
-        message: &Message<'_>,
-        intel: &Intel,
-        batch: &mut Batch,
-    ) -> MessageEnd {
-        let mark = batch.mark();
-        let end = self.response(at, datagram, message, intel, batch);
-        if batch.mark().facts() == mark.facts() {
-            batch.rewind(mark);
-        }
-        end.unwrap_or_else(MessageEnd::Malformed)
-    }
-
-    /// The end of a response; its observation, if it gives one, is the batch's last.
+    /// The end of a response; its observation, if it gives one, is the batch's last. What else a response
+    /// leaves in the batch's lists nobody refers to, and goes with the batch.
     fn response(
         &mut self,
         at: Timestamp,

@@ -12,6 +12,7 @@ use crate::track::{Alias, Entry, HOST_FORGOTTEN, Run, Track, mix};
 use fluxtap_intel::{AddressClass, Country, InForce, Owner};
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 
 /// The windows in seconds: 15 min, 1 h, 24 h, 7 d.
 pub const WINDOWS_S: [u32; 4] = [900, 3_600, 86_400, 604_800];
@@ -26,7 +27,7 @@ pub struct Features {
     pub subjects: Vec<Subject>,
     /// The name servers, if any were seen with addresses.
     pub servers: Option<ServerEvidence>,
-    /// Addresses per network over the whole history.
+    /// Addresses per network over the whole history; 0 without subjects.
     pub history_density: f64,
     /// Smoothed mixed-ownership share over the whole history of names that ever had another set, or
     /// were seen once or twice, if the domain has fewer than 64 names and such at least 8 networks.
@@ -172,7 +173,7 @@ pub struct ServerEvidence {
     pub addresses: u32,
     /// How often a new set of server names came up.
     pub set_changes: u32,
-    /// Addresses per network over the whole history of the servers.
+    /// Addresses per network over the whole history of the servers; 0 without subjects of theirs.
     pub history_density: f64,
 }
 
@@ -187,20 +188,21 @@ impl DomainWindow {
         has_table: bool,
         exempt: Option<&InForce<'_>>,
     ) -> Features {
-        let networks = Networks::of(&self.answers, exempt);
+        let networks = AsNeeded::of(&self.answers, exempt);
         let known = self.servers.as_deref();
         let span = Span { now_s, first_s: self.first_s(), addresses_min, servers: known };
         let answers = (Part::Answers, &self.answers);
         let mut subjects = measure_all(answers, &networks, span, exempt);
-        let history_density = networks.density();
         let servers = known.map(|servers| servers.measure(span, exempt, &mut subjects));
-        // It is said of subjects, and most that are looked at have none.
-        let history_mixed = if subjects.is_empty() || self.names() >= 64 {
-            None
-        } else {
+        // Both are said of subjects.
+        let (mut history_density, mut history_mixed) = (0.0, None);
+        if !subjects.is_empty() {
+            let networks = networks.get();
+            history_density = networks.density();
             let moving = networks.spread(networks.moving(&self.answers).into_iter());
-            (moving.networks >= 8).then(|| smoothed_mixed(&moving))
-        };
+            history_mixed =
+                (self.names() < 64 && moving.networks >= 8).then(|| smoothed_mixed(&moving));
+        }
         Features {
             age_s: now_s.saturating_sub(self.first_s()),
             subjects,
@@ -240,14 +242,16 @@ impl Servers {
         exempt: Option<&InForce<'_>>,
         subjects: &mut Vec<Subject>,
     ) -> ServerEvidence {
-        let networks = Networks::of(&self.track, exempt);
+        let networks = AsNeeded::of(&self.track, exempt);
         let track = (Part::Servers, &self.track);
-        subjects.extend(measure_all(track, &networks, Span { servers: None, ..span }, exempt));
+        let own = measure_all(track, &networks, Span { servers: None, ..span }, exempt);
+        let history_density = if own.is_empty() { 0.0 } else { networks.get().density() };
+        subjects.extend(own);
         ServerEvidence {
             names: self.track.hosts.len() as u32,
             addresses: self.track.entries.len() as u32,
             set_changes: self.set_changes,
-            history_density: networks.density(),
+            history_density,
         }
     }
 
@@ -260,9 +264,36 @@ impl Servers {
     }
 }
 
+/// The [`Networks`] of a track, which are told apart once somebody asks for them: most tracks that are
+/// looked at have no subject, and are seen to have none without.
+pub(crate) struct AsNeeded<'a> {
+    track: &'a Track,
+    exempt: Option<&'a InForce<'a>>,
+    networks: OnceCell<Networks>,
+}
+
+impl<'a> AsNeeded<'a> {
+    pub(crate) const fn of(track: &'a Track, exempt: Option<&'a InForce<'a>>) -> Self {
+        Self { track, exempt, networks: OnceCell::new() }
+    }
+
+    fn get(&self) -> &Networks {
+        self.networks.get_or_init(|| Networks::of(self.track, self.exempt))
+    }
+
+    /// See [`Networks::spreads`].
+    pub(crate) fn is_snapshot(&self, run: u32) -> bool {
+        usize::from(self.track.runs[run as usize].set_len) >= SNAPSHOT_NETWORKS_MIN
+            && self.get().is_snapshot[run as usize]
+    }
+}
+
+/// Fewest networks of a snapshot.
+const SNAPSHOT_NETWORKS_MIN: usize = 4;
+
 /// The networks of a track, numbered in order of first sight; an address outside the residual has
 /// none.
-pub(crate) struct Networks {
+struct Networks {
     of_entry: Vec<Option<u16>>,
     /// Whether an entry of the allow list covers the address; empty if none covers addresses.
     is_allowed: Vec<bool>,
@@ -280,7 +311,7 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    pub(crate) fn of(track: &Track, exempt: Option<&InForce<'_>>) -> Self {
+    fn of(track: &Track, exempt: Option<&InForce<'_>>) -> Self {
         let (entries, runs) = (track.entries.len(), track.runs.len());
         let mut numbers: HashTable<u16> = HashTable::with_capacity(entries);
         let offered = track.runs.iter().map(|run| track.set(run).len()).sum();
@@ -348,13 +379,8 @@ impl Networks {
         &self.nets[self.of_run[i] as usize..self.of_run[i + 1] as usize]
     }
 
-    /// Whether the set of the run at position `i` is a snapshot: at least 4 networks in 4 /16 and 3
-    /// autonomous systems, 30 % or more of them in access networks and at most 15 % in hosting or
-    /// education.
-    pub(crate) fn is_snapshot(&self, i: u32) -> bool {
-        self.is_snapshot[i as usize]
-    }
-
+    /// Whether a set with these networks is a snapshot: at least 4 networks in 4 /16 and 3 autonomous
+    /// systems, 30 % or more of them in access networks and at most 15 % in hosting or education.
     fn spreads(&self, nets: &[u16]) -> bool {
         let owners = || nets.iter().map(|&net| &self.owners[usize::from(net)]);
         let share = |classes: &[AddressClass]| {
@@ -363,7 +389,7 @@ impl Networks {
         };
         let asns = owners().map(|owner| u64::from(owner.asn)).filter(|&asn| asn != 0);
         let prefixes = nets.iter().map(|&net| self.prefixes[usize::from(net)]);
-        nets.len() >= 4
+        nets.len() >= SNAPSHOT_NETWORKS_MIN
             && share(&[AddressClass::Access]) >= 0.3
             && share(&[AddressClass::Hosting, AddressClass::Education]) <= 0.15
             && has_distinct::<3>(asns)
@@ -505,7 +531,7 @@ struct Span<'a> {
 
 fn measure_all(
     (part, track): (Part, &Track),
-    networks: &Networks,
+    networks: &AsNeeded<'_>,
     Span { now_s, first_s, addresses_min, servers }: Span<'_>,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Subject> {
@@ -523,6 +549,7 @@ fn measure_all(
                 continue;
             }
             runs_before = count;
+            let networks = networks.get();
             let mut subject =
                 Measure { track, networks, member, from_s, window_s, now_s }.subject();
             (subject.part, subject.index) = (part, index as u16);
@@ -581,7 +608,7 @@ impl Measure<'_> {
             per_answer: offered / f64::from(refreshes.max(1)),
             mixed: smoothed_mixed(&spread),
             density: f64::from(units) / f64::from(spread.networks.max(1)),
-            has_snapshot: steps.iter().any(|step| self.networks.is_snapshot(step.at)),
+            has_snapshot: steps.iter().any(|step| self.networks.is_snapshot[step.at as usize]),
             alias_targets: alias_targets(&steps),
             ttl_s: steps.iter().map(|s| s.run.ttl_s).max().unwrap_or(0),
             is_ttl_authoritative: steps.iter().any(|s| s.run.is_authoritative),

@@ -12,7 +12,7 @@
 //! each for a while. And name servers are no strangers to each other, because one zone names them
 //! all: those that move are one subject.
 
-use crate::features::{Networks, Part};
+use crate::features::{AsNeeded, Part};
 use crate::limits::SUBJECTS_MAX;
 use crate::track::{Alias, HOST_FORGOTTEN, Run, Track};
 use fluxtap_intel::InForce;
@@ -33,42 +33,46 @@ pub(crate) struct Member {
 pub(crate) fn split(
     part: Part,
     track: &Track,
-    networks: &Networks,
+    networks: &AsNeeded<'_>,
     addresses_min: usize,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Member> {
     let is_evidence = |&i: &u32| !track.runs[i as usize].is_explained(exempt);
     let evidence: Vec<u32> = (0..track.runs.len() as u32).filter(is_evidence).collect();
     let mut members = Vec::new();
-    // Most parts have too few addresses even if none came twice, and need no closer look.
-    let may_be_enough = |runs: &[u32]| {
-        let offered = runs.iter().map(|&i| usize::from(track.runs[i as usize].set_len));
-        offered.sum::<usize>() >= addresses_min
-    };
-    if !may_be_enough(&evidence) {
+    // Even if none came twice.
+    let offered = evidence.iter().map(|&i| usize::from(track.runs[i as usize].set_len));
+    if offered.sum::<usize>() < addresses_min {
         return members;
     }
     if is_restless(track, exempt) {
         members.push(Member::of(track, evidence, true));
     } else {
         let split = Split::of(part, track, networks, &evidence);
-        let mut by_host = vec![(Vec::new(), false); track.hosts.len()];
-        let mut one_off = Vec::new();
-        for i in evidence {
-            match split.whose(track, networks, i) {
-                Whose::Host(root) => by_host[usize::from(root)].0.push(i),
-                Whose::Pool(root) => {
-                    let (runs, is_pool) = &mut by_host[usize::from(root)];
-                    runs.push(i);
-                    *is_pool = true;
-                }
-                Whose::OneOff => one_off.push(i),
-            }
+        // One place for each host, and one for the names seen once.
+        let mut offered = vec![0; track.hosts.len() + 1];
+        let mut places = Vec::with_capacity(evidence.len());
+        for &i in &evidence {
+            let (place, is_pool) = match split.whose(track, networks, i) {
+                Whose::Host(root) => (usize::from(root), false),
+                Whose::Pool(root) => (usize::from(root), true),
+                Whose::OneOff => (track.hosts.len(), false),
+            };
+            places.push((place, is_pool));
+            offered[place] += usize::from(track.runs[i as usize].set_len);
         }
-        let by_host = by_host.into_iter().filter(|(runs, _)| may_be_enough(runs));
-        members.extend(by_host.map(|(runs, is_pool)| Member::of(track, runs, is_pool)));
-        if may_be_enough(&one_off) {
-            let one_off = Member::of(track, one_off, true);
+        // Most have too few, and are not gathered.
+        let may_be_enough = |place: &usize| offered[*place] >= addresses_min;
+        let gathered = |place: usize| -> Vec<u32> {
+            let all = evidence.iter().zip(&places);
+            all.filter(|(_, (of_run, _))| *of_run == place).map(|(&i, _)| i).collect()
+        };
+        for place in (0..track.hosts.len()).filter(may_be_enough) {
+            let is_pool = places.contains(&(place, true));
+            members.push(Member::of(track, gathered(place), is_pool));
+        }
+        if may_be_enough(&track.hosts.len()) {
+            let one_off = Member::of(track, gathered(track.hosts.len()), true);
             let agrees = agrees_in_time(track, &one_off.runs);
             if agrees || looks_made_up(track, &one_off) {
                 members.push(Member { is_unproven: !agrees, ..one_off });
@@ -116,7 +120,7 @@ struct Split {
 }
 
 impl Split {
-    fn of(part: Part, track: &Track, networks: &Networks, evidence: &[u32]) -> Self {
+    fn of(part: Part, track: &Track, networks: &AsNeeded<'_>, evidence: &[u32]) -> Self {
         let mut split = Self {
             joined: Joined::new(track.hosts.len()),
             is_repeat: track.hosts.iter().map(|h| h.refreshes > 2 || h.runs > 1).collect(),
@@ -182,7 +186,7 @@ impl Split {
         self.is_repeat.get(usize::from(host)).copied().unwrap_or(false)
     }
 
-    fn whose(&self, track: &Track, networks: &Networks, i: u32) -> Whose {
+    fn whose(&self, track: &Track, networks: &AsNeeded<'_>, i: u32) -> Whose {
         let run = &track.runs[i as usize];
         if self.is_repeat(run.host) {
             let root = self.joined.root(run.host);
