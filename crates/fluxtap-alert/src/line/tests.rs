@@ -1083,6 +1083,30 @@ fn the_documentation_has_every_field_and_no_other() {
     assert_eq!(documented(fields), paths);
 }
 
+/// However many addresses are laid in, the line is as long as was said, and says how many they are.
+#[test]
+fn a_frame_holds_as_many_addresses_as_are_laid_in() {
+    let (alert, intel) = (alert(), Intel::embedded());
+    let context = context(&intel);
+    let (names, shares) = (Names::of(&alert.evidence), Shares::of(&alert.evidence));
+    let room = Room::of(&alert, &context);
+    let view = View { alert: &alert, context: &context, names: &names, shares: &shares, room };
+    let count = judged(&alert.evidence).count();
+    let addresses = Addresses::of(judged(&alert.evidence).map(super::address), count);
+    let frame = Frame::of(&view.line());
+    assert!(count > 2);
+    for listed in 0..=count {
+        let mut out = Vec::new();
+        frame.fill(&addresses, listed, &mut out);
+        assert_eq!(out.len(), frame.len(&addresses, listed));
+        let line: Value = serde_json::from_slice(&out).expect("JSON");
+        let evidence = &line["fluxtap"]["evidence"];
+        assert_eq!(evidence["addresses"].as_array().map(Vec::len), Some(listed));
+        assert_eq!(evidence["ip"]["listed"], listed);
+        assert_eq!(evidence["ip"]["truncated"], listed < count);
+    }
+}
+
 /// JSON with one field or entry a row, in the order in which they come: a map would lose it.
 fn pretty(json: &str) -> String {
     let mut out = String::new();
