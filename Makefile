@@ -54,7 +54,7 @@ build: toolchain system-libraries ## build the program: target/release/fluxtap
 	cargo build --release -p fluxtap
 
 .PHONY: optimised
-optimised: toolchain system-libraries ## the same, compiled with a profile of its own work: a fifth less CPU (ten minutes)
+optimised: toolchain system-libraries ## the same, compiled with a profile of its own work: a seventh less CPU (ten minutes)
 	cargo build --release -p fluxtap -p fluxtap-sim
 	crates/fluxtap/optimised.sh "$${CARGO_TARGET_DIR:-target}"
 
@@ -183,7 +183,7 @@ deny: toolchain ## check licences and sources of the dependencies; installs carg
 	cargo deny check licenses bans sources
 
 .PHONY: bench
-bench: bench-programs yardsticks ## measure speed and memory beside bare readers and peers, into docs/performance.md (an hour)
+bench: bench-programs yardsticks ## measure speed and memory beside bare readers and peers, into docs/performance.md (a quarter of an hour)
 	@WRITE=docs/performance.md crates/fluxtap-sim/bench.sh speed "$${CARGO_TARGET_DIR:-target}/release" \
 		"$${CARGO_TARGET_DIR:-target}/bench" $(SIZES)
 

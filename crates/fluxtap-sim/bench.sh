@@ -203,7 +203,8 @@ flatness() {
 }
 
 attack() {
-    local count=300000 kind file start ordinary cost bytes peak
+    local count=300000 kind kinds file start ordinary cost bytes peak
+    kinds=$("$bin/fluxtap-sim" attacks)
     machine
     file=$(capture bench --responses "$count" --domains 60000)
     beginning "$file" 2000 "$out/start.pcap"
@@ -212,7 +213,7 @@ attack() {
     ordinary=
     echo '| traffic | bytes a response | CPU, µs a response | over ordinary traffic | the same by byte | peak, MiB | alert lines |'
     echo '|---|---|---|---|---|---|---|'
-    for kind in ordinary $("$bin/fluxtap-sim" attack --help | tr '\n' ' ' | sed 's/.*possible values: \([^]]*\)\].*/\1/; s/,//g'); do
+    for kind in ordinary $kinds; do
         if [ "$kind" != ordinary ]; then file=$(capture attack "$kind" --responses "$count"); fi
         bytes=$(stat -c %s "$file")
         cost=$(for _ in $(seq "$rounds"); do cpu_s "$fluxtap" replay --quiet --workers 1 "$file"; echo; done | median)

@@ -25,7 +25,7 @@ for candidate in "$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata" 
 done
 if [ -z "$profdata" ]; then
     say "got no llvm-profdata of LLVM $version, so the program is built without a profile and takes about" \
-        'a quarter more time; where Rust is from rustup, get it with: rustup component add llvm-tools'
+        'a sixth more time; where Rust is from rustup, get it with: rustup component add llvm-tools'
     exit 0
 fi
 
@@ -35,19 +35,29 @@ rm -rf "$work/counts" "$work/traffic"
 mkdir -p "$work/counts" "$work/traffic"
 
 # `cargo build` of the program with an option of the compiler; those of build scripts stay as they are.
-# Options are parted by 0x1f, so that the folder's name may hold spaces.
+# Those given in the environment stay. Encoded options are parted by 0x1f, so that what they name may
+# hold spaces.
 build() {
-    local given=${CARGO_ENCODED_RUSTFLAGS-${RUSTFLAGS:-}}
-    CARGO_ENCODED_RUSTFLAGS=$(printf %s "$given${given:+ }" | tr ' ' '\037')$1 CARGO_TARGET_DIR=$work \
+    local given=${CARGO_ENCODED_RUSTFLAGS-$(printf %s "${RUSTFLAGS:-}" | tr -s ' ' '\037')}
+    CARGO_ENCODED_RUSTFLAGS=$given${given:+$'\037'}$1 CARGO_TARGET_DIR=$work \
         cargo build --release -p fluxtap --target "$host"
+}
+# A capture of this name, of what `fluxtap-sim` makes with the further arguments.
+traffic() {
+    local name=$1 told
+    shift
+    told=$("$target/release/fluxtap-sim" "$@" --seed 7 --out "$work/traffic/$name.pcap" 2>&1 >/dev/null) || {
+        say "got no traffic to count over from fluxtap-sim $*, expected a capture: $told"
+        exit 1
+    }
 }
 
 build "-Cprofile-generate=$work/counts"
-sim=$target/release/fluxtap-sim
-"$sim" bench --seed 7 --responses 300000 --domains 60000 --out "$work/traffic/ordinary.pcap" >/dev/null 2>&1
+traffic ordinary bench --responses 300000 --domains 60000
 # What is rare is compiled to be small, not fast; nobody is to choose such a path.
-for kind in $("$sim" attack --help | tr '\n' ' ' | sed 's/.*possible values: \([^]]*\)\].*/\1/; s/,//g'); do
-    "$sim" attack "$kind" --seed 7 --responses 10000 --out "$work/traffic/$kind.pcap" >/dev/null 2>&1
+kinds=$("$target/release/fluxtap-sim" attacks)
+for kind in $kinds; do
+    traffic "$kind" attack "$kind" --responses 10000
 done
 for capture in "$work"/traffic/*.pcap pcaps/demo/demo.pcap; do
     for workers in 1 2; do

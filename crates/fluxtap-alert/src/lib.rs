@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod clients;
-mod frame;
 mod health;
 mod held;
 mod label;
@@ -15,6 +14,7 @@ mod page;
 pub mod parts;
 mod shape;
 mod shares;
+mod template;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -4,7 +4,6 @@
 //! receivers cut longer ones and their JSON is then lost whole. Lists shrink until it fits, while
 //! the counts beside them stay true.
 
-use crate::frame::{Addresses, Frame, Gap};
 use crate::shape::{
     Address, Answer, AsnShare, Asns, ClientList, Compare, Countries, CountryShare, Decimal, Dns,
     Event, Flux, Fluxtap, Hosts, Indicator, IpCounts, Life, Line, Network, Observer, Quality,
@@ -12,6 +11,7 @@ use crate::shape::{
     Ttl, Tunnel, Version, Vlan, Window,
 };
 use crate::shares::{Shares, judged};
+use crate::template::{Addresses, Gap, Template};
 use crate::words::{self, bounded, rfc3339};
 use crate::{Action, Alert, CampaignSeen, Clients, shape, threats};
 use fluxtap_flux::{FluxKind, Severity, TermId};
@@ -87,16 +87,16 @@ pub fn write_line(alert: &Alert, context: &Context<'_>, out: &mut Vec<u8>) {
     let first = judged(&alert.evidence).take(room.left(Part::Addresses)).map(address);
     let addresses = Addresses::of(first, judged(&alert.evidence).count());
     let mut view = View { alert, context, names: &names, shares: &shares, room };
-    let mut frame = Frame::of(&view.line());
+    let mut template = Template::of(&view.line());
     loop {
         let listed = view.room.left(Part::Addresses);
-        let over = frame.len(&addresses, listed).saturating_sub(LINE_OCTETS_MAX);
+        let over = template.len(&addresses, listed).saturating_sub(LINE_OCTETS_MAX);
         let given_way = if over > 0 { view.room.shrink(over, &addresses) } else { None };
         match given_way {
             // Nearly always nothing else gives way, and the rest of the line stays what it is.
             Some(Part::Addresses) => {}
-            Some(_) => frame = Frame::of(&view.line()),
-            None => return frame.fill(&addresses, listed, out),
+            Some(_) => template = Template::of(&view.line()),
+            None => return template.fill(&addresses, listed, out),
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Types and not a map, so that the order cannot depend on anything and no field can change its
 //! type. What a field means is said in `docs/alert-format.md`; a test holds the two together.
 
-use crate::frame::Gap;
 use crate::line::LABEL_OCTETS_MAX;
+use crate::template::Gap;
 use crate::words::bounded;
 use fluxtap_window::Comparators;
 use serde::{Serialize, Serializer};

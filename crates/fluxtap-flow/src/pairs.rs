@@ -89,12 +89,12 @@ impl Bucket {
         if oldest.0 < if oldest.0 & ANSWERED == 0 { waits_from } else { is_near_from } {
             return Some(oldest.1);
         }
-        self.oldest_of_some(waits_from, is_near_from)
+        self.oldest_of_each(waits_from, is_near_from)
     }
 
-    /// The same, whatever waits.
+    /// The same by looking at each: the oldest of all may wait still, while others are over.
     #[cold]
-    fn oldest_of_some(&self, waits_from: u64, is_near_from: u64) -> Option<usize> {
+    fn oldest_of_each(&self, waits_from: u64, is_near_from: u64) -> Option<usize> {
         let mut oldest = (u64::MAX, 0);
         for (way, &known) in self.stamps.iter().enumerate() {
             let needed_from = if known & ANSWERED == 0 { waits_from } else { is_near_from };
@@ -326,6 +326,33 @@ mod tests {
             Found::Query(0),
             "key and time 0 are like any"
         );
+    }
+
+    /// Whatever waits, is answered or free: the quick look finds what the one at each finds.
+    #[test]
+    fn the_oldest_is_the_same_by_either_look() {
+        let mut state = 1_u64;
+        let mut dice = |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
+            (state >> 33) % bound
+        };
+        let mut found = [0; 3];
+        for _ in 0..50_000 {
+            let mut bucket = Bucket::default();
+            for way in 0..WAYS {
+                bucket.stamps[way] = [0, 1, 1][dice(3) as usize] * (2 + dice(40));
+            }
+            let (waits_from, is_near_from) = (1 + dice(20), 1 + dice(45));
+            let each = bucket.oldest_of_each(waits_from, is_near_from);
+            assert_eq!(bucket.oldest(waits_from, is_near_from), each, "{bucket:?}");
+            let least = bucket.stamps.iter().min();
+            found[match each {
+                Some(way) if Some(&bucket.stamps[way]) == least => 0,
+                Some(_) => 1,
+                None => 2,
+            }] += 1;
+        }
+        assert!(found.iter().all(|&n| n > 100), "{found:?}");
     }
 
     /// As long as no bucket is full, the table is a map.

@@ -62,6 +62,8 @@ enum Command {
         after_help = "Example:\n  fluxtap-sim attack new-domains --seed 1 --responses 1000000 --out attack.pcap"
     )]
     Attack(AttackArgs),
+    /// The ways in which `attack` can do so, one a line.
+    Attacks,
 }
 
 #[derive(Args)]
@@ -245,16 +247,27 @@ fn make(command: &Command) -> Result<String, String> {
     match command {
         Command::Grid(args) => make_grid(args),
         Command::Attack(args) => make_attack(args),
+        Command::Attacks => list_attacks(),
         Command::Pictures(args) => make_pictures(args),
         Command::Calibrate(args) => make_calibration(args),
         Command::Demo(_) | Command::Scenario(_) | Command::Bench(_) => make_capture(command),
     }
 }
 
+fn list_attacks() -> Result<String, String> {
+    let list: String = Attack::ALL.iter().map(|attack| format!("{}\n", attack.as_str())).collect();
+    io::stdout().write_all(list.as_bytes()).map_err(|error| format!("standard output: {error}"))?;
+    Ok(String::new())
+}
+
 fn make_capture(command: &Command) -> Result<String, String> {
     let book = Intel::embedded();
     let (output, scenario, truth) = match command {
-        Command::Grid(_) | Command::Attack(_) | Command::Pictures(_) | Command::Calibrate(_) => {
+        Command::Grid(_)
+        | Command::Attack(_)
+        | Command::Attacks
+        | Command::Pictures(_)
+        | Command::Calibrate(_) => {
             unreachable!("these make no capture")
         }
         Command::Demo(args) => {

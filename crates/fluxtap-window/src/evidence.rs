@@ -2,7 +2,7 @@
 
 use crate::context::ContextSeen;
 use crate::domain::DomainWindow;
-use crate::features::{AsNeeded, Part};
+use crate::features::{LazyNetworks, Part};
 use crate::subjects;
 use crate::threats::WHOLE;
 use crate::track::{Run, Track, ZONE_NONE};
@@ -116,7 +116,7 @@ impl DomainWindow {
             (Part::Servers, Some(track)) => (track, &[][..]),
             _ => (&self.answers, &self.name[..]),
         };
-        let networks = AsNeeded::of(track, exempt);
+        let networks = LazyNetworks::of(track, exempt);
         let members = subjects::split(part, track, &networks, addresses_min, exempt);
         let runs: Vec<&Run> = match members.get(usize::from(index)) {
             Some(member) => member

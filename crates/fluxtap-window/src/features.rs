@@ -188,7 +188,7 @@ impl DomainWindow {
         has_table: bool,
         exempt: Option<&InForce<'_>>,
     ) -> Features {
-        let networks = AsNeeded::of(&self.answers, exempt);
+        let networks = LazyNetworks::of(&self.answers, exempt);
         let known = self.servers.as_deref();
         let span = Span { now_s, first_s: self.first_s(), addresses_min, servers: known };
         let answers = (Part::Answers, &self.answers);
@@ -242,7 +242,7 @@ impl Servers {
         exempt: Option<&InForce<'_>>,
         subjects: &mut Vec<Subject>,
     ) -> ServerEvidence {
-        let networks = AsNeeded::of(&self.track, exempt);
+        let networks = LazyNetworks::of(&self.track, exempt);
         let track = (Part::Servers, &self.track);
         let own = measure_all(track, &networks, Span { servers: None, ..span }, exempt);
         let history_density = if own.is_empty() { 0.0 } else { networks.get().density() };
@@ -266,13 +266,13 @@ impl Servers {
 
 /// The [`Networks`] of a track, which are told apart once somebody asks for them: most tracks that are
 /// looked at have no subject, and are seen to have none without.
-pub(crate) struct AsNeeded<'a> {
+pub(crate) struct LazyNetworks<'a> {
     track: &'a Track,
     exempt: Option<&'a InForce<'a>>,
     networks: OnceCell<Networks>,
 }
 
-impl<'a> AsNeeded<'a> {
+impl<'a> LazyNetworks<'a> {
     pub(crate) const fn of(track: &'a Track, exempt: Option<&'a InForce<'a>>) -> Self {
         Self { track, exempt, networks: OnceCell::new() }
     }
@@ -531,7 +531,7 @@ struct Span<'a> {
 
 fn measure_all(
     (part, track): (Part, &Track),
-    networks: &AsNeeded<'_>,
+    networks: &LazyNetworks<'_>,
     Span { now_s, first_s, addresses_min, servers }: Span<'_>,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Subject> {

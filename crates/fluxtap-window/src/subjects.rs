@@ -12,7 +12,7 @@
 //! each for a while. And name servers are no strangers to each other, because one zone names them
 //! all: those that move are one subject.
 
-use crate::features::{AsNeeded, Part};
+use crate::features::{LazyNetworks, Part};
 use crate::limits::SUBJECTS_MAX;
 use crate::track::{Alias, HOST_FORGOTTEN, Run, Track};
 use fluxtap_intel::InForce;
@@ -33,14 +33,14 @@ pub(crate) struct Member {
 pub(crate) fn split(
     part: Part,
     track: &Track,
-    networks: &AsNeeded<'_>,
+    networks: &LazyNetworks<'_>,
     addresses_min: usize,
     exempt: Option<&InForce<'_>>,
 ) -> Vec<Member> {
     let is_evidence = |&i: &u32| !track.runs[i as usize].is_explained(exempt);
     let evidence: Vec<u32> = (0..track.runs.len() as u32).filter(is_evidence).collect();
     let mut members = Vec::new();
-    // Even if none came twice.
+    // Most tracks offer too few addresses, even if none of them came twice.
     let offered = evidence.iter().map(|&i| usize::from(track.runs[i as usize].set_len));
     if offered.sum::<usize>() < addresses_min {
         return members;
@@ -61,7 +61,7 @@ pub(crate) fn split(
             places.push((place, is_pool));
             offered[place] += usize::from(track.runs[i as usize].set_len);
         }
-        // Most have too few, and are not gathered.
+        // Neither do most of these, and their runs are not gathered.
         let may_be_enough = |place: &usize| offered[*place] >= addresses_min;
         let gathered = |place: usize| -> Vec<u32> {
             let all = evidence.iter().zip(&places);
@@ -120,7 +120,7 @@ struct Split {
 }
 
 impl Split {
-    fn of(part: Part, track: &Track, networks: &AsNeeded<'_>, evidence: &[u32]) -> Self {
+    fn of(part: Part, track: &Track, networks: &LazyNetworks<'_>, evidence: &[u32]) -> Self {
         let mut split = Self {
             joined: Joined::new(track.hosts.len()),
             is_repeat: track.hosts.iter().map(|h| h.refreshes > 2 || h.runs > 1).collect(),
@@ -186,7 +186,7 @@ impl Split {
         self.is_repeat.get(usize::from(host)).copied().unwrap_or(false)
     }
 
-    fn whose(&self, track: &Track, networks: &AsNeeded<'_>, i: u32) -> Whose {
+    fn whose(&self, track: &Track, networks: &LazyNetworks<'_>, i: u32) -> Whose {
         let run = &track.runs[i as usize];
         if self.is_repeat(run.host) {
             let root = self.joined.root(run.host);

@@ -2,7 +2,7 @@
 //! and addresses.
 
 use crate::domain::DomainWindow;
-use crate::features::{AsNeeded, Features, Part};
+use crate::features::{Features, LazyNetworks, Part};
 use crate::limits::SUBJECTS_MAX;
 use crate::subjects;
 use fluxtap_intel::{InForce, Indicator, ThreatHit, ThreatLists};
@@ -208,7 +208,7 @@ impl DomainWindow {
         exempt: Option<&InForce<'_>>,
     ) -> Threats {
         let track = &self.answers;
-        let networks = AsNeeded::of(track, exempt);
+        let networks = LazyNetworks::of(track, exempt);
         let members = subjects::split(Part::Answers, track, &networks, addresses_min, exempt);
         let all = OF_DOMAIN | ((1_u32 << members.len().min(SUBJECTS_MAX)) - 1);
         let (mut of_host, mut of_entry) =

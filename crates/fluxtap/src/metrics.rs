@@ -243,6 +243,10 @@ fn alerts(page: &mut Page, snapshot: &Snapshot) {
     page.counter("alerts_suppressed_total", help, shard.suppressed);
     let help = "Domains with a name that went back and forth between a network and outside.";
     page.counter("rebindings_total", help, shard.rebindings);
+    let help = "The same that could not be told because there were too many.";
+    page.counter("rebindings_refused_total", help, shard.rebindings_refused);
+    let help = "Domains and names watched for that which had to make room.";
+    page.counter("rebindings_evicted_total", help, shard.rebindings_evicted);
     let help = "Alert lines that were held back because an hour had too many.";
     let held = snapshot.counters.cap.lines.by_severity;
     page.by("alerts_held_back_total", help, "severity", words.into_iter().zip(held));

@@ -1083,9 +1083,26 @@ fn the_documentation_has_every_field_and_no_other() {
     assert_eq!(documented(fields), paths);
 }
 
+/// Against the definition, with every byte that matters at every place of fragments of any length.
+#[test]
+fn what_is_plain_is_found_by_words_as_by_bytes() {
+    for len in 0..40 {
+        let mut fragment = vec![b'~'; len];
+        assert!(is_plain(&fragment));
+        for at in 0..len {
+            for byte in [b' ', 0x7e, 0x7f, 0x80, 0xfe, 0xff] {
+                fragment[at] = byte;
+                let plain = fragment.iter().all(|byte| (b' '..=b'~').contains(byte));
+                assert_eq!(is_plain(&fragment), plain, "{byte:#x} at {at} of {len}");
+            }
+            fragment[at] = b'~';
+        }
+    }
+}
+
 /// However many addresses are laid in, the line is as long as was said, and says how many they are.
 #[test]
-fn a_frame_holds_as_many_addresses_as_are_laid_in() {
+fn a_template_takes_as_many_addresses_as_are_laid_in() {
     let (alert, intel) = (alert(), Intel::embedded());
     let context = context(&intel);
     let (names, shares) = (Names::of(&alert.evidence), Shares::of(&alert.evidence));
@@ -1093,12 +1110,12 @@ fn a_frame_holds_as_many_addresses_as_are_laid_in() {
     let view = View { alert: &alert, context: &context, names: &names, shares: &shares, room };
     let count = judged(&alert.evidence).count();
     let addresses = Addresses::of(judged(&alert.evidence).map(super::address), count);
-    let frame = Frame::of(&view.line());
+    let template = Template::of(&view.line());
     assert!(count > 2);
     for listed in 0..=count {
         let mut out = Vec::new();
-        frame.fill(&addresses, listed, &mut out);
-        assert_eq!(out.len(), frame.len(&addresses, listed));
+        template.fill(&addresses, listed, &mut out);
+        assert_eq!(out.len(), template.len(&addresses, listed));
         let line: Value = serde_json::from_slice(&out).expect("JSON");
         let evidence = &line["fluxtap"]["evidence"];
         assert_eq!(evidence["addresses"].as_array().map(Vec::len), Some(listed));
@@ -1146,7 +1163,7 @@ fn the_documented_example_is_what_is_written() {
     let addresses = Addresses::of(judged().take(3).map(super::address), judged().count());
     let view = View { alert: &alert, context: &context, names: &names, shares: &shares, room };
     let mut line = Vec::new();
-    Frame::of(&view.line()).fill(&addresses, 3, &mut line);
+    Template::of(&view.line()).fill(&addresses, 3, &mut line);
     let line = pretty(str::from_utf8(&line).expect("ASCII"));
     let (head, rest) = FORMAT_MD.split_once("```json\n").expect("an example");
     let (example, tail) = rest.split_once("\n```").expect("its end");

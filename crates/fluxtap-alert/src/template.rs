@@ -69,9 +69,9 @@ impl Addresses {
 }
 
 /// See the module's head.
-pub(crate) struct Frame(String);
+pub(crate) struct Template(String);
 
-impl Frame {
+impl Template {
     pub(crate) fn of(line: &Line<'_>) -> Self {
         let mut json = Vec::new();
         append_json(line, &mut json);
