@@ -47,9 +47,6 @@ const SECONDS_MAX: u32 = u32::MAX - 3_600;
 /// Seconds between two sweeps of one partition each for domains that expired.
 const SWEEP_S: u64 = 60;
 
-/// Observations whose domains are brought into the nearest cache together.
-const TOUCHED_AHEAD: usize = 32;
-
 /// Counters of the shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardCounts {
@@ -478,11 +475,7 @@ impl Shard {
         let mut step = 0;
         let mut insides = batch.insides();
         for (number, (reached, observation)) in batch.steps().enumerate() {
-            if number.is_multiple_of(TOUCHED_AHEAD) {
-                let coming = batch.observations().get(number..).unwrap_or_default();
-                let coming = &coming[..coming.len().min(TOUCHED_AHEAD)];
-                std::hint::black_box(self.table.touch(share, coming));
-            }
+            self.table.look_ahead(share, batch.observations(), number);
             for reached in reached {
                 self.take_insides(&mut insides, (number, step), share, batch);
                 step += 1;

@@ -89,6 +89,9 @@ impl Gate {
         let header = message.header();
         let question = message.question_octets().unwrap_or(&[]);
         let pair = self.pair(datagram, header, question);
+        if let Some(pairs) = &self.pairs {
+            pairs.fetch(pair);
+        }
         let print = self.print(pair, datagram.payload, header, question.len());
         let has_pair = !question.is_empty() && header.opcode() == 0;
         if let Some(pairs) = self.pairs.as_mut().filter(|_| has_pair) {

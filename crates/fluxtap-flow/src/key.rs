@@ -69,12 +69,19 @@ impl Keyed {
             (Some(last), ..) => {
                 let in_front = octets.as_chunks::<16>().0;
                 let in_front = in_front.get(..(octets.len() - 1) / 16).unwrap_or(&[]);
-                let state = in_front.iter().fold(state, |state, block| {
+                let halves = |block: &[u8; 16]| {
                     let word = u128::from_le_bytes(*block);
-                    step(state, (word as u64, (word >> 64) as u64))
-                });
-                let word = u128::from_le_bytes(*last);
-                return step(state, (word as u64, (word >> 64) as u64));
+                    (word as u64, (word >> 64) as u64)
+                };
+                // Two at a time: a step waits for the product of the one before.
+                let (twos, one) = in_front.as_chunks::<2>();
+                let both =
+                    twos.iter().fold((state, state ^ d), |(state, beside), [first, second]| {
+                        (step(state, halves(first)), step(beside, halves(second)))
+                    });
+                let state = if twos.is_empty() { state } else { fold(both.0 ^ a, both.1 ^ b) };
+                let state = one.iter().fold(state, |state, block| step(state, halves(block)));
+                return step(state, halves(last));
             }
             (None, Some(first), Some(last)) => halves(*first, *last),
             _ => {

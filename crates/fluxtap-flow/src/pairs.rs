@@ -9,6 +9,7 @@
 //! in the first.
 
 use crate::ring::places;
+use fluxtap_memory::fetch;
 use fluxtap_wire::Timestamp;
 
 /// Places in a bucket, so that it fills two cache lines, which are fetched together.
@@ -248,6 +249,13 @@ impl Pairs {
                 }
             }
         }
+    }
+
+    /// Has the place fetched where a key lies nearly always.
+    #[inline]
+    pub(crate) fn fetch(&self, key: u64) {
+        let [first, _] = places(key.max(1), self.buckets.len());
+        fetch(&self.buckets[first]);
     }
 
     /// What a response captured at `at`, of which `print` is a hash, answers.

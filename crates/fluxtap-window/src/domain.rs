@@ -5,6 +5,7 @@ use crate::context::ContextWindow;
 use crate::saved::Renumber;
 use crate::track::{Alias, Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
 use fluxtap_intel::{Intel, sinkhole, suffix};
+use fluxtap_memory::fetch;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
 use fluxtap_wire::Tunnel;
 use fluxtap_wire::name::is_at_or_below;
@@ -254,16 +255,13 @@ impl DomainWindow {
         is_name && clients && servers && self.answers.is_sound()
     }
 
-    /// Reads one word of each part that taking in an ordinary answer needs.
-    pub(crate) fn touch(&self) -> u64 {
-        let servers = self.servers.as_deref();
-        let servers = servers.map_or(0, |s| u64::from(s.set_changes) ^ s.track.touch());
-        self.last_ms
-            ^ self.clients as u64
-            ^ u64::from(self.name.first().copied().unwrap_or(0))
-            ^ u64::from(self.responses ^ self.servers_hash ^ self.next_judged_s)
-            ^ self.answers.touch()
-            ^ servers
+    /// Has those parts fetched into the nearest cache that taking in an ordinary answer needs and that
+    /// lie elsewhere.
+    pub(crate) fn fetch_parts(&self) {
+        if let Some(servers) = self.servers.as_deref() {
+            fetch(servers);
+        }
+        self.answers.fetch_parts();
     }
 
     /// Bytes held, the entry itself included.
@@ -355,7 +353,7 @@ impl DomainWindow {
             }
             let fill = Fill {
                 host,
-                host_hash: host_hash as u32,
+                host_hash,
                 ips: unique(ips),
                 is_v6,
                 is_partial: observation.is_truncated,
@@ -376,10 +374,10 @@ impl DomainWindow {
             }
             // A server's address that somebody looked up is what glue would say of it.
             if let Some(servers) = self.servers.as_deref_mut()
-                && servers.own_hosts.contains(&fill.host_hash)
+                && servers.own_hosts.contains(&(fill.host_hash as u32))
             {
                 let name = batch.name(observation.host);
-                let host_hash = hash_bytes(name, key) as u32;
+                let host_hash = hash_bytes(name, key);
                 outcome = outcome.max(servers.track.apply(&Fill { host: name, host_hash, ..fill }));
             }
             strongest = strongest.max(outcome);
@@ -439,7 +437,7 @@ impl DomainWindow {
                 ips.extend(of_family.map(|g| g.ip));
                 let fill = Fill {
                     host: name,
-                    host_hash: hash_bytes(name, key) as u32,
+                    host_hash: hash_bytes(name, key),
                     ips: unique(ips),
                     is_v6,
                     is_partial: false,

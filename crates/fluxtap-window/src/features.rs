@@ -260,7 +260,7 @@ impl Servers {
         let hosts = member.runs.iter().map(|&i| track.runs[i as usize].host);
         hosts
             .map(|host| track.hosts.get(usize::from(host)))
-            .all(|host| host.is_some_and(|host| self.own_hosts.contains(&host.hash)))
+            .all(|host| host.is_some_and(|host| self.own_hosts.contains(&(host.hash as u32))))
     }
 }
 

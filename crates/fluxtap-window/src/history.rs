@@ -145,7 +145,7 @@ mod tests {
             let ips = ips(texts);
             track.apply(&Fill {
                 host,
-                host_hash: u32::from(host[1]),
+                host_hash: u64::from(host[1]),
                 ips: &ips,
                 is_v6: ips[0].is_ipv6(),
                 is_partial: false,

@@ -5,6 +5,7 @@
 //! hashes, so that the table can grow by half, and removing leaves no marks behind.
 
 use crate::share::PARTITION_BITS;
+use fluxtap_memory::fetch;
 
 /// Places at the start, and least room beside a larger number of entries: a quarter.
 const PLACES_MIN: usize = 16;
@@ -51,10 +52,12 @@ impl Index {
         })
     }
 
-    /// Reads the place where a look-up of this hash begins.
+    /// Has the place fetched where a look-up of this hash begins.
     #[inline]
-    pub(crate) fn touch(&self, hash: u64) -> u64 {
-        self.words.get(self.home(hash >> TAG_BITS)).copied().unwrap_or(0)
+    pub(crate) fn fetch(&self, hash: u64) {
+        if let Some(word) = self.words.get(self.home(hash >> TAG_BITS)) {
+            fetch(word);
+        }
     }
 
     /// Adds an entry.

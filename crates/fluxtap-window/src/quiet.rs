@@ -9,6 +9,7 @@
 
 use crate::domain::{DomainWindow, HOSTS_WORTH_JUDGING, hash_bytes, hash_ip, servers_hash};
 use crate::track::{EXPIRY_SLACK_S, Fill, MARK_NONE, Stretch, ZONE_NONE, expiry_s};
+use fluxtap_memory::fetch;
 use fluxtap_observe::{Address, Batch, Observation, Vantage};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -260,12 +261,6 @@ impl Quiet {
         true
     }
 
-    /// Reads a word at either end of it.
-    #[inline]
-    pub(crate) fn touch(&self) -> u64 {
-        self.hash ^ u64::from(self.flags)
-    }
-
     /// Whether the entry is used.
     pub(crate) const fn is_used(&self) -> bool {
         self.refreshes > 0
@@ -296,7 +291,7 @@ impl Quiet {
         let host_hash = hash_bytes(self.host(), key);
         let fill = Fill {
             host: self.host(),
-            host_hash: host_hash as u32,
+            host_hash,
             ips: &ips[..len],
             is_v6: self.is_v6(),
             is_partial: false,
@@ -368,6 +363,14 @@ impl Slab {
         self.blocks.get_mut(at as usize / BLOCK)?.get_mut(at as usize % BLOCK)
     }
 
+    /// Has a place fetched into the nearest cache.
+    #[inline]
+    pub(crate) fn fetch(&self, at: u32) {
+        if let Some(quiet) = self.get(at) {
+            fetch(quiet);
+        }
+    }
+
     /// Places there are, used or free.
     pub(crate) fn places(&self) -> u32 {
         (self.blocks.len() * BLOCK) as u32
@@ -417,6 +420,10 @@ impl Slab {
         let at = self.free.pop().unwrap_or_default();
         if let Some(place) = self.get_mut(at) {
             *place = quiet;
+        }
+        // The next one is taken soon, and nobody had a reason to look there.
+        if let Some(&next) = self.free.last() {
+            self.fetch(next);
         }
         at
     }

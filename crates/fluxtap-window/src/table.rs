@@ -11,6 +11,7 @@ use crate::quiet::{PARTS_MAX, Plain, Quiet, Slab, resume};
 use crate::saved::{Renumber, Saved, Saving};
 use crate::share::{Share, partition_of};
 use crate::track::Outcome;
+use fluxtap_memory::fetch;
 use fluxtap_observe::{Batch, Observation};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -27,6 +28,9 @@ const CHANGING_RUNS_MIN: usize = 4;
 
 /// Part of its budget that a partition's slab may take: one in so many bytes.
 const SLAB_ONE_IN: usize = 2;
+
+/// Observations that lie between two steps of [`Table::look_ahead`].
+const AHEAD: usize = 8;
 
 /// A domain in the table; valid until the domain is evicted or expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,8 +105,8 @@ pub struct Table {
     bytes_per_partition: usize,
     lists_clients: bool,
     scratch: Vec<IpAddr>,
-    /// Scratch: partition and slot.
-    touched: Vec<(u32, u32)>,
+    /// Scratch of [`Table::look_ahead`]: where the window of each observation's domain may lie.
+    ahead: Vec<Packed>,
     /// Domains with an open alert that had to make room, until somebody takes them.
     evicted: Vec<DomainWindow>,
     counts: TableCounts,
@@ -144,7 +148,7 @@ impl Table {
             bytes_per_partition: bytes_max / PARTITIONS,
             lists_clients: false,
             scratch: Vec::new(),
-            touched: Vec::new(),
+            ahead: Vec::new(),
             evicted: Vec::new(),
             counts: TableCounts::default(),
         }
@@ -227,45 +231,22 @@ impl Table {
         })
     }
 
-    /// Touches the domains of observations that come next, so that they are in the nearest cache when
-    /// [`Table::apply`] comes; a few dozen fit there.
+    /// Has what the observations behind number `at` of a batch need fetched into the nearest cache, so
+    /// that it is there when [`Table::apply`] comes. To be called before each of them, from 0 on.
     ///
-    /// The loads of one pass do not wait for each other, where those of a look-up do: index, place,
-    /// domain. Those of other parts are left alone. Returns a sum of what was touched, for the
-    /// compiler to keep the loads.
-    #[must_use]
-    pub fn touch(&mut self, share: Share, observations: &[Observation]) -> u64 {
-        let mine = || observations.iter().filter(|o| share.holds(o.domain_hash));
-        let mut sum = 0_u64;
-        for o in mine() {
-            let partition = &self.partitions[partition_of(o.domain_hash)];
-            sum = sum.wrapping_add(partition.index.touch(o.domain_hash));
+    /// What a look-up needs lies behind each other: index, place, window, what the window refers to.
+    /// So there are steps, and each is taken as much ahead of the next as memory takes to answer.
+    /// Domains of other shares are left alone.
+    pub fn look_ahead(&mut self, share: Share, observations: &[Observation], at: usize) {
+        if at == 0 {
+            self.ahead.clear();
+            self.ahead.resize(observations.len(), Packed::NONE);
         }
-        let mut windows = std::mem::take(&mut self.touched);
-        windows.clear();
-        for o in mine() {
-            let number = partition_of(o.domain_hash);
-            let Partition { index, slab, slots, .. } = &self.partitions[number];
-            for packed in index.of(o.domain_hash) {
-                match Packed(packed).place() {
-                    Place::Slab(at) => {
-                        sum = sum.wrapping_add(slab.get(at).map_or(0, Quiet::touch));
-                    }
-                    Place::Slot(slot) => {
-                        sum = sum.wrapping_add(slots.get(slot as usize).map_or(0, |s| s.hash));
-                        windows.push((number as u32, slot));
-                    }
-                }
-            }
-        }
-        for &(number, slot) in &windows {
-            let slots = &self.partitions[number as usize].slots;
-            if let Some(domain) = slots.get(slot as usize).and_then(|s| s.domain.as_deref()) {
-                sum = sum.wrapping_add(domain.touch());
-            }
-        }
-        self.touched = windows;
-        sum
+        let mut coming = Coming { share, observations, at, places: &mut self.ahead };
+        coming.each(&self.partitions, 4, |partition, hash, _| partition.index.fetch(hash));
+        coming.each(&self.partitions, 3, Partition::fetch_places);
+        coming.each(&self.partitions, 2, Partition::fetch_window);
+        coming.each(&self.partitions, 1, Partition::fetch_history);
     }
 
     /// The domain behind a reference, unless it is gone.
@@ -409,12 +390,85 @@ struct Packed(u32);
 impl Packed {
     const IN_SLAB: u32 = 1 << 31;
 
+    /// What the index has nowhere.
+    const NONE: Self = Self(u32::MAX);
+
     const fn place(self) -> Place {
         if self.0 & Self::IN_SLAB == 0 {
             Place::Slot(self.0)
         } else {
             Place::Slab(self.0 & !Self::IN_SLAB)
         }
+    }
+}
+
+/// Where [`Table::look_ahead`] looks.
+struct Coming<'a> {
+    share: Share,
+    observations: &'a [Observation],
+    at: usize,
+    /// Where the window of each observation's domain may lie.
+    places: &'a mut [Packed],
+}
+
+impl Coming<'_> {
+    /// Takes a step for the observation that lies so many steps ahead; before the first one for those
+    /// too that had nobody ahead of them to do it.
+    #[inline]
+    fn each(
+        &mut self,
+        partitions: &[Partition],
+        ahead: usize,
+        step: impl Fn(&Partition, u64, &mut Packed),
+    ) {
+        let last = self.at + ahead * AHEAD;
+        let first = if self.at == 0 { 0 } else { last };
+        let end = self.observations.len().min(last + 1);
+        let (Some(observations), Some(places)) =
+            (self.observations.get(first..end), self.places.get_mut(first..end))
+        else {
+            return;
+        };
+        for (o, place) in observations.iter().zip(places) {
+            if self.share.holds(o.domain_hash) {
+                step(&partitions[partition_of(o.domain_hash)], o.domain_hash, place);
+            }
+        }
+    }
+}
+
+/// The steps of [`Table::look_ahead`] behind the first.
+impl Partition {
+    fn fetch_places(&self, hash: u64, place: &mut Packed) {
+        for packed in self.index.of(hash) {
+            match Packed(packed).place() {
+                Place::Slab(at) => self.slab.fetch(at),
+                Place::Slot(slot) => {
+                    *place = Packed(packed);
+                    if let Some(slot) = self.slots.get(slot as usize) {
+                        fetch(slot);
+                    }
+                }
+            }
+        }
+    }
+
+    fn fetch_window(&self, hash: u64, place: &mut Packed) {
+        if let Some(domain) = self.window_at(hash, *place) {
+            fetch(domain);
+        }
+    }
+
+    fn fetch_history(&self, hash: u64, place: &mut Packed) {
+        if let Some(domain) = self.window_at(hash, *place) {
+            domain.fetch_parts();
+        }
+    }
+
+    /// The window of a domain at a place, unless it is gone.
+    fn window_at(&self, hash: u64, place: Packed) -> Option<&DomainWindow> {
+        let slot = self.slots.get(place.0 as usize).filter(|slot| slot.hash == hash)?;
+        slot.domain.as_deref()
     }
 }
 

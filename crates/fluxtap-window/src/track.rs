@@ -11,15 +11,16 @@
 //! one host with one and the same set. What is measured later is the change from run to run, so
 //! volume leaves no trace: a million answers of one fill are one refresh.
 //!
-//! Room for what an ordinary domain needs is in the track itself, so that it costs one allocation
-//! and few cache lines; a domain that changes moves to the heap.
+//! An answer that is known needs the hosts and the runs, and nothing of the rest: what lists refer to
+//! lies apart, so that few cache lines are asked for.
 
 use crate::domain::{LookUps, hash_ip};
 use crate::saved::Renumber;
 use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
+use fluxtap_memory::fetch;
 use serde::{Deserialize, Serialize};
-use smallvec::{Array, SmallVec};
+use smallvec::SmallVec;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -51,7 +52,8 @@ pub(crate) const MARK_NONE: u16 = u16::MAX;
 /// A host name inside the domain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Host {
-    pub(crate) hash: u32,
+    /// What it is known by: a keyed hash of its name.
+    pub(crate) hash: u64,
     pub(crate) name_at: u32,
     pub(crate) name_len: u8,
     pub(crate) refreshes: u32,
@@ -250,7 +252,8 @@ impl Run {
 pub(crate) struct Fill<'a> {
     /// What tells the host from others of this history: a part of its name, or all of it.
     pub(crate) host: &'a [u8],
-    pub(crate) host_hash: u32,
+    /// The keyed hash of that.
+    pub(crate) host_hash: u64,
     /// Of one family, none twice; in order if more than [`SEARCHED_MAX`].
     pub(crate) ips: &'a [IpAddr],
     pub(crate) is_v6: bool,
@@ -290,17 +293,18 @@ pub(crate) enum Outcome {
     Changed,
 }
 
-/// Runs that are read ahead: those of three hosts in both families.
-const RUNS_TOUCHED: usize = 6;
+/// Hosts and latest runs that are fetched ahead: all that most domains have.
+const HOSTS_FETCHED: usize = 8;
+const RUNS_FETCHED: usize = 6;
 
 /// See the module's head.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Track {
-    names: SmallVec<[u8; 24]>,
-    pub(crate) hosts: SmallVec<[Host; 2]>,
-    pub(crate) entries: SmallVec<[Entry; 3]>,
-    pub(crate) runs: SmallVec<[Run; 2]>,
-    sets: SmallVec<[u16; 8]>,
+    names: Vec<u8>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) runs: Vec<Run>,
+    sets: Vec<u16>,
     /// Hashes of the observers that were answered; a host notes them by their position here.
     observers: SmallVec<[u32; 4]>,
     /// Observers that were answered for any host, by family.
@@ -442,15 +446,11 @@ impl Track {
         &self.names[at..at + usize::from(host.name_len)]
     }
 
-    /// Reads one word of each part that a known answer needs.
-    pub(crate) fn touch(&self) -> u64 {
-        // The latest of each host and family of an ordinary domain.
-        let runs = self.runs.iter().rev().take(RUNS_TOUCHED);
-        let run = runs.fold(0, |sum, run| sum ^ run.seen_s ^ run.expiries[EXPIRIES_PER_RUN - 1]);
-        let host = self.hosts.last().map_or(0, |host| host.hash);
-        let observer = self.observers.last().copied().unwrap_or(0);
-        let name = self.names.first().copied().unwrap_or(0);
-        u64::from(run ^ host ^ observer) ^ u64::from(name) ^ self.answered[0]
+    /// Has those parts fetched that a known answer needs and that lie elsewhere, as far as one can say
+    /// which.
+    pub(crate) fn fetch_parts(&self) {
+        fetch(&self.hosts[..self.hosts.len().min(HOSTS_FETCHED)]);
+        fetch(&self.runs[self.runs.len().saturating_sub(RUNS_FETCHED)..]);
     }
 
     /// Whether all that refers to something refers to what is there. What was read from outside must
@@ -502,7 +502,11 @@ impl Track {
             + heap_bytes(&self.entries)
             + heap_bytes(&self.runs)
             + heap_bytes(&self.sets)
-            + heap_bytes(&self.observers)
+            + if self.observers.spilled() {
+                self.observers.capacity() * size_of::<u32>()
+            } else {
+                0
+            }
     }
 
     /// The run and open expiry this answer belongs to, if its fill is known: nearly always the
@@ -540,11 +544,7 @@ impl Track {
 
     /// The number of the fill's host, and whether it had none before.
     fn host(&mut self, fill: &Fill<'_>) -> (u16, bool) {
-        let found = self
-            .hosts
-            .iter()
-            .position(|h| h.hash == fill.host_hash && self.host_name(h) == fill.host);
-        if let Some(index) = found {
+        if let Some(index) = self.hosts.iter().position(|host| host.hash == fill.host_hash) {
             return (index as u16, false);
         }
         if self.hosts.len() >= limits::HOSTS_PER_TRACK_MAX {
@@ -578,7 +578,7 @@ impl Track {
         let median = by_runs[by_runs.len() / 2];
         let mut dropped_over = self.hosts.len() / 2;
         let mut number_of = vec![HOST_FORGOTTEN; self.hosts.len()];
-        let mut kept: SmallVec<[Host; 2]> = SmallVec::new();
+        let mut kept = Vec::new();
         for (i, host) in self.hosts.iter().enumerate() {
             let goes = if has_one_offs {
                 is_one_off(host)
@@ -592,7 +592,7 @@ impl Track {
                 kept.push(host.clone());
             }
         }
-        let mut names: SmallVec<[u8; 24]> = SmallVec::new();
+        let mut names = Vec::new();
         for host in &mut kept {
             let name = self.names[host.name_at as usize..][..usize::from(host.name_len)].to_vec();
             host.name_at = names.len() as u32;
@@ -623,7 +623,7 @@ impl Track {
                 return (false, false);
             }
             None => {
-                push(&mut self.observers, fill.observer);
+                self.observers.push(fill.observer);
                 self.observers.len() - 1
             }
         };
@@ -700,8 +700,8 @@ impl Track {
     /// finds each host's latest run again.
     fn rebuild(&mut self) {
         let mut number_of = vec![u16::MAX; self.entries.len()];
-        let mut entries: SmallVec<[Entry; 3]> = SmallVec::new();
-        let mut sets: SmallVec<[u16; 8]> = SmallVec::new();
+        let mut entries = Vec::new();
+        let mut sets = Vec::new();
         for run in &mut self.runs {
             let at = run.set_at as usize;
             let old = &self.sets[at..at + usize::from(run.set_len)];
@@ -728,16 +728,19 @@ impl Track {
     }
 }
 
-/// Pushes with modest growth once it is on the heap: doubling would waste more than it holds.
-fn push<A: Array>(list: &mut SmallVec<A>, item: A::Item) {
+/// Least room a list is given: what an ordinary host has, one of each family.
+const ROOM_MIN: usize = 2;
+
+/// Pushes with modest growth: doubling would waste more than it holds.
+fn push<T>(list: &mut Vec<T>, item: T) {
     if list.len() == list.capacity() {
-        list.reserve_exact(list.len() / 2 + 1);
+        list.reserve_exact((list.len() / 2 + 1).max(ROOM_MIN));
     }
     list.push(item);
 }
 
-fn heap_bytes<A: Array>(list: &SmallVec<A>) -> usize {
-    if list.spilled() { list.capacity() * size_of::<A::Item>() } else { 0 }
+const fn heap_bytes<T>(list: &Vec<T>) -> usize {
+    list.capacity() * size_of::<T>()
 }
 
 /// A hash of the set that does not depend on the order of the answer. Keyed, so that nobody can
@@ -784,7 +787,7 @@ mod tests {
     fn fill<'a>(host: &'a [u8], ips: &'a [IpAddr], at_s: u64, ttl_s: u32) -> Fill<'a> {
         Fill {
             host,
-            host_hash: host.iter().fold(0, |hash, b| mix(u64::from(hash) ^ u64::from(*b)) as u32),
+            host_hash: host.iter().fold(0, |hash, b| mix(hash ^ u64::from(*b))),
             ips,
             is_v6: ips[0].is_ipv6(),
             is_partial: false,
@@ -856,12 +859,14 @@ mod tests {
     fn a_million_answers_of_one_fill_take_no_room() {
         let set = ips(&[1, 2]);
         let mut track = Track::default();
-        for i in 0..100_000_u32 {
+        track.apply(&fill(b"w", &set, 0, 1_000));
+        let bytes = track.heap_bytes();
+        for i in 1..100_000_u32 {
             track.apply(&fill(b"w", &set, u64::from(i / 100), 1_000 - i / 100));
         }
         assert_eq!((track.runs.len(), track.runs[0].refreshes), (1, 1));
         assert_eq!(track.runs[0].responses, 100_000);
-        assert_eq!(track.heap_bytes(), 0);
+        assert_eq!(track.heap_bytes(), bytes);
     }
 
     #[test]

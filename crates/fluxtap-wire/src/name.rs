@@ -93,17 +93,14 @@ impl<'a> NameRef<'a> {
 
     /// Appends the name in lower-case uncompressed wire form, root included.
     pub fn append_to(&self, out: &mut Vec<u8>) {
-        let from = out.len();
-        if let Some(whole) = self.whole() {
-            out.extend_from_slice(whole);
+        if self.position.0 & NamePosition::WHOLE != 0 {
+            append_lower_case(self.octets, self.position.at(), self.wire_len(), out);
         } else {
-            for stretch in self.stretches() {
-                out.extend_from_slice(stretch);
+            for (at, len) in self.stretches() {
+                append_lower_case(self.octets, at, len, out);
             }
             out.push(0);
         }
-        // Length bytes are below 64 and so are no letters.
-        make_lower_case(out.get_mut(from..).unwrap_or_default());
     }
 
     /// Whether it is `wire`, which is in lower-case uncompressed wire form, ASCII case apart.
@@ -116,7 +113,8 @@ impl<'a> NameRef<'a> {
             return whole.eq_ignore_ascii_case(wire);
         }
         let mut rest = wire;
-        for stretch in self.stretches() {
+        for (at, len) in self.stretches() {
+            let stretch = self.octets.get(at..at.saturating_add(len)).unwrap_or_default();
             // Length bytes are below 64 and so are no letters.
             match rest.split_at_checked(stretch.len()) {
                 Some((head, tail)) if head.eq_ignore_ascii_case(stretch) => rest = tail,
@@ -126,9 +124,9 @@ impl<'a> NameRef<'a> {
         rest == [0]
     }
 
-    /// The bytes of the name's labels, length bytes included, in pieces as they lie in the message:
-    /// one up to the first pointer, one behind each pointer.
-    fn stretches(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    /// Where the bytes of the name's labels lie, length bytes included, in pieces of some length: one up
+    /// to the first pointer, one behind each pointer.
+    fn stretches(&self) -> impl Iterator<Item = (usize, usize)> + use<'a> {
         let octets = self.octets;
         let mut next = Some(self.position.at());
         let mut pieces = 0_u32;
@@ -154,7 +152,7 @@ impl<'a> NameRef<'a> {
                     return None;
                 }
                 if at > from {
-                    return octets.get(from..at);
+                    return Some((from, at.wrapping_sub(from)));
                 }
             }
         })
@@ -171,25 +169,25 @@ impl<'a> NameRef<'a> {
     }
 }
 
-/// [`[u8]::make_ascii_lowercase`] for the length of names: in blocks that the compiler makes vectors
-/// of. The last block overlaps the one before it, which changes nothing: lower case stays lower case.
+/// Appends `len` bytes of labels that lie at `at`, in lower case.
+///
+/// Whole blocks are copied wherever there are so many bytes, and what is too much goes again: to copy
+/// bytes by their count, and to read again what was just written in other pieces, takes longer.
 #[inline]
-fn make_lower_case(octets: &mut [u8]) {
-    if octets.len() >= 16 {
-        in_blocks::<16>(octets);
-    } else if octets.len() >= 8 {
-        in_blocks::<8>(octets);
-    } else {
-        octets.make_ascii_lowercase();
+fn append_lower_case(octets: &[u8], at: usize, len: usize, out: &mut Vec<u8>) {
+    const BLOCK: usize = 32;
+    let end = out.len().saturating_add(len);
+    let mut rest = octets.get(at..).unwrap_or_default();
+    // Length bytes are below 64 and so are no letters.
+    while out.len() < end {
+        let Some((block, behind)) = rest.split_first_chunk::<BLOCK>() else {
+            out.extend(rest.iter().map(u8::to_ascii_lowercase));
+            break;
+        };
+        out.extend_from_slice(&block.map(|octet| octet.to_ascii_lowercase()));
+        rest = behind;
     }
-}
-
-#[inline]
-fn in_blocks<const LEN: usize>(octets: &mut [u8]) {
-    octets.as_chunks_mut::<LEN>().0.iter_mut().for_each(|block| block.make_ascii_lowercase());
-    if let Some(last) = octets.last_chunk_mut::<LEN>() {
-        last.make_ascii_lowercase();
-    }
+    out.truncate(end);
 }
 
 impl PartialEq for NameRef<'_> {
@@ -516,12 +514,11 @@ mod tests {
     fn blocks_are_as_their_bytes() {
         let all: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
         for from in 0..all.len() {
-            for len in
-                [0, 1, 7, 8, 9, 15, 16, 23, 64].into_iter().filter(|len| from + len < all.len())
-            {
-                let mut octets = all[from..from + len].to_vec();
-                make_lower_case(&mut octets);
-                assert_eq!(octets, all[from..from + len].to_ascii_lowercase());
+            for len in (0..all.len() - from).filter(|len| *len < 70 || from + len == all.len()) {
+                let mut out = b"X".to_vec();
+                append_lower_case(&all, from, len, &mut out);
+                assert_eq!(out[0], b'X');
+                assert_eq!(out[1..], all[from..from + len].to_ascii_lowercase(), "{from} {len}");
             }
         }
     }
