@@ -497,7 +497,11 @@ impl Servers {
 /// Sorts and removes repetitions, which some servers put into one answer.
 fn unique(ips: &mut Vec<IpAddr>) -> &[IpAddr] {
     if ips.len() > 1 {
-        ips.sort_unstable();
+        // They are of one family: their order is that of their bits.
+        ips.sort_unstable_by_key(|ip| match ip {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        });
         ips.dedup();
     }
     ips

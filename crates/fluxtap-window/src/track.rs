@@ -646,11 +646,22 @@ impl Track {
             }
             return;
         }
-        // Once through the entries, however many are looked for.
+        // Once through the entries, however many are looked for; few that are not among these get past
+        // the first look.
         let wanted: Vec<u128> = ips.iter().map(|&ip| u128::from_be_bytes(octets(ip))).collect();
+        let bit = |ip: u128| (ip as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+        let mut maybe = [0_u64; 16];
+        wanted
+            .iter()
+            .map(|&ip| bit(ip))
+            .for_each(|bit| maybe[bit as usize / 64] |= 1 << (bit % 64));
         let mut places = vec![None; wanted.len()];
         for (place, entry) in self.entries.iter().enumerate() {
-            if let Ok(at) = wanted.binary_search(&u128::from_be_bytes(entry.ip)) {
+            let ip = u128::from_be_bytes(entry.ip);
+            let bit = bit(ip);
+            if maybe[bit as usize / 64] >> (bit % 64) & 1 != 0
+                && let Ok(at) = wanted.binary_search(&ip)
+            {
                 places[at] = Some(place);
             }
         }

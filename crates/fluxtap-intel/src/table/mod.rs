@@ -1,7 +1,8 @@
 //! Address to owner, and autonomous system to name: sorted arrays, searched where they lie.
 //!
 //! For IPv4 an index on the upper 16 bits leaves a search among the few ranges of one /16; IPv6
-//! keeps the upper 64 bits and searches all ranges. The layout is in [`mod@format`].
+//! keeps the upper 64 bits and searches all ranges, of which it keeps one in 128 apart: these fit in a
+//! processor's nearest cache. The layout is in [`mod@format`].
 
 pub mod format;
 
@@ -21,7 +22,12 @@ pub struct Table {
     bytes: Cow<'static, [u8]>,
     header: Header,
     at: Sections,
+    /// One in [`V6_TOP`] of the first addresses of the IPv6 ranges, from the first on.
+    v6_tops: Vec<u64>,
 }
+
+/// IPv6 ranges for which there is one entry in front of the search: their first addresses are 1 KiB.
+const V6_TOP: usize = 128;
 
 /// What a table is made of.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +48,13 @@ impl Table {
     /// Opens a table that is compiled in. Nothing but its header is checked: tests did the rest.
     pub(crate) fn embedded(bytes: &'static [u8]) -> Result<Self, TableError> {
         let (header, at) = Header::parse(bytes)?;
-        Ok(Self { bytes: Cow::Borrowed(bytes), header, at })
+        Ok(Self::of(Cow::Borrowed(bytes), header, at))
+    }
+
+    fn of(bytes: Cow<'static, [u8]>, header: Header, at: Sections) -> Self {
+        let starts = bytes[at.v6_starts.clone()].as_chunks().0.iter().step_by(V6_TOP);
+        let v6_tops = starts.map(|start| u64::from_le_bytes(*start)).collect();
+        Self { bytes, header, at, v6_tops }
     }
 
     /// Opens a table and checks every rule of its layout.
@@ -54,7 +66,7 @@ impl Table {
         if !format::is_sealed(&bytes) {
             return Err(TableError::Checksum);
         }
-        let table = Self { bytes: Cow::Owned(bytes), header, at };
+        let table = Self::of(Cow::Owned(bytes), header, at);
         table.check_ranges()?;
         table.check_owners()?;
         table.check_names()?;
@@ -218,8 +230,11 @@ impl Table {
     }
 
     fn place_v6(&self, key: u64) -> usize {
-        let starts = self.entries::<8>(&self.at.v6_starts);
-        starts.partition_point(|start| u64::from_le_bytes(*start) <= key) - 1
+        // The first range of all begins at zero here too.
+        let from = V6_TOP * (self.v6_tops.partition_point(|top| *top <= key) - 1);
+        let starts = &self.entries::<8>(&self.at.v6_starts)[from..];
+        let starts = &starts[..starts.len().min(V6_TOP)];
+        from + starts.partition_point(|start| u64::from_le_bytes(*start) <= key) - 1
     }
 
     fn first_v4(&self, place: usize) -> u32 {
