@@ -59,11 +59,11 @@ impl Keyed {
     /// not worth the call of a function for any length.
     #[inline]
     pub(crate) fn with_octets(&self, hash: u64, octets: &[u8]) -> u64 {
-        let [a, b, c, d] = self.words;
+        let [a, b, _, d] = self.words;
         let state = fold(hash ^ a, octets.len() as u64 ^ b);
         let halves =
             |low: [u8; 8], high: [u8; 8]| (u64::from_le_bytes(low), u64::from_le_bytes(high));
-        let step = |state: u64, (low, high): (u64, u64)| fold(state ^ low ^ c, high ^ d);
+        let step = |state: u64, (low, high): (u64, u64)| fold(state ^ low, high ^ d);
         // The last bytes are read in pieces that may overlap: the length is hashed as well.
         let last = match (octets.last_chunk::<16>(), octets.first_chunk(), octets.last_chunk()) {
             (Some(last), ..) => {

@@ -19,8 +19,10 @@ const LINE_OCTETS: usize = 64;
 pub fn fetch<T: ?Sized>(value: &T) {
     let from = std::ptr::from_ref(value).cast::<u8>();
     let size = size_of_val(value);
-    for at in (0..size).step_by(LINE_OCTETS) {
+    let mut at = 0;
+    while at < size {
         fetch_line(from.wrapping_add(at));
+        at += LINE_OCTETS;
     }
     // What does not begin with a line may end in one more.
     if size > align_of_val(value) {

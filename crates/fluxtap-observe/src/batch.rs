@@ -198,7 +198,9 @@ impl Batch {
         let mut times = self.times.as_slice();
         let ends = self.items.iter().map(Some).chain(std::iter::once(None));
         ends.enumerate().map(move |(i, observation)| {
-            let before = times.partition_point(|reached| reached.observations as usize <= i);
+            // One by one: between two observations there is hardly ever any.
+            let is_before = |reached: &&Reached| reached.observations as usize <= i;
+            let before = times.iter().take_while(is_before).count();
             let (reached, later) = times.split_at(before);
             times = later;
             (reached, observation)

@@ -423,13 +423,11 @@ impl Coming<'_> {
     ) {
         let last = self.at + ahead * AHEAD;
         let first = if self.at == 0 { 0 } else { last };
-        let end = self.observations.len().min(last + 1);
-        let (Some(observations), Some(places)) =
-            (self.observations.get(first..end), self.places.get_mut(first..end))
-        else {
-            return;
-        };
-        for (o, place) in observations.iter().zip(places) {
+        for at in first..=last {
+            let (Some(o), Some(place)) = (self.observations.get(at), self.places.get_mut(at))
+            else {
+                return;
+            };
             if self.share.holds(o.domain_hash) {
                 step(&partitions[partition_of(o.domain_hash)], o.domain_hash, place);
             }
