@@ -251,11 +251,12 @@ impl Pairs {
         }
     }
 
-    /// Has the place fetched where a key lies nearly always.
+    /// Has those places fetched where a key may lie.
     #[inline]
     pub(crate) fn fetch(&self, key: u64) {
-        let [first, _] = places(key.max(1), self.buckets.len());
+        let [first, second] = places(key.max(1), self.buckets.len());
         fetch(&self.buckets[first]);
+        fetch(&self.buckets[second].tags);
     }
 
     /// What a response captured at `at`, of which `print` is a hash, answers.

@@ -7,28 +7,32 @@ const LABELS_MAX: usize = 127;
 pub(crate) const NAME_LEN_MAX: usize = 255;
 
 /// A checked name and where its labels start.
-pub(crate) struct Labels<'a> {
+pub(crate) type Labels<'a> = LastLabels<'a, LABELS_MAX>;
+
+/// A checked name and where its last `KEPT` labels start: who needs few does not wait for room for all
+/// of them to be cleared.
+pub(crate) struct LastLabels<'a, const KEPT: usize> {
     name: &'a [u8],
-    starts: [u8; LABELS_MAX],
+    /// That of a label stands at its number modulo `KEPT`.
+    starts: [u8; KEPT],
     count: usize,
 }
 
-impl<'a> Labels<'a> {
+impl<'a, const KEPT: usize> LastLabels<'a, KEPT> {
     /// `None` unless `name` is exactly one uncompressed wire-form name.
     pub(crate) fn new_checked(name: &'a [u8]) -> Option<Self> {
         if name.len() > NAME_LEN_MAX {
             return None;
         }
-        let mut starts = [0; LABELS_MAX];
+        let mut starts = [0; KEPT];
         let mut count = 0;
         let mut at = 0;
         loop {
             match *name.get(at)? {
                 0 if at + 1 == name.len() => return Some(Self { name, starts, count }),
                 len @ 1..=63 => {
-                    // At most 127 labels of two bytes and more fit before byte 254, where only
-                    // the final zero is left.
-                    *starts.get_mut(count)? = u8::try_from(at).ok()?;
+                    // The name has at most 255 bytes.
+                    starts[count % KEPT] = at as u8;
                     count += 1;
                     at += 1 + usize::from(len);
                 }
@@ -37,13 +41,16 @@ impl<'a> Labels<'a> {
         }
     }
 
+    /// Offsets at which the labels start that are kept, the last label first.
+    fn starts(&self) -> impl ExactSizeIterator<Item = usize> + DoubleEndedIterator {
+        let kept = self.count.saturating_sub(KEPT)..self.count;
+        kept.rev().map(|number| usize::from(self.starts[number % KEPT]))
+    }
+
     /// The labels without their length bytes, top-level label first.
     pub(crate) fn right_to_left(&self) -> impl Iterator<Item = &'a [u8]> {
         let name = self.name;
-        self.starts[..self.count].iter().rev().map(move |&start| {
-            let start = usize::from(start);
-            &name[start + 1..start + 1 + usize::from(name[start])]
-        })
+        self.starts().map(move |start| &name[start + 1..start + 1 + usize::from(name[start])])
     }
 
     /// Offset of the suffix that would take `text_len` bytes if written with dots between labels.
@@ -55,21 +62,19 @@ impl<'a> Labels<'a> {
 
     /// Offset of the label that ends where the one at `offset` starts.
     pub(crate) fn offset_before(&self, offset: usize) -> Option<usize> {
-        let starts = &self.starts[..self.count];
-        let index = starts.iter().rposition(|&start| usize::from(start) == offset)?;
-        starts.get(index.checked_sub(1)?).map(|&start| usize::from(start))
+        let mut starts = self.starts();
+        starts.find(|&start| start == offset)?;
+        starts.next()
     }
 
     /// Offsets at which the last `depth_max` labels start, longest suffix first.
     pub(crate) fn offsets(&self, depth_max: usize) -> impl Iterator<Item = usize> {
-        let first = self.count.saturating_sub(depth_max);
-        self.starts[first..self.count].iter().map(|&start| usize::from(start))
+        self.starts().take(depth_max).rev()
     }
 
     /// Offset at which the last `count` labels start; `None` when there are fewer.
     pub(crate) fn offset_from_right(&self, count: usize) -> Option<usize> {
-        let starts = &self.starts[..self.count];
-        starts.get(self.count.checked_sub(count)?).map(|&start| usize::from(start))
+        self.starts().nth(count.checked_sub(1)?)
     }
 }
 

@@ -5,11 +5,14 @@
 use psl::List;
 use psl::Psl as _;
 
-use crate::labels::Labels;
+use crate::labels::LastLabels;
 
 /// The crate that holds the list, with the version that is compiled in; it follows the list by a
 /// release for every change.
 pub const LIST: &str = "psl 2.1.247";
+
+/// Labels that are looked at: more than any rule of the list has, and one for the domain.
+const LABELS_ASKED: usize = 16;
 
 /// Byte offset in `wire_name` at which the registrable domain starts: public suffix and one label.
 ///
@@ -26,14 +29,14 @@ pub const LIST: &str = "psl 2.1.247";
 /// assert_eq!(registrable(b"\x02co\x02uk\x00"), None);
 /// ```
 pub fn registrable(wire_name: &[u8]) -> Option<usize> {
-    let labels = Labels::new_checked(wire_name)?;
+    let labels = LastLabels::<LABELS_ASKED>::new_checked(wire_name)?;
     let info = List.find(labels.right_to_left());
     labels.offset_before(labels.offset_of_text_len(info.len)?)
 }
 
 /// The public suffix a name lies in or is; `None` for the root and for bytes that are no wire form.
 pub fn suffix_of(wire_name: &[u8]) -> Option<Suffix> {
-    let labels = Labels::new_checked(wire_name)?;
+    let labels = LastLabels::<LABELS_ASKED>::new_checked(wire_name)?;
     let info = List.find(labels.right_to_left());
     let section = info.typ.map(|section| match section {
         psl::Type::Icann => Section::Icann,
@@ -122,6 +125,21 @@ mod tests {
             let name_wire = wire(name);
             let got = registrable(&name_wire).map(|offset| name_wire[offset..].to_vec());
             assert_eq!(got, expect.map(wire), "{name}");
+        }
+    }
+
+    #[test]
+    fn labels_in_front_of_those_that_are_looked_at_change_nothing() {
+        for name in
+            ["example.co.uk", "x.s3.dualstack.us-east-1.amazonaws.com", "a.b.ck", "flux.test"]
+        {
+            let short = wire(name);
+            let domain = registrable(&short).map(|offset| &short[offset..]);
+            for count in 1..100 {
+                let long = [b"\x01a".repeat(count), short.clone()].concat();
+                let got = registrable(&long).map(|offset| &long[offset..]);
+                assert_eq!(got, domain, "{count} labels in front of {name}");
+            }
         }
     }
 

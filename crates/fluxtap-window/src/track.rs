@@ -293,9 +293,9 @@ pub(crate) enum Outcome {
     Changed,
 }
 
-/// Hosts and latest runs that are fetched ahead: all that most domains have.
+/// Hosts that are fetched ahead, and runs at either end: all that most domains have.
 const HOSTS_FETCHED: usize = 8;
-const RUNS_FETCHED: usize = 6;
+const RUNS_FETCHED: usize = 4;
 
 /// See the module's head.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -450,7 +450,10 @@ impl Track {
     /// which.
     pub(crate) fn fetch_parts(&self) {
         fetch(&self.hosts[..self.hosts.len().min(HOSTS_FETCHED)]);
-        fetch(&self.runs[self.runs.len().saturating_sub(RUNS_FETCHED)..]);
+        // The first are of the hosts that are asked most, and of changing ones the last are looked at.
+        let last = self.runs.len().saturating_sub(RUNS_FETCHED);
+        fetch(&self.runs[..last.min(RUNS_FETCHED)]);
+        fetch(&self.runs[last..]);
     }
 
     /// Whether all that refers to something refers to what is there. What was read from outside must
