@@ -162,6 +162,24 @@ mod tests {
         }
     }
 
+    /// Blocks are hashed two at a time; which of the two a block is in counts all the same.
+    #[test]
+    fn the_order_of_blocks_counts() {
+        let keyed = Keyed::new(7);
+        let blocks = |order: [u8; 6]| {
+            keyed.with_octets(1, &order.iter().flat_map(|&block| [block; 16]).collect::<Vec<_>>())
+        };
+        let mut hashes = BTreeSet::from([blocks([1, 2, 3, 4, 5, 6])]);
+        for first in 0..6 {
+            for second in first + 1..6 {
+                let mut order = [1, 2, 3, 4, 5, 6];
+                order.swap(first, second);
+                hashes.insert(blocks(order));
+            }
+        }
+        assert_eq!(hashes.len(), 16);
+    }
+
     #[test]
     fn a_source_is_an_address_or_a_prefix() {
         let keyed = Keyed::new(7);

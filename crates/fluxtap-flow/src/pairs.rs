@@ -312,6 +312,7 @@ const fn print_of(stamp: u64) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Dice;
     use std::collections::BTreeMap;
 
     const SECOND: u64 = Timestamp::SECOND;
@@ -340,18 +341,14 @@ mod tests {
     /// Whatever waits, is answered or free: the quick look finds what the one at each finds.
     #[test]
     fn the_oldest_is_the_same_by_either_look() {
-        let mut state = 1_u64;
-        let mut dice = |bound: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
-            (state >> 33) % bound
-        };
+        let mut dice = Dice(1);
         let mut found = [0; 3];
         for _ in 0..50_000 {
             let mut bucket = Bucket::default();
             for way in 0..WAYS {
-                bucket.stamps[way] = [0, 1, 1][dice(3) as usize] * (2 + dice(40));
+                bucket.stamps[way] = [0, 1, 1][dice.below(3)] * (2 + dice.below(40) as u64);
             }
-            let (waits_from, is_near_from) = (1 + dice(20), 1 + dice(45));
+            let (waits_from, is_near_from) = (1 + dice.below(20) as u64, 1 + dice.below(45) as u64);
             let each = bucket.oldest_of_each(waits_from, is_near_from);
             assert_eq!(bucket.oldest(waits_from, is_near_from), each, "{bucket:?}");
             let least = bucket.stamps.iter().min();

@@ -11,7 +11,7 @@ use crate::labels::LastLabels;
 /// release for every change.
 pub const LIST: &str = "psl 2.1.247";
 
-/// Labels that are looked at: more than any rule of the list has, and one for the domain.
+/// Labels that are looked at: more than any rule of the list has (seven), and one for the domain.
 const LABELS_ASKED: usize = 16;
 
 /// Byte offset in `wire_name` at which the registrable domain starts: public suffix and one label.

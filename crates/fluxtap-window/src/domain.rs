@@ -3,7 +3,7 @@
 use crate::clients::Clients;
 use crate::context::ContextWindow;
 use crate::saved::Renumber;
-use crate::track::{Alias, Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix};
+use crate::track::{Alias, Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix, spilled_bytes};
 use fluxtap_intel::{Intel, sinkhole, suffix};
 use fluxtap_memory::fetch;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
@@ -267,17 +267,16 @@ impl DomainWindow {
     /// Bytes held, the entry itself included.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + if self.name.spilled() { self.name.capacity() } else { 0 }
+            + spilled_bytes(&self.name)
             + self.terminal.len()
             + self.listed.as_ref().map_or(0, |_| size_of::<Clients>())
             + self.context.as_ref().map_or(0, |_| size_of::<ContextWindow>())
             + self.answers.heap_bytes()
             + self.servers.as_ref().map_or(0, |s| {
-                let own_hosts = if s.own_hosts.spilled() { s.own_hosts.capacity() } else { 0 };
                 size_of::<Servers>()
                     + s.track.heap_bytes()
                     + s.sets.capacity() * size_of::<u64>()
-                    + own_hosts * size_of::<u32>()
+                    + spilled_bytes(&s.own_hosts)
             })
     }
 

@@ -20,7 +20,7 @@ use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
 use fluxtap_memory::fetch;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
+use smallvec::{Array, SmallVec};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -505,11 +505,7 @@ impl Track {
             + heap_bytes(&self.entries)
             + heap_bytes(&self.runs)
             + heap_bytes(&self.sets)
-            + if self.observers.spilled() {
-                self.observers.capacity() * size_of::<u32>()
-            } else {
-                0
-            }
+            + spilled_bytes(&self.observers)
     }
 
     /// The run and open expiry this answer belongs to, if its fill is known: nearly always the
@@ -755,6 +751,11 @@ fn push<T>(list: &mut Vec<T>, item: T) {
 
 const fn heap_bytes<T>(list: &Vec<T>) -> usize {
     list.capacity() * size_of::<T>()
+}
+
+/// Heap bytes of a list that has room for a few inside.
+pub(crate) fn spilled_bytes<A: Array>(list: &SmallVec<A>) -> usize {
+    if list.spilled() { list.capacity() * size_of::<A::Item>() } else { 0 }
 }
 
 /// A hash of the set that does not depend on the order of the answer. Keyed, so that nobody can
