@@ -30,7 +30,7 @@ if [ -z "$profdata" ]; then
 fi
 
 work=$(cd "$target" && pwd)/profiled
-out=$work/$host/release/fluxtap
+out=$work/$host/optimised/fluxtap
 rm -rf "$work/counts" "$work/traffic"
 mkdir -p "$work/counts" "$work/traffic"
 
@@ -40,7 +40,7 @@ mkdir -p "$work/counts" "$work/traffic"
 build() {
     local given=${CARGO_ENCODED_RUSTFLAGS-$(printf %s "${RUSTFLAGS:-}" | tr -s ' ' '\037')}
     CARGO_ENCODED_RUSTFLAGS=$given${given:+$'\037'}$1 CARGO_TARGET_DIR=$work \
-        cargo build --release -p fluxtap --target "$host"
+        cargo build --profile optimised -p fluxtap --target "$host"
 }
 # A capture of this name, of what `fluxtap-sim` makes with the further arguments.
 traffic() {

@@ -24,8 +24,17 @@ pub(crate) fn may_spell(name: &[u8]) -> bool {
     digits >= 4 || (digits > 0 && digits.saturating_add(letters) >= 8 && has_hex_run(name))
 }
 
+/// Whether there are eight hexadecimal digits in a row. The last place of a run is looked at first: what
+/// is none there rules out all runs with that place in them.
 fn has_hex_run(name: &[u8]) -> bool {
-    name.split(|byte| !byte.is_ascii_hexdigit()).any(|run| run.len() >= 8)
+    let mut from = 0;
+    while let Some(run) = name.get(from..).and_then(|rest| rest.first_chunk::<8>()) {
+        match run.iter().rposition(|byte| !byte.is_ascii_hexdigit()) {
+            Some(other) => from += other + 1,
+            None => return true,
+        }
+    }
+    false
 }
 
 /// What a name spells: its runs of decimal digits and of eight hexadecimal digits.
@@ -40,17 +49,30 @@ pub(crate) struct Spelling {
 const TOO_LARGE: u16 = u16::MAX;
 
 impl Spelling {
-    /// Reads the labels of `name` (wire form).
+    /// Reads the labels of `name` (wire form), each byte once: names of a hundred labels come as well.
     pub(crate) fn of(name: &[u8]) -> Self {
         let mut spelling = Self { decimal: [0; GROUPS_MAX], decimals: 0, hex: [0; 8], hexes: 0 };
-        for label in fluxtap_wire::name::labels(name) {
-            for run in label.split(|b| !b.is_ascii_digit()).filter(|run| !run.is_empty()) {
-                spelling.push_decimal(run);
+        // The digits just read as a number, and hexadecimal digits: how many, and the last eight.
+        let (mut decimal, mut hex) = (None, (0, 0_u32));
+        let mut label_end = 0;
+        for (at, &byte) in name.iter().enumerate() {
+            let is_length = at == label_end;
+            let digit = byte.wrapping_sub(b'0');
+            let letter = (byte | 0x20).wrapping_sub(b'a');
+            if is_length {
+                label_end += 1 + usize::from(byte);
             }
-            for run in label.split(|b| !b.is_ascii_hexdigit()).filter(|run| run.len() >= 8) {
-                for eight in run.windows(8) {
-                    spelling.push_hex(eight);
-                }
+            if !is_length && digit < 10 {
+                decimal = Some((decimal.unwrap_or(0) * 10 + u32::from(digit)).min(1 << 20));
+                hex = (hex.0 + 1, hex.1 << 4 | u32::from(digit));
+            } else {
+                spelling.push_decimal(decimal.take());
+                let is_hex = !is_length && letter < 6;
+                hex =
+                    if is_hex { (hex.0 + 1, hex.1 << 4 | u32::from(letter + 10)) } else { (0, 0) };
+            }
+            if hex.0 >= 8 {
+                spelling.push_hex(hex.1);
             }
         }
         spelling
@@ -73,20 +95,17 @@ impl Spelling {
                 .any(|groups| groups == octets || groups == reversed)
     }
 
-    fn push_decimal(&mut self, run: &[u8]) {
-        let value = run.iter().fold(0_u32, |v, b| (v * 10 + u32::from(b - b'0')).min(1 << 20));
-        if let Some(slot) = self.decimal.get_mut(self.decimals) {
-            *slot = u16::try_from(value).unwrap_or(TOO_LARGE);
+    #[inline]
+    fn push_decimal(&mut self, number: Option<u32>) {
+        if let (Some(number), Some(slot)) = (number, self.decimal.get_mut(self.decimals)) {
+            *slot = u16::try_from(number).unwrap_or(TOO_LARGE);
             self.decimals += 1;
         }
     }
 
-    fn push_hex(&mut self, eight: &[u8]) {
-        let text = std::str::from_utf8(eight).unwrap_or_default();
-        if let (Ok(value), Some(slot)) =
-            (u32::from_str_radix(text, 16), self.hex.get_mut(self.hexes))
-        {
-            *slot = value;
+    fn push_hex(&mut self, number: u32) {
+        if let Some(slot) = self.hex.get_mut(self.hexes) {
+            *slot = number;
             self.hexes += 1;
         }
     }
@@ -118,6 +137,69 @@ mod tests {
             assert!(!expect || may_spell(name.as_wire()), "{name}");
             assert_eq!(spelling.spells(ip.parse().unwrap()), expect, "{name} {ip}");
         }
+    }
+
+    /// The groups of the name by its labels.
+    fn naive(name: &Name) -> (Vec<u16>, Vec<u32>) {
+        let number = |text: &str| text.parse::<u64>().map_or(TOO_LARGE, |n| n.min(0xffff) as u16);
+        let (mut decimal, mut hex) = (Vec::new(), Vec::new());
+        for label in fluxtap_wire::name::labels(name.as_wire()) {
+            let text: String = label.iter().map(|&byte| char::from(byte)).collect();
+            let digits = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
+            decimal.extend(digits.map(number));
+            for run in text.split(|c: char| !c.is_ascii_hexdigit()) {
+                hex.extend(run.as_bytes().windows(8).map(|eight| {
+                    u32::from_str_radix(std::str::from_utf8(eight).unwrap(), 16).unwrap()
+                }));
+            }
+        }
+        decimal.truncate(GROUPS_MAX);
+        hex.truncate(8);
+        (decimal, hex)
+    }
+
+    #[test]
+    fn what_a_name_spells_is_what_its_labels_do() {
+        let mut state = 1_u64;
+        let mut below = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
+            (state >> 33) as usize % bound
+        };
+        let mut longest = [0; 2];
+        for _ in 0..20_000 {
+            let mut name = Name::root();
+            // The length of a label of 48 to 57 bytes is a digit itself.
+            let (label_max, kinds) = ([1, 4, 12, 57][below(4)], [&b"0189"[..], b"09af", b"5afgz-"]);
+            let bytes = kinds[below(3)];
+            for _ in 0..below(130) {
+                let label: Vec<u8> =
+                    (0..1 + below(label_max)).map(|_| bytes[below(bytes.len())]).collect();
+                name.push_label(&label);
+            }
+            let spelling = Spelling::of(name.as_wire());
+            let (decimal, hex) = naive(&name);
+            assert_eq!(spelling.decimal[..spelling.decimals], decimal, "{name}");
+            assert_eq!(spelling.hex[..spelling.hexes], hex, "{name}");
+            longest = [longest[0].max(decimal.len()), longest[1].max(hex.len())];
+        }
+        assert_eq!(longest, [GROUPS_MAX, 8]);
+    }
+
+    #[test]
+    fn a_run_of_eight_is_found_wherever_it_lies() {
+        let naive =
+            |name: &[u8]| name.split(|byte| !byte.is_ascii_hexdigit()).any(|run| run.len() >= 8);
+        let mut found = [0; 2];
+        for number in 0..1_u32 << 20 {
+            // Every pattern of twenty bytes.
+            let name: [u8; 20] =
+                std::array::from_fn(|at| if number >> at & 1 == 0 { b'x' } else { b'C' });
+            let has_run = has_hex_run(&name);
+            assert_eq!(has_run, naive(&name), "{number:b}");
+            found[usize::from(has_run)] += 1;
+        }
+        assert!(found.iter().all(|&n| n > 10_000), "{found:?}");
+        assert!(!has_hex_run(b"") && !has_hex_run(b"1234567") && has_hex_run(b"abcdef90"));
     }
 
     #[test]

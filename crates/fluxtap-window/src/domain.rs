@@ -3,7 +3,9 @@
 use crate::clients::Clients;
 use crate::context::ContextWindow;
 use crate::saved::Renumber;
-use crate::track::{Alias, Fill, MARK_NONE, Outcome, Track, ZONE_NONE, mix, spilled_bytes};
+use crate::track::{
+    Alias, Fill, MARK_NONE, Outcome, Track, ZONE_NONE, bits_of, mix, spilled_bytes,
+};
 use fluxtap_intel::{Intel, sinkhole, suffix};
 use fluxtap_memory::fetch;
 use fluxtap_observe::{Batch, Observation, Server, Vantage};
@@ -288,7 +290,7 @@ impl DomainWindow {
         batch: &Batch,
         key: u64,
         lists_clients: bool,
-        ips: &mut Vec<IpAddr>,
+        ips: &mut Vec<u128>,
     ) -> Outcome {
         if let Some(context) = batch.context(observation) {
             // Hints alone are no answer.
@@ -335,7 +337,7 @@ impl DomainWindow {
         batch: &Batch,
         (host, host_hash): (&[u8], u64),
         key: u64,
-        ips: &mut Vec<IpAddr>,
+        ips: &mut Vec<u128>,
     ) -> Outcome {
         let addresses = batch.addresses(observation);
         let observer = hash_ip(observation.observer(), key) as u32;
@@ -344,7 +346,7 @@ impl DomainWindow {
             let mut ttl_s = u32::MAX;
             ips.clear();
             for address in addresses.iter().filter(|a| a.ip.is_ipv6() == is_v6) {
-                ips.push(address.ip);
+                ips.push(bits_of(address.ip));
                 ttl_s = ttl_s.min(address.ttl_s);
             }
             if ips.is_empty() {
@@ -415,7 +417,7 @@ impl DomainWindow {
         observation: &Observation,
         batch: &Batch,
         key: u64,
-        ips: &mut Vec<IpAddr>,
+        ips: &mut Vec<u128>,
     ) -> Outcome {
         let at_ms = observation.at.millis();
         let servers = self.servers.get_or_insert_with(Box::default);
@@ -429,14 +431,15 @@ impl DomainWindow {
         for server in list {
             let glue = batch.glue(server);
             let name = batch.name(server.name);
+            let host_hash = hash_bytes(name, key);
             for is_v6 in [false, true] {
                 let of_family = glue.iter().filter(|g| g.ip.is_ipv6() == is_v6);
                 let Some(ttl_s) = of_family.clone().map(|g| g.ttl_s).min() else { continue };
                 ips.clear();
-                ips.extend(of_family.map(|g| g.ip));
+                ips.extend(of_family.map(|g| bits_of(g.ip)));
                 let fill = Fill {
                     host: name,
-                    host_hash: hash_bytes(name, key),
+                    host_hash,
                     ips: unique(ips),
                     is_v6,
                     is_partial: false,
@@ -494,13 +497,9 @@ impl Servers {
 }
 
 /// Sorts and removes repetitions, which some servers put into one answer.
-fn unique(ips: &mut Vec<IpAddr>) -> &[IpAddr] {
+fn unique(ips: &mut Vec<u128>) -> &[u128] {
     if ips.len() > 1 {
-        // They are of one family: their order is that of their bits.
-        ips.sort_unstable_by_key(|ip| match ip {
-            IpAddr::V4(ip) => u128::from(ip.to_bits()),
-            IpAddr::V6(ip) => ip.to_bits(),
-        });
+        ips.sort_unstable();
         ips.dedup();
     }
     ips
@@ -528,12 +527,16 @@ pub(crate) fn servers_hash(servers: &[Server], batch: &Batch, key: u64) -> u32 {
 }
 
 pub(crate) fn hash_ip(ip: IpAddr, key: u64) -> u64 {
-    match ip {
-        IpAddr::V4(ip) => mix(u64::from(u32::from(ip)) ^ key),
-        IpAddr::V6(ip) => {
-            let bits = u128::from(ip);
-            mix(bits as u64 ^ mix((bits >> 64) as u64 ^ key))
-        }
+    hash_bits(bits_of(ip), ip.is_ipv6(), key)
+}
+
+/// The hash of an address of this family as [`bits_of`] gives it.
+#[inline]
+pub(crate) fn hash_bits(bits: u128, is_v6: bool, key: u64) -> u64 {
+    if is_v6 {
+        mix(bits as u64 ^ mix((bits >> 64) as u64 ^ key))
+    } else {
+        mix(bits as u64 & 0xffff_ffff ^ key)
     }
 }
 
@@ -566,7 +569,7 @@ mod tests {
     /// Lists that come into force number their zones and entries anew, in either history.
     #[test]
     fn both_histories_are_renumbered() {
-        let ips = [IpAddr::from([192, 0, 2, 1])];
+        let ips = [bits_of(IpAddr::from([192, 0, 2, 1]))];
         let fill = Fill {
             host: b"\x02ns",
             host_hash: 7,

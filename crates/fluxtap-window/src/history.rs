@@ -133,7 +133,7 @@ fn tell(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::track::{Fill, MARK_NONE};
+    use crate::track::{Fill, MARK_NONE, bits_of};
 
     fn ips(texts: &[&str]) -> Vec<IpAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -142,12 +142,13 @@ mod tests {
     fn told(sets: &[(&[u8], &[&str], u64)]) -> Vec<SetSeen> {
         let mut track = Track::default();
         for &(host, texts, at_s) in sets {
-            let ips = ips(texts);
+            let is_v6 = ips(texts)[0].is_ipv6();
+            let ips: Vec<u128> = ips(texts).into_iter().map(bits_of).collect();
             track.apply(&Fill {
                 host,
                 host_hash: u64::from(host[1]),
                 ips: &ips,
-                is_v6: ips[0].is_ipv6(),
+                is_v6,
                 is_partial: false,
                 is_authoritative: false,
                 ttl_s: 60,

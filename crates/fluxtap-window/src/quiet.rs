@@ -8,11 +8,11 @@
 //! probability of 3 in 100 million.
 
 use crate::domain::{DomainWindow, HOSTS_WORTH_JUDGING, hash_bytes, hash_ip, servers_hash};
-use crate::track::{EXPIRY_SLACK_S, Fill, MARK_NONE, Stretch, ZONE_NONE, expiry_s};
+use crate::track::{EXPIRY_SLACK_S, Fill, MARK_NONE, Stretch, ZONE_NONE, bits_of, expiry_s};
 use fluxtap_memory::fetch;
 use fluxtap_observe::{Address, Batch, Observation, Vantage};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// Most IPv4 addresses in the set; of IPv6 it is one.
 const ADDRESSES_MAX: usize = 4;
@@ -102,15 +102,15 @@ impl Set {
     }
 
     /// The addresses, as the history of a window wants them.
-    fn ips(self, is_v6: bool) -> ([IpAddr; ADDRESSES_MAX], usize) {
-        let mut ips = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); ADDRESSES_MAX];
+    fn ips(self, is_v6: bool) -> ([u128; ADDRESSES_MAX], usize) {
+        let mut ips = [0; ADDRESSES_MAX];
         if is_v6 {
-            ips[0] = IpAddr::V6(Ipv6Addr::from(self.0));
+            ips[0] = u128::from_be_bytes(self.0);
             return (ips, 1);
         }
         let mut len = 0;
         for octets in self.0.as_chunks::<4>().0.iter().filter(|octets| **octets != [0; 4]) {
-            ips[len] = IpAddr::from(*octets);
+            ips[len] = bits_of(IpAddr::from(*octets));
             len += 1;
         }
         (ips, len)

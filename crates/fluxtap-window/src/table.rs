@@ -18,7 +18,6 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// Domains looked at to find the one that is worth least, when room is needed.
 const EVICTION_SAMPLE: usize = 8;
@@ -104,9 +103,9 @@ pub struct Table {
     key: u64,
     bytes_per_partition: usize,
     lists_clients: bool,
-    scratch: Vec<IpAddr>,
-    /// Scratch of [`Table::look_ahead`]: where the window of each observation's domain may lie.
-    ahead: Vec<Packed>,
+    scratch: Vec<u128>,
+    /// Scratch of [`Table::look_ahead`]: the batch's observations, as far as it has come.
+    coming: Vec<Coming>,
     /// Domains with an open alert that had to make room, until somebody takes them.
     evicted: Vec<DomainWindow>,
     counts: TableCounts,
@@ -148,7 +147,7 @@ impl Table {
             bytes_per_partition: bytes_max / PARTITIONS,
             lists_clients: false,
             scratch: Vec::new(),
-            ahead: Vec::new(),
+            coming: Vec::new(),
             evicted: Vec::new(),
             counts: TableCounts::default(),
         }
@@ -239,14 +238,33 @@ impl Table {
     /// Domains of other shares are left alone.
     pub fn look_ahead(&mut self, share: Share, observations: &[Observation], at: usize) {
         if at == 0 {
-            self.ahead.clear();
-            self.ahead.resize(observations.len(), Packed::NONE);
+            self.coming.clear();
         }
-        let mut coming = Coming { share, observations, at, places: &mut self.ahead };
-        coming.each(&self.partitions, 4, |partition, hash, _| partition.index.fetch(hash));
-        coming.each(&self.partitions, 3, Partition::fetch_places);
-        coming.each(&self.partitions, 2, Partition::fetch_window);
-        coming.each(&self.partitions, 1, Partition::fetch_history);
+        let reached = observations.len().min(at + 4 * AHEAD + 1);
+        for observation in observations.get(self.coming.len()..reached).unwrap_or_default() {
+            let coming = Coming::of(observation, share);
+            self.coming.push(coming);
+            if let Some(partition) = self.partitions.get(usize::from(coming.partition)) {
+                partition.index.fetch(coming.domain_hash);
+            }
+        }
+        self.step_ahead(at, 3, Partition::fetch_places);
+        self.step_ahead(at, 2, |partition, coming| partition.fetch_window(coming));
+        self.step_ahead(at, 1, |partition, coming| partition.fetch_history(coming));
+    }
+
+    /// Takes a step of [`Table::look_ahead`] for the observation that lies so many steps ahead; before the
+    /// first one for those too that had nobody ahead of them to do it.
+    #[inline]
+    fn step_ahead(&mut self, at: usize, steps: usize, step: impl Fn(&Partition, &mut Coming)) {
+        let last = at + steps * AHEAD;
+        let first = if at == 0 { 0 } else { last };
+        for at in first..=last {
+            let Some(coming) = self.coming.get_mut(at) else { return };
+            if let Some(partition) = self.partitions.get(usize::from(coming.partition)) {
+                step(partition, coming);
+            }
+        }
     }
 
     /// The domain behind a reference, unless it is gone.
@@ -402,47 +420,34 @@ impl Packed {
     }
 }
 
-/// Where [`Table::look_ahead`] looks.
-struct Coming<'a> {
-    share: Share,
-    observations: &'a [Observation],
-    at: usize,
-    /// Where the window of each observation's domain may lie.
-    places: &'a mut [Packed],
+/// An observation that [`Table::look_ahead`] has reached.
+#[derive(Clone, Copy, Debug)]
+struct Coming {
+    domain_hash: u64,
+    /// Where the window of the domain may lie.
+    place: Packed,
+    /// The domain's partition; one there is not, if it belongs to another share.
+    partition: u8,
 }
 
-impl Coming<'_> {
-    /// Takes a step for the observation that lies so many steps ahead; before the first one for those
-    /// too that had nobody ahead of them to do it.
+impl Coming {
     #[inline]
-    fn each(
-        &mut self,
-        partitions: &[Partition],
-        ahead: usize,
-        step: impl Fn(&Partition, u64, &mut Packed),
-    ) {
-        let last = self.at + ahead * AHEAD;
-        let first = if self.at == 0 { 0 } else { last };
-        for at in first..=last {
-            let (Some(o), Some(place)) = (self.observations.get(at), self.places.get_mut(at))
-            else {
-                return;
-            };
-            if self.share.holds(o.domain_hash) {
-                step(&partitions[partition_of(o.domain_hash)], o.domain_hash, place);
-            }
-        }
+    fn of(observation: &Observation, share: Share) -> Self {
+        let domain_hash = observation.domain_hash;
+        let is_ours = share.holds(domain_hash);
+        let partition = if is_ours { partition_of(domain_hash) } else { PARTITIONS };
+        Self { domain_hash, place: Packed::NONE, partition: partition as u8 }
     }
 }
 
 /// The steps of [`Table::look_ahead`] behind the first.
 impl Partition {
-    fn fetch_places(&self, hash: u64, place: &mut Packed) {
-        for packed in self.index.of(hash) {
+    fn fetch_places(&self, coming: &mut Coming) {
+        for packed in self.index.of(coming.domain_hash) {
             match Packed(packed).place() {
                 Place::Slab(at) => self.slab.fetch(at),
                 Place::Slot(slot) => {
-                    *place = Packed(packed);
+                    coming.place = Packed(packed);
                     if let Some(slot) = self.slots.get(slot as usize) {
                         fetch(slot);
                     }
@@ -451,22 +456,22 @@ impl Partition {
         }
     }
 
-    fn fetch_window(&self, hash: u64, place: &mut Packed) {
-        if let Some(domain) = self.window_at(hash, *place) {
+    fn fetch_window(&self, coming: &Coming) {
+        if let Some(domain) = self.window_of(coming) {
             fetch(domain);
         }
     }
 
-    fn fetch_history(&self, hash: u64, place: &mut Packed) {
-        if let Some(domain) = self.window_at(hash, *place) {
+    fn fetch_history(&self, coming: &Coming) {
+        if let Some(domain) = self.window_of(coming) {
             domain.fetch_parts();
         }
     }
 
-    /// The window of a domain at a place, unless it is gone.
-    fn window_at(&self, hash: u64, place: Packed) -> Option<&DomainWindow> {
-        let slot = self.slots.get(place.0 as usize).filter(|slot| slot.hash == hash)?;
-        slot.domain.as_deref()
+    /// The window of a domain at the place that was found for it, unless it is gone.
+    fn window_of(&self, coming: &Coming) -> Option<&DomainWindow> {
+        let slot = self.slots.get(coming.place.0 as usize)?;
+        slot.domain.as_deref().filter(|_| slot.hash == coming.domain_hash)
     }
 }
 

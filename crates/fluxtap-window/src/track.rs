@@ -14,7 +14,7 @@
 //! An answer that is known needs the hosts and the runs, and nothing of the rest: what lists refer to
 //! lies apart, so that few cache lines are asked for.
 
-use crate::domain::{LookUps, hash_ip};
+use crate::domain::{LookUps, hash_bits};
 use crate::saved::Renumber;
 use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
@@ -138,8 +138,8 @@ impl Entry {
         unit
     }
 
-    fn new(ip: IpAddr, first_s: u32) -> Self {
-        Self { ip: octets(ip), first_s, owner: Owner::UNKNOWN, look_up: LookUp::Due }
+    fn new(ip: u128, first_s: u32) -> Self {
+        Self { ip: ip.to_be_bytes(), first_s, owner: Owner::UNKNOWN, look_up: LookUp::Due }
     }
 
     /// Whether it is an edge that a content network runs itself, which is no evidence.
@@ -153,10 +153,12 @@ impl Entry {
     }
 }
 
-fn octets(ip: IpAddr) -> [u8; 16] {
+/// The bits of an address, those of an IPv4 one mapped into IPv6 (RFC 4291 section 2.5.5.2).
+#[inline]
+pub(crate) const fn bits_of(ip: IpAddr) -> u128 {
     match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
     }
 }
 
@@ -254,8 +256,9 @@ pub(crate) struct Fill<'a> {
     pub(crate) host: &'a [u8],
     /// The keyed hash of that.
     pub(crate) host_hash: u64,
-    /// Of one family, none twice; in order if more than [`SEARCHED_MAX`].
-    pub(crate) ips: &'a [IpAddr],
+    /// The addresses as [`bits_of`] gives them: of one family, none twice; in order if more than
+    /// [`SEARCHED_MAX`].
+    pub(crate) ips: &'a [u128],
     pub(crate) is_v6: bool,
     pub(crate) is_partial: bool,
     pub(crate) is_authoritative: bool,
@@ -636,10 +639,10 @@ impl Track {
     }
 
     /// Appends a set to the sets, and what is new in it to the entries.
-    fn push_set(&mut self, ips: &[IpAddr], at_s: u32) {
+    fn push_set(&mut self, ips: &[u128], at_s: u32) {
         if ips.len() <= SEARCHED_MAX {
             for &ip in ips {
-                let bytes = octets(ip);
+                let bytes = ip.to_be_bytes();
                 let place = self.entries.iter().position(|entry| entry.ip == bytes);
                 self.push_place(place, ip, at_s);
             }
@@ -647,19 +650,15 @@ impl Track {
         }
         // Once through the entries, however many are looked for; few that are not among these get past
         // the first look.
-        let wanted: Vec<u128> = ips.iter().map(|&ip| u128::from_be_bytes(octets(ip))).collect();
         let bit = |ip: u128| (ip as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
         let mut maybe = [0_u64; 16];
-        wanted
-            .iter()
-            .map(|&ip| bit(ip))
-            .for_each(|bit| maybe[bit as usize / 64] |= 1 << (bit % 64));
-        let mut places = vec![None; wanted.len()];
+        ips.iter().map(|&ip| bit(ip)).for_each(|bit| maybe[bit as usize / 64] |= 1 << (bit % 64));
+        let mut places = vec![None; ips.len()];
         for (place, entry) in self.entries.iter().enumerate() {
             let ip = u128::from_be_bytes(entry.ip);
             let bit = bit(ip);
             if maybe[bit as usize / 64] >> (bit % 64) & 1 != 0
-                && let Ok(at) = wanted.binary_search(&ip)
+                && let Ok(at) = ips.binary_search(&ip)
             {
                 places[at] = Some(place);
             }
@@ -669,7 +668,7 @@ impl Track {
         }
     }
 
-    fn push_place(&mut self, place: Option<usize>, ip: IpAddr, at_s: u32) {
+    fn push_place(&mut self, place: Option<usize>, ip: u128, at_s: u32) {
         let place = place.unwrap_or_else(|| {
             push(&mut self.entries, Entry::new(ip, at_s));
             self.entries.len() - 1
@@ -761,9 +760,8 @@ pub(crate) fn spilled_bytes<A: Array>(list: &SmallVec<A>) -> usize {
 /// A hash of the set that does not depend on the order of the answer. Keyed, so that nobody can
 /// choose sets that pass for the same.
 fn set_hash(fill: &Fill<'_>) -> u64 {
-    fill.ips
-        .iter()
-        .fold(u64::from(fill.is_partial), |sum, ip| sum.wrapping_add(hash_ip(*ip, fill.key)))
+    let (family, start) = (fill.is_v6, u64::from(fill.is_partial));
+    fill.ips.iter().fold(start, |sum, &ip| sum.wrapping_add(hash_bits(ip, family, fill.key)))
 }
 
 /// When an answer seen at `at_ms` runs out, in seconds.
@@ -795,16 +793,16 @@ mod tests {
         }
     }
 
-    fn ips(numbers: &[u32]) -> Vec<IpAddr> {
-        numbers.iter().map(|n| IpAddr::V4(Ipv4Addr::from(0x0500_0000 + n))).collect()
+    fn ips(numbers: &[u32]) -> Vec<u128> {
+        numbers.iter().map(|n| bits_of(Ipv4Addr::from(0x0500_0000 + n).into())).collect()
     }
 
-    fn fill<'a>(host: &'a [u8], ips: &'a [IpAddr], at_s: u64, ttl_s: u32) -> Fill<'a> {
+    fn fill<'a>(host: &'a [u8], ips: &'a [u128], at_s: u64, ttl_s: u32) -> Fill<'a> {
         Fill {
             host,
             host_hash: host.iter().fold(0, |hash, b| mix(hash ^ u64::from(*b))),
             ips,
-            is_v6: ips[0].is_ipv6(),
+            is_v6: false,
             is_partial: false,
             is_authoritative: false,
             ttl_s,
@@ -838,14 +836,14 @@ mod tests {
             }
         }
         assert!(track.sets.is_empty());
-        assert!(naive.len() > 200 && track.entries.iter().map(Entry::ip).eq(naive));
+        assert!(naive.len() > 200 && track.entries.iter().map(|e| bits_of(e.ip())).eq(naive));
     }
 
     #[test]
     fn answers_refreshes_and_changes_are_told_apart() {
         use Outcome::{Changed, Known, Refreshed};
         let (a, reversed, b) = (ips(&[1, 2, 3]), ips(&[3, 2, 1]), ips(&[4, 5, 6]));
-        let script: [(u64, &[IpAddr], u32, Outcome); 12] = [
+        let script: [(u64, &[u128], u32, Outcome); 12] = [
             (0, &a, 100, Changed),
             (40, &a, 60, Known),
             (50, &reversed, 51, Known),
@@ -888,7 +886,7 @@ mod tests {
     fn witnesses_are_told_by_observer_host_and_family() {
         let (a, b) = (ips(&[1]), ips(&[2]));
         let mut track = Track::default();
-        let mut apply = |host: &[u8], set: &[IpAddr], observer| {
+        let mut apply = |host: &[u8], set: &[u128], observer| {
             let fill = Fill { observer, ..fill(host, set, 0, 60) };
             track.apply(&fill);
             let run = track.runs.last().unwrap();
@@ -913,7 +911,7 @@ mod tests {
         for seed in 0..6_u64 {
             let mut dice = Dice(seed);
             let mut track = Track::default();
-            let mut applied: BTreeMap<(u32, Vec<u8>), Vec<IpAddr>> = BTreeMap::new();
+            let mut applied: BTreeMap<(u32, Vec<u8>), Vec<u128>> = BTreeMap::new();
             let (hosts, addresses) = ([3, 90, 2_000][seed as usize % 3], 40 + seed * 400);
             for step in 0..6_000_u64 {
                 let host = format!("h{}", dice.below(hosts)).into_bytes();
@@ -930,10 +928,10 @@ mod tests {
                     continue;
                 }
                 for (at, run) in track.runs.iter().enumerate() {
-                    let set: Vec<IpAddr> = track
+                    let set: Vec<u128> = track
                         .set(run)
                         .iter()
-                        .map(|&e| track.entries[usize::from(e)].ip())
+                        .map(|&e| bits_of(track.entries[usize::from(e)].ip()))
                         .collect();
                     let expect = match track.hosts.get(usize::from(run.host)) {
                         Some(host) => {

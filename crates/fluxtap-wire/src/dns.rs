@@ -294,8 +294,9 @@ impl<'a> Message<'a> {
     #[must_use]
     #[inline]
     pub fn question_octets(&self) -> Option<&'a [u8]> {
-        let len = self.asked.wire_len().filter(|_| self.header.counts[0] == 1)?;
-        self.octets.get(HEADER_OCTETS..)?.get(..len.wrapping_add(4))
+        // It was looked for where there is exactly one.
+        let end = self.asked.wire_len()?.wrapping_add(HEADER_OCTETS + 4);
+        self.octets.get(HEADER_OCTETS..end)
     }
 
     /// A name of this message whose position was kept.
