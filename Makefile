@@ -56,7 +56,7 @@ build: toolchain system-libraries ## build the program: target/release/fluxtap
 .PHONY: optimised
 optimised: toolchain system-libraries ## the same, compiled with a profile of its own work: a seventh less CPU (ten minutes)
 	cargo build --release -p fluxtap -p fluxtap-sim
-	crates/fluxtap/optimised.sh "$${CARGO_TARGET_DIR:-target}"
+	NO_INSTALL='$(NO_INSTALL)' crates/fluxtap/optimised.sh "$${CARGO_TARGET_DIR:-target}"
 
 .PHONY: test
 test: toolchain system-libraries tshark rsyslog ## everything that guards the project

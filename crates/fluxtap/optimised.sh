@@ -6,8 +6,8 @@
 #
 # Usage: optimised.sh TARGET_DIR
 #
-# Without an `llvm-profdata` of the compiler's own version the program stays as it was built, which is
-# said; status 0.
+# It needs an `llvm-profdata` of the compiler's own version, which rustup is asked for where there is
+# none, unless NO_INSTALL is 1. Without one the program stays as it was built, which is said; status 0.
 set -euo pipefail
 
 target=$1
@@ -15,17 +15,26 @@ say() { echo "make: $*" >&2; }
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 version=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+find_profdata() {
+    local candidate
+    for candidate in "$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata" "llvm-profdata-$version" llvm-profdata; do
+        # One of another version does not read what the compiler's writes.
+        if "$candidate" --version 2>/dev/null | grep -q "LLVM version $version\."; then
+            profdata=$candidate
+            return
+        fi
+    done
+    return 1
+}
 profdata=
-for candidate in "$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata" "llvm-profdata-$version" llvm-profdata; do
-    # One of another version does not read what the compiler's writes.
-    if "$candidate" --version 2>/dev/null | grep -q "LLVM version $version\."; then
-        profdata=$candidate
-        break
-    fi
-done
+if ! find_profdata && command -v rustup >/dev/null && [ "${NO_INSTALL:-0}" != 1 ]; then
+    say "missing: llvm-profdata of LLVM $version; installing with: rustup component add llvm-tools"
+    rustup component add llvm-tools && find_profdata || :
+fi
 if [ -z "$profdata" ]; then
     say "got no llvm-profdata of LLVM $version, so the program is built without a profile and takes about" \
-        'a sixth more time; where Rust is from rustup, get it with: rustup component add llvm-tools'
+        'a quarter more time; get it where Rust is from rustup with: rustup component add llvm-tools' \
+        "and else with the package of the system for LLVM $version"
     exit 0
 fi
 

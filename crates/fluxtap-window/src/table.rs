@@ -257,10 +257,10 @@ impl Table {
     /// first one for those too that had nobody ahead of them to do it.
     #[inline]
     fn step_ahead(&mut self, at: usize, steps: usize, step: impl Fn(&Partition, &mut Coming)) {
-        let last = at + steps * AHEAD;
-        let first = if at == 0 { 0 } else { last };
-        for at in first..=last {
-            let Some(coming) = self.coming.get_mut(at) else { return };
+        let ahead = at + steps * AHEAD;
+        let first = if at == 0 { 0 } else { ahead };
+        let end = self.coming.len().min(ahead + 1);
+        for coming in self.coming.get_mut(first..end).unwrap_or_default() {
             if let Some(partition) = self.partitions.get(usize::from(coming.partition)) {
                 step(partition, coming);
             }
