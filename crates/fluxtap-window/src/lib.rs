@@ -18,6 +18,7 @@ mod features;
 mod history;
 mod index;
 pub mod limits;
+mod places;
 mod quiet;
 mod saved;
 mod share;

@@ -15,6 +15,7 @@
 //! lies apart, so that few cache lines are asked for.
 
 use crate::domain::{LookUps, hash_bits};
+use crate::places::Places;
 use crate::saved::Renumber;
 use crate::{limits, quiet};
 use fluxtap_intel::{AddressClass, InForce, Intel, Owner};
@@ -33,8 +34,8 @@ const EXPIRIES_PER_RUN: usize = 6;
 /// Runs searched backwards for the fill an answer belongs to.
 const RUNS_SEARCHED_MAX: usize = 32;
 
-/// Addresses of a set that are looked for one by one.
-const SEARCHED_MAX: usize = 16;
+/// Addresses of a history that are compared one by one with one that is looked for.
+const SEARCHED_MAX: usize = 32;
 
 /// Host number of a run whose host was forgotten: it was seen once, and only the one-off sequence
 /// of the whole domain still uses it.
@@ -162,6 +163,12 @@ pub(crate) const fn bits_of(ip: IpAddr) -> u128 {
     }
 }
 
+/// Whether bits are those of an IPv6 address.
+#[inline]
+pub(crate) const fn is_v6(bits: u128) -> bool {
+    bits >> 32 != 0xffff
+}
+
 /// A stretch of refreshes of one host with one address set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
@@ -256,8 +263,7 @@ pub(crate) struct Fill<'a> {
     pub(crate) host: &'a [u8],
     /// The keyed hash of that.
     pub(crate) host_hash: u64,
-    /// The addresses as [`bits_of`] gives them: of one family, none twice; in order if more than
-    /// [`SEARCHED_MAX`].
+    /// The addresses as [`bits_of`] gives them: of one family, none twice.
     pub(crate) ips: &'a [u128],
     pub(crate) is_v6: bool,
     pub(crate) is_partial: bool,
@@ -306,6 +312,9 @@ pub(crate) struct Track {
     names: Vec<u8>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) entries: Vec<Entry>,
+    /// Where they are to be found, if there are more than [`SEARCHED_MAX`] and somebody asked.
+    #[serde(skip)]
+    places: Option<Box<Places>>,
     pub(crate) runs: Vec<Run>,
     sets: Vec<u16>,
     /// Hashes of the observers that were answered; a host notes them by their position here.
@@ -357,7 +366,7 @@ impl Track {
         self.is_changing |= latest_is_other;
         self.make_room(fill.ips.len());
         let set_at = self.sets.len() as u32;
-        self.push_set(fill.ips, at_s);
+        self.push_set(fill, at_s);
         let mut expiries = [0; EXPIRIES_PER_RUN];
         expiries[0] = expiry_s;
         push(
@@ -509,6 +518,7 @@ impl Track {
             + heap_bytes(&self.runs)
             + heap_bytes(&self.sets)
             + spilled_bytes(&self.observers)
+            + self.places.as_ref().map_or(0, |places| places.bytes())
     }
 
     /// The run and open expiry this answer belongs to, if its fill is known: nearly always the
@@ -639,41 +649,32 @@ impl Track {
     }
 
     /// Appends a set to the sets, and what is new in it to the entries.
-    fn push_set(&mut self, ips: &[u128], at_s: u32) {
-        if ips.len() <= SEARCHED_MAX {
-            for &ip in ips {
-                let bytes = ip.to_be_bytes();
-                let place = self.entries.iter().position(|entry| entry.ip == bytes);
-                self.push_place(place, ip, at_s);
-            }
-            return;
-        }
-        // Once through the entries, however many are looked for; few that are not among these get past
-        // the first look.
-        let bit = |ip: u128| (ip as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
-        let mut maybe = [0_u64; 16];
-        ips.iter().map(|&ip| bit(ip)).for_each(|bit| maybe[bit as usize / 64] |= 1 << (bit % 64));
-        let mut places = vec![None; ips.len()];
-        for (place, entry) in self.entries.iter().enumerate() {
-            let ip = u128::from_be_bytes(entry.ip);
-            let bit = bit(ip);
-            if maybe[bit as usize / 64] >> (bit % 64) & 1 != 0
-                && let Ok(at) = ips.binary_search(&ip)
-            {
-                places[at] = Some(place);
-            }
-        }
-        for (&ip, place) in ips.iter().zip(places) {
-            self.push_place(place, ip, at_s);
+    fn push_set(&mut self, fill: &Fill<'_>, at_s: u32) {
+        for &ip in fill.ips {
+            let place = self.place_of(ip, fill.key).unwrap_or_else(|| {
+                push(&mut self.entries, Entry::new(ip, at_s));
+                match &mut self.places {
+                    Some(places) if places.has_room() => places.insert(ip),
+                    _ => self.places = None,
+                }
+                self.entries.len() - 1
+            });
+            push(&mut self.sets, place as u16);
         }
     }
 
-    fn push_place(&mut self, place: Option<usize>, ip: u128, at_s: u32) {
-        let place = place.unwrap_or_else(|| {
-            push(&mut self.entries, Entry::new(ip, at_s));
-            self.entries.len() - 1
+    /// The position of an address in the entries.
+    fn place_of(&mut self, ip: u128, key: u64) -> Option<usize> {
+        let bytes = ip.to_be_bytes();
+        if self.entries.len() <= SEARCHED_MAX {
+            return self.entries.iter().position(|entry| entry.ip == bytes);
+        }
+        let Self { entries, places, .. } = self;
+        let places = places.get_or_insert_with(|| {
+            let ips = entries.iter().map(|entry| u128::from_be_bytes(entry.ip));
+            Box::new(Places::of(ips, key))
         });
-        push(&mut self.sets, place as u16);
+        places.find(ip, |at| entries.get(at).is_some_and(|entry| entry.ip == bytes))
     }
 
     /// Drops the oldest runs, and the addresses that only they held, when a limit is reached.
@@ -725,6 +726,7 @@ impl Track {
             }
         }
         self.entries = entries;
+        self.places = None;
         self.sets = sets;
         for host in &mut self.hosts {
             host.latest = [RUN_NONE; 2];
@@ -815,7 +817,7 @@ mod tests {
     }
 
     #[test]
-    fn large_sets_are_laid_down_like_small_ones() {
+    fn an_address_is_entered_once_however_long_the_history() {
         let mut dice = Dice(3);
         let (mut track, mut naive) = (Track::default(), Vec::new());
         for step in 0..60 {
@@ -824,7 +826,7 @@ mod tests {
             numbers.sort_unstable();
             numbers.dedup();
             let set = ips(&numbers);
-            track.push_set(&set, step);
+            track.push_set(&fill(b"w", &set, 0, 0), step);
             for ip in set {
                 let known = naive.iter().position(|seen| *seen == ip);
                 let place = known.unwrap_or_else(|| {
@@ -835,7 +837,7 @@ mod tests {
                 assert_eq!(usize::from(pushed), place, "step {step}: {ip}");
             }
         }
-        assert!(track.sets.is_empty());
+        assert!(track.sets.is_empty() && track.places.is_some());
         assert!(naive.len() > 200 && track.entries.iter().map(|e| bits_of(e.ip())).eq(naive));
     }
 
