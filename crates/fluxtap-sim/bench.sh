@@ -143,7 +143,7 @@ machine() {
     echo "Measured on $(date -u +%Y-%m-%d): $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)," \
         "$(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB," \
         "Linux $(uname -r | cut -d- -f1), load $(cut -d' ' -f1 /proc/loadavg); $rounds rounds;" \
-        "fluxtap is what \`make $(cmp -s "$fluxtap" "$bin"/../profiled/*/release/fluxtap && echo optimised || echo build)\` builds."
+        "fluxtap is what \`make $(cmp -s "$fluxtap" "$bin"/../profiled/*/optimised/fluxtap && echo optimised || echo build)\` builds."
     echo
 }
 
