@@ -32,6 +32,9 @@ pub enum Attack {
     /// One domain, and a host that was never seen before with an address that was never seen
     /// before in every answer.
     NewHosts,
+    /// The same once the domain has all but one of the hosts that are remembered, each seen several
+    /// times: every further one has to make room for the next.
+    PassingHosts,
     /// One host with one set of addresses.
     OneDomain,
     /// 5,000 domains, each with five addresses that were never seen before in every answer.
@@ -40,7 +43,7 @@ pub enum Attack {
 
 impl Attack {
     /// Every way.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DeepPointers,
         Self::ManyRecords,
         Self::LongNames,
@@ -48,6 +51,7 @@ impl Attack {
         Self::NewDomains,
         Self::NewAddresses,
         Self::NewHosts,
+        Self::PassingHosts,
         Self::OneDomain,
         Self::ManyFlux,
     ];
@@ -63,6 +67,7 @@ impl Attack {
             Self::NewDomains => "new-domains",
             Self::NewAddresses => "new-addresses",
             Self::NewHosts => "new-hosts",
+            Self::PassingHosts => "passing-hosts",
             Self::OneDomain => "one-domain",
             Self::ManyFlux => "many-flux",
         }
@@ -73,6 +78,8 @@ impl Attack {
 const MESSAGE_OCTETS: usize = 1_472;
 /// Labels of one letter in the longest name (RFC 1035 section 2.3.4: 255 bytes).
 const LABELS: usize = 127;
+/// Hosts of a domain that are seen several times: one fewer than are remembered of it.
+const HOSTS: u64 = 63;
 /// Offset of the question's name.
 const QNAME_AT: u16 = 12;
 
@@ -95,7 +102,7 @@ pub fn attack(
     let mut random = Random::new(seed, 0);
     let (mut query, mut response, mut frame) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..responses {
-        compose(kind, &mut random, &mut query, &mut response);
+        compose((kind, number), &mut random, &mut query, &mut response);
         let client = Endpoint {
             mac: [2, 0, 0, 0, 7, 7],
             ip: IpAddr::V4(CLIENT.into()),
@@ -114,13 +121,18 @@ pub fn attack(
     Ok(())
 }
 
-/// One question and its answer.
-fn compose(kind: Attack, random: &mut Random, query: &mut Vec<u8>, response: &mut Vec<u8>) {
+/// The question with this number and its answer.
+fn compose(
+    (kind, number): (Attack, u64),
+    random: &mut Random,
+    query: &mut Vec<u8>,
+    response: &mut Vec<u8>,
+) {
     let id = (random.bits() as u16).to_be_bytes();
     query.clear();
     query.extend_from_slice(&id);
     query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    question(kind, random, query);
+    question((kind, number), random, query);
     query.extend_from_slice(&[0, 1, 0, 1]);
     response.clear();
     response.extend_from_slice(query);
@@ -130,7 +142,7 @@ fn compose(kind: Attack, random: &mut Random, query: &mut Vec<u8>, response: &mu
         Attack::LongNames => long_owners(random, response),
         Attack::ManyRecords => addresses(random, response, usize::MAX, 0),
         Attack::NewAddresses | Attack::ManyFlux => addresses(random, response, 5, 0),
-        Attack::DeepNames | Attack::NewDomains | Attack::NewHosts => {
+        Attack::DeepNames | Attack::NewDomains | Attack::NewHosts | Attack::PassingHosts => {
             addresses(random, response, 1, 60)
         }
         Attack::OneDomain => {
@@ -144,7 +156,7 @@ fn compose(kind: Attack, random: &mut Random, query: &mut Vec<u8>, response: &mu
 }
 
 /// The asked name, to the end of `out`.
-fn question(kind: Attack, random: &mut Random, out: &mut Vec<u8>) {
+fn question((kind, number): (Attack, u64), random: &mut Random, out: &mut Vec<u8>) {
     let fresh = format!("{:016x}", random.bits());
     match kind {
         Attack::DeepNames => {
@@ -156,7 +168,12 @@ fn question(kind: Attack, random: &mut Random, out: &mut Vec<u8>) {
             labels(out, &[&fresh.as_bytes()[..8], b"city", b"kawasaki", b"jp"]);
         }
         Attack::NewDomains => labels(out, &[fresh.as_bytes(), b"com"]),
-        Attack::NewHosts => labels(out, &[fresh.as_bytes(), b"attack", b"com"]),
+        Attack::PassingHosts if number < 4 * HOSTS => {
+            labels(out, &[format!("host{}", number % HOSTS).as_bytes(), b"attack", b"com"]);
+        }
+        Attack::NewHosts | Attack::PassingHosts => {
+            labels(out, &[fresh.as_bytes(), b"attack", b"com"]);
+        }
         Attack::ManyFlux => {
             labels(out, &[format!("flux{}", random.below(5_000)).as_bytes(), b"com"]);
         }

@@ -1,34 +1,29 @@
-//! Where the addresses of a long history lie, by their hash.
+//! Where the entries of a long history lie, by a hash.
 //!
 //! Whoever owns a domain can answer with addresses that were never seen before, as many as he likes, and
-//! each would be compared with all that are known. Open addressing with a key, so that nobody can choose
-//! addresses that all lie in one place.
+//! each would be compared with all that are known. Open addressing in 16 bits a place: the table is laid
+//! anew whenever old entries went, and takes a fifth less time for a message full of addresses than with
+//! `hashbrown`.
 
-use crate::domain::hash_bits;
-use crate::track::is_v6;
-
-/// No address lies here.
+/// No entry lies here.
 const FREE: u16 = u16::MAX;
 
-/// See the module's head. An address is known by its position in the history.
+/// See the module's head. An entry is known by its position, the first being 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// A power of two, so many that half of them are free; each position lies at its home or behind it,
-    /// with no free place between.
+    /// with no free place between. Behind the last comes the first.
     positions: Box<[u16]>,
     len: usize,
-    key: u64,
 }
 
 impl Places {
-    /// Of all these addresses, which are different, with room for more; at most half of what fits in 16
+    /// Of entries with these hashes, with room for `len_max`, which is at most half of what fits in 16
     /// bits.
-    pub(crate) fn of(ips: impl ExactSizeIterator<Item = u128>, key: u64) -> Self {
-        let size = ((ips.len() + 1) * 2).next_power_of_two();
-        let mut places = Self { positions: vec![FREE; size].into(), len: 0, key };
-        for ip in ips {
-            places.insert(ip);
-        }
+    pub(crate) fn of(hashes: impl Iterator<Item = u64>, len_max: usize) -> Self {
+        let size = (len_max.max(1) * 2).next_power_of_two();
+        let mut places = Self { positions: vec![FREE; size].into(), len: 0 };
+        hashes.for_each(|hash| places.insert(hash));
         places
     }
 
@@ -37,15 +32,14 @@ impl Places {
         size_of::<Self>() + size_of_val(&*self.positions)
     }
 
-    /// Whether there is room for a further address.
-    pub(crate) const fn has_room(&self) -> bool {
-        self.len < self.positions.len() / 2
+    /// Whether there is room for so many more.
+    pub(crate) const fn has_room(&self, coming: usize) -> bool {
+        self.len + coming <= self.positions.len() / 2
     }
 
-    /// Adds the address that stands behind all others.
-    pub(crate) fn insert(&mut self, ip: u128) {
-        let from = self.home(ip);
-        let (before, behind) = self.positions.split_at_mut(from);
+    /// Adds the entry behind all others; to be called where there is room.
+    pub(crate) fn insert(&mut self, hash: u64) {
+        let (before, behind) = self.positions.split_at_mut(self.home(hash));
         let free = behind.iter_mut().chain(before).find(|position| **position == FREE);
         if let Some(free) = free {
             *free = self.len as u16;
@@ -53,49 +47,54 @@ impl Places {
         }
     }
 
-    /// The position of an address, if `is_at` says that it lies at one.
-    pub(crate) fn find(&self, ip: u128, is_at: impl Fn(usize) -> bool) -> Option<usize> {
-        let (before, behind) = self.positions.split_at(self.home(ip));
+    /// The position of an entry with this hash that `is_it`.
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+        let (before, behind) = self.positions.split_at(self.home(hash));
         let run = behind.iter().chain(before).take_while(|position| **position != FREE);
-        run.map(|&position| usize::from(position)).find(|&position| is_at(position))
+        run.map(|&position| usize::from(position)).find(|&position| is_it(position))
     }
 
-    fn home(&self, ip: u128) -> usize {
-        hash_bits(ip, is_v6(ip), self.key) as usize & (self.positions.len() - 1)
+    const fn home(&self, hash: u64) -> usize {
+        hash as usize & (self.positions.len() - 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::track::mix;
 
     #[test]
     fn what_is_in_it_is_found_and_nothing_else() {
-        for count in [0, 1, 2, 33, 64, 65, 500] {
-            // Of either family, side by side.
-            let ip = |number: u128| match number % 3 {
-                0 => 0xffff_0500_0000 + number,
-                1 => (0x2a00 << 112) + (number << 64),
-                _ => (0x2a00 << 112) + number,
-            };
-            let all: Vec<u128> = (0..count).map(ip).collect();
-            let (first, rest) = all.split_at(all.len() / 2);
-            let mut places = Places::of(first.iter().copied(), 7);
-            for &ip in rest {
-                if !places.has_room() {
-                    places = Places::of(all[..places.len].iter().copied(), 7);
+        // Hashes that are spread, that nearly all begin at one place, and that run on behind the last.
+        let spreads: [fn(u64) -> u64; 3] =
+            [mix, |number| number % 3, |number| (number % 3).wrapping_sub(2)];
+        for spread in spreads {
+            for len_max in [0, 1, 2, 33, 64, 65, 512] {
+                let hash = |number: usize| spread(number as u64 + 2);
+                let mut places = Places::of((0..len_max / 2).map(hash), len_max);
+                (len_max / 2..len_max).for_each(|number| {
+                    assert!(places.has_room(1));
+                    places.insert(hash(number));
+                });
+                assert!(places.positions.len() >= 2 * len_max && places.bytes() < 80 + len_max * 8);
+                for number in 0..len_max {
+                    assert_eq!(places.find(hash(number), |at| at == number), Some(number));
                 }
-                places.insert(ip);
-            }
-            assert_eq!(places.len, all.len());
-            assert!(
-                places.len * 2 <= places.positions.len() && places.bytes() < 80 + all.len() * 8
-            );
-            for (position, &known) in all.iter().enumerate() {
-                assert_eq!(places.find(known, |at| all[at] == known), Some(position));
-            }
-            for number in count..count + 1_000 {
-                assert_eq!(places.find(ip(number), |at| all[at] == ip(number)), None);
+                // Whoever has the same home is asked, and nobody twice.
+                for number in len_max..len_max + 20 {
+                    let mut asked = std::cell::RefCell::new(Vec::new());
+                    let found = places.find(hash(number), |at| {
+                        asked.borrow_mut().push(at);
+                        false
+                    });
+                    let asked = asked.get_mut();
+                    let is_asked = |at: &usize| asked.contains(at);
+                    let same = (0..len_max).filter(|&other| hash(other) == hash(number));
+                    assert_eq!((found, same.filter(|at| !is_asked(at)).count()), (None, 0));
+                    asked.sort_unstable();
+                    assert!(asked.is_sorted_by(|a, b| a < b), "{asked:?}");
+                }
             }
         }
     }

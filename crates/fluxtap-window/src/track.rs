@@ -143,6 +143,11 @@ impl Entry {
         Self { ip: ip.to_be_bytes(), first_s, owner: Owner::UNKNOWN, look_up: LookUp::Due }
     }
 
+    /// A keyed hash of the address.
+    fn hash(&self, key: u64) -> u64 {
+        hash_bits(u128::from_be_bytes(self.ip), self.is_v6(), key)
+    }
+
     /// Whether it is an edge that a content network runs itself, which is no evidence.
     pub(crate) fn is_edge(&self) -> bool {
         self.owner.class == AddressClass::Cdn
@@ -161,12 +166,6 @@ pub(crate) const fn bits_of(ip: IpAddr) -> u128 {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),
     }
-}
-
-/// Whether bits are those of an IPv6 address.
-#[inline]
-pub(crate) const fn is_v6(bits: u128) -> bool {
-    bits >> 32 != 0xffff
 }
 
 /// A stretch of refreshes of one host with one address set.
@@ -312,7 +311,7 @@ pub(crate) struct Track {
     names: Vec<u8>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) entries: Vec<Entry>,
-    /// Where they are to be found, if there are more than [`SEARCHED_MAX`] and somebody asked.
+    /// Where they are to be found, once there can be more than [`SEARCHED_MAX`].
     #[serde(skip)]
     places: Option<Box<Places>>,
     pub(crate) runs: Vec<Run>,
@@ -590,8 +589,10 @@ impl Track {
         let median = by_runs[by_runs.len() / 2];
         let mut dropped_over = self.hosts.len() / 2;
         let mut number_of = vec![HOST_FORGOTTEN; self.hosts.len()];
-        let mut kept = Vec::new();
-        for (i, host) in self.hosts.iter().enumerate() {
+        let mut names = Vec::with_capacity(self.names.len());
+        let mut kept = 0;
+        for (i, number) in number_of.iter_mut().enumerate() {
+            let host = &mut self.hosts[i];
             let goes = if has_one_offs {
                 is_one_off(host)
             } else {
@@ -599,19 +600,17 @@ impl Track {
             };
             if goes {
                 dropped_over = dropped_over.saturating_sub(1);
-            } else {
-                number_of[i] = kept.len() as u16;
-                kept.push(host.clone());
+                continue;
             }
-        }
-        let mut names = Vec::new();
-        for host in &mut kept {
-            let name = self.names[host.name_at as usize..][..usize::from(host.name_len)].to_vec();
+            let name = &self.names[host.name_at as usize..][..usize::from(host.name_len)];
             host.name_at = names.len() as u32;
-            names.extend(name);
+            names.extend_from_slice(name);
+            *number = kept as u16;
+            self.hosts.swap(kept, i);
+            kept += 1;
         }
+        self.hosts.truncate(kept);
         self.names = names;
-        self.hosts = kept;
         let renumber = |host: u16| number_of.get(usize::from(host)).copied();
         if !has_one_offs {
             self.runs.retain(|run| {
@@ -621,7 +620,10 @@ impl Track {
         for run in &mut self.runs {
             run.host = renumber(run.host).unwrap_or(HOST_FORGOTTEN);
         }
-        self.rebuild();
+        // With all runs there, sets and entries are what they refer to, and the latest ones are the same.
+        if !has_one_offs {
+            self.rebuild();
+        }
     }
 
     /// Notes that this observer was answered; whether it had been, for the host and for the domain.
@@ -650,12 +652,13 @@ impl Track {
 
     /// Appends a set to the sets, and what is new in it to the entries.
     fn push_set(&mut self, fill: &Fill<'_>, at_s: u32) {
+        self.lay_places(fill.ips.len(), fill.key);
         for &ip in fill.ips {
-            let place = self.place_of(ip, fill.key).unwrap_or_else(|| {
-                push(&mut self.entries, Entry::new(ip, at_s));
-                match &mut self.places {
-                    Some(places) if places.has_room() => places.insert(ip),
-                    _ => self.places = None,
+            let entry = Entry::new(ip, at_s);
+            let place = self.place_of(&entry, fill.key).unwrap_or_else(|| {
+                push(&mut self.entries, entry);
+                if let Some(places) = &mut self.places {
+                    places.insert(entry.hash(fill.key));
                 }
                 self.entries.len() - 1
             });
@@ -663,18 +666,25 @@ impl Track {
         }
     }
 
-    /// The position of an address in the entries.
-    fn place_of(&mut self, ip: u128, key: u64) -> Option<usize> {
-        let bytes = ip.to_be_bytes();
-        if self.entries.len() <= SEARCHED_MAX {
-            return self.entries.iter().position(|entry| entry.ip == bytes);
+    /// Sees to it that entries can be found by their hash if there may be many when so many come.
+    fn lay_places(&mut self, coming: usize, key: u64) {
+        let entries_max = self.entries.len() + coming;
+        let has_room = self.places.as_ref().is_some_and(|places| places.has_room(coming));
+        if entries_max > SEARCHED_MAX && !has_room {
+            let hashes = self.entries.iter().map(|entry| entry.hash(key));
+            self.places = Some(Box::new(Places::of(hashes, entries_max)));
         }
-        let Self { entries, places, .. } = self;
-        let places = places.get_or_insert_with(|| {
-            let ips = entries.iter().map(|entry| u128::from_be_bytes(entry.ip));
-            Box::new(Places::of(ips, key))
-        });
-        places.find(ip, |at| entries.get(at).is_some_and(|entry| entry.ip == bytes))
+    }
+
+    /// The position of the entry with this address.
+    fn place_of(&self, wanted: &Entry, key: u64) -> Option<usize> {
+        let is_it = |entry: &Entry| entry.ip == wanted.ip;
+        match &self.places {
+            None => self.entries.iter().position(is_it),
+            Some(places) => {
+                places.find(wanted.hash(key), |at| self.entries.get(at).is_some_and(is_it))
+            }
+        }
     }
 
     /// Drops the oldest runs, and the addresses that only they held, when a limit is reached.
@@ -928,6 +938,20 @@ mod tests {
                 assert!(track.entries.len() <= limits::ADDRESSES_PER_TRACK_MAX);
                 if step % 500 != 499 {
                     continue;
+                }
+                // Whatever went, the rest lies as if it had just been laid anew.
+                let lies = |track: &Track| {
+                    let ips: Vec<_> = track.entries.iter().map(|entry| entry.ip).collect();
+                    let latest: Vec<_> = track.hosts.iter().map(|host| host.latest).collect();
+                    let at: Vec<_> = track.runs.iter().map(|run| run.set_at).collect();
+                    (ips, latest, at, track.sets.clone())
+                };
+                let mut anew = track.clone();
+                anew.rebuild();
+                assert_eq!(lies(&anew), lies(&track), "seed {seed}, step {step}");
+                for at in 0..track.entries.len() {
+                    let place = track.place_of(&track.entries[at], 9);
+                    assert_eq!(place, Some(at), "seed {seed}, step {step}");
                 }
                 for (at, run) in track.runs.iter().enumerate() {
                     let set: Vec<u128> = track
