@@ -33,7 +33,7 @@ if ! find_profdata && command -v rustup >/dev/null && [ "${NO_INSTALL:-0}" != 1 
 fi
 if [ -z "$profdata" ]; then
     say "got no llvm-profdata of LLVM $version, so the program is built without a profile and takes about" \
-        'a quarter more time; get it where Rust is from rustup with: rustup component add llvm-tools' \
+        'a sixth more time; get it where Rust is from rustup with: rustup component add llvm-tools' \
         "and else with the package of the system for LLVM $version"
     exit 0
 fi
