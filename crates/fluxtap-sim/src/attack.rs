@@ -78,7 +78,8 @@ impl Attack {
 const MESSAGE_OCTETS: usize = 1_472;
 /// Labels of one letter in the longest name (RFC 1035 section 2.3.4: 255 bytes).
 const LABELS: usize = 127;
-/// Hosts of a domain that are seen several times: one fewer than are remembered of it.
+/// Hosts of a domain that are seen several times: one fewer than `HOSTS_PER_TRACK_MAX` of
+/// `fluxtap-window`, which are remembered of it.
 const HOSTS: u64 = 63;
 /// Offset of the question's name.
 const QNAME_AT: u16 = 12;

@@ -584,9 +584,7 @@ impl Track {
     fn forget_hosts(&mut self) {
         let is_one_off = |host: &Host| host.refreshes <= 1;
         let has_one_offs = self.hosts.iter().any(is_one_off);
-        let mut by_runs: Vec<u16> = self.hosts.iter().map(|h| h.runs).collect();
-        by_runs.sort_unstable();
-        let median = by_runs[by_runs.len() / 2];
+        let median = if has_one_offs { 0 } else { self.median_runs() };
         let mut dropped_over = self.hosts.len() / 2;
         let mut number_of = vec![HOST_FORGOTTEN; self.hosts.len()];
         let mut names = Vec::with_capacity(self.names.len());
@@ -624,6 +622,13 @@ impl Track {
         if !has_one_offs {
             self.rebuild();
         }
+    }
+
+    /// The runs that a host has in the middle, of all hosts in order of their runs.
+    fn median_runs(&self) -> u16 {
+        let mut by_runs: Vec<u16> = self.hosts.iter().map(|host| host.runs).collect();
+        by_runs.sort_unstable();
+        by_runs.get(by_runs.len() / 2).copied().unwrap_or(0)
     }
 
     /// Notes that this observer was answered; whether it had been, for the host and for the domain.

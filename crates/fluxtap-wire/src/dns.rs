@@ -718,16 +718,28 @@ mod tests {
         }
     }
 
+    /// To the question's name.
+    const POINTER: &[u8] = &[0xc0, 12];
+
+    fn address() -> Vec<u8> {
+        record(POINTER, 1, 1, 60, &[192, 0, 2, 1])
+    }
+
+    /// The question, then records.
+    fn with(records: &[Vec<u8>], counts: [u16; 4]) -> Vec<u8> {
+        message(counts, &[QUESTION, &records.concat()].concat())
+    }
+
+    fn assert_walks(rows: &[(&str, Vec<u8>, Vec<&str>)]) {
+        for (what, octets, expect) in rows {
+            assert_eq!(walked(octets), *expect, "{what}");
+        }
+    }
+
     #[test]
     fn records_of_every_kind() {
-        let p = &[0xc0, 12][..];
-        let with = |records: &[Vec<u8>], counts: [u16; 4]| {
-            let mut body = QUESTION.to_vec();
-            body.extend(records.concat());
-            message(counts, &body)
-        };
-        let a = record(p, 1, 1, 60, &[192, 0, 2, 1]);
-        let rows: Vec<(&str, Vec<u8>, Vec<&str>)> = vec![
+        let (p, a) = (POINTER, address());
+        assert_walks(&[
             ("header only", message([0; 4], b""), vec![]),
             ("eleven bytes", message([0; 4], b"")[..11].to_vec(), vec!["Cut"]),
             (
@@ -763,6 +775,13 @@ mod tests {
                     "Additional . 41 0 0 bytes",
                 ],
             ),
+        ]);
+    }
+
+    #[test]
+    fn records_and_counts_that_are_wrong() {
+        let (p, a) = (POINTER, address());
+        assert_walks(&[
             (
                 "A of 3 bytes",
                 with(&[record(p, 1, 1, 1, &[1, 2, 3])], [1, 1, 0, 0]),
@@ -818,10 +837,7 @@ mod tests {
                 with(&[a.clone(), vec![0x80]], [1, 2, 0, 0]),
                 vec!["Answer a.test 1 60 192.0.2.1", "LabelType"],
             ),
-        ];
-        for (what, octets, expect) in rows {
-            assert_eq!(walked(&octets), expect, "{what}");
-        }
+        ]);
     }
 
     #[test]
