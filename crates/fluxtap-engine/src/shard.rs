@@ -475,7 +475,7 @@ impl Shard {
         let mut step = 0;
         let mut insides = batch.insides();
         for (number, (reached, observation)) in batch.steps().enumerate() {
-            self.table.look_ahead(share, batch.observations(), number);
+            self.table.look_ahead(share, batch, number);
             for reached in reached {
                 self.take_insides(&mut insides, (number, step), share, batch);
                 step += 1;

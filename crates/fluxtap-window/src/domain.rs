@@ -257,13 +257,26 @@ impl DomainWindow {
         is_name && clients && servers && self.answers.is_sound()
     }
 
-    /// Has those parts fetched into the nearest cache that taking in an ordinary answer needs and that
-    /// lie elsewhere.
-    pub(crate) fn fetch_parts(&self) {
+    /// Has the hosts fetched into the nearest cache, and what taking in an answer needs of the name
+    /// servers.
+    pub(crate) fn fetch_hosts(&self) {
         if let Some(servers) = self.servers.as_deref() {
-            fetch(servers);
+            fetch(&servers.own_hosts);
         }
-        self.answers.fetch_parts();
+        self.answers.fetch_hosts();
+    }
+
+    /// The same with the run that an observation is nearly always of.
+    pub(crate) fn fetch_run(&self, observation: &Observation, batch: &Batch, key: u64) {
+        if let Some(address) = batch.addresses(observation).first() {
+            let host_hash = hash_bytes(self.front(batch.name(observation.host)), key);
+            self.answers.fetch_run(host_hash, address.ip.is_ipv6());
+        }
+    }
+
+    /// The labels of a name of the domain that stand in front of it.
+    fn front<'a>(&self, name: &'a [u8]) -> &'a [u8] {
+        &name[..name.len() - self.name.len().min(name.len())]
     }
 
     /// Bytes held, the entry itself included.
@@ -310,14 +323,12 @@ impl DomainWindow {
         self.authoritative = self.authoritative.saturating_add(u32::from(is_authoritative));
         self.clients |= 1 << (hash_ip(observation.client, key) % 128);
         // The host inside the domain, told by the labels in front of it.
-        let full = batch.name(observation.host);
-        let host = &full[..full.len() - self.name.len().min(full.len())];
+        let host = self.front(batch.name(observation.host));
         let host_hash = hash_bytes(host, key);
         let asked_hash = if observation.asked == observation.host {
             host_hash
         } else {
-            let asked = batch.name(observation.asked);
-            hash_bytes(&asked[..asked.len() - self.name.len().min(asked.len())], key)
+            hash_bytes(self.front(batch.name(observation.asked)), key)
         };
         self.names |= 1 << (asked_hash % 128);
         let mut strongest = self.apply_answers(observation, batch, (host, host_hash), key, ips);

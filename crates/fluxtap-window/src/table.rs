@@ -29,7 +29,7 @@ const CHANGING_RUNS_MIN: usize = 4;
 const SLAB_ONE_IN: usize = 2;
 
 /// Observations that lie between two steps of [`Table::look_ahead`].
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// A domain in the table; valid until the domain is evicted or expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -233,14 +233,15 @@ impl Table {
     /// Has what the observations behind number `at` of a batch need fetched into the nearest cache, so
     /// that it is there when [`Table::apply`] comes. To be called before each of them, from 0 on.
     ///
-    /// What a look-up needs lies behind each other: index, place, window, what the window refers to.
+    /// What a look-up needs lies behind each other: index, place, window, its hosts, the run of one.
     /// So there are steps, and each is taken as much ahead of the next as memory takes to answer.
     /// Domains of other shares are left alone.
-    pub fn look_ahead(&mut self, share: Share, observations: &[Observation], at: usize) {
+    pub fn look_ahead(&mut self, share: Share, batch: &Batch, at: usize) {
+        let observations = batch.observations();
         if at == 0 {
             self.coming.clear();
         }
-        let reached = observations.len().min(at + 4 * AHEAD + 1);
+        let reached = observations.len().min(at + 5 * AHEAD + 1);
         for observation in observations.get(self.coming.len()..reached).unwrap_or_default() {
             let coming = Coming::of(observation, share);
             self.coming.push(coming);
@@ -248,21 +249,33 @@ impl Table {
                 partition.index.fetch(coming.domain_hash);
             }
         }
-        self.step_ahead(at, 3, Partition::fetch_places);
-        self.step_ahead(at, 2, |partition, coming| partition.fetch_window(coming));
-        self.step_ahead(at, 1, |partition, coming| partition.fetch_history(coming));
+        self.step_ahead(at, 4, |partition, coming, _| partition.fetch_places(coming));
+        self.step_ahead(at, 3, |partition, coming, _| partition.fetch_window(coming));
+        self.step_ahead(at, 2, |partition, coming, _| partition.fetch_hosts(coming));
+        let key = self.key;
+        self.step_ahead(at, 1, |partition, coming, number| {
+            if let Some(observation) = observations.get(number) {
+                partition.fetch_run(coming, observation, batch, key);
+            }
+        });
     }
 
     /// Takes a step of [`Table::look_ahead`] for the observation that lies so many steps ahead; before the
     /// first one for those too that had nobody ahead of them to do it.
     #[inline]
-    fn step_ahead(&mut self, at: usize, steps: usize, step: impl Fn(&Partition, &mut Coming)) {
+    fn step_ahead(
+        &mut self,
+        at: usize,
+        steps: usize,
+        step: impl Fn(&Partition, &mut Coming, usize),
+    ) {
         let ahead = at + steps * AHEAD;
         let first = if at == 0 { 0 } else { ahead };
         let end = self.coming.len().min(ahead + 1);
-        for coming in self.coming.get_mut(first..end).unwrap_or_default() {
+        let reached = self.coming.get_mut(first..end).unwrap_or_default();
+        for (coming, number) in reached.iter_mut().zip(first..) {
             if let Some(partition) = self.partitions.get(usize::from(coming.partition)) {
-                step(partition, coming);
+                step(partition, coming, number);
             }
         }
     }
@@ -462,9 +475,15 @@ impl Partition {
         }
     }
 
-    fn fetch_history(&self, coming: &Coming) {
+    fn fetch_hosts(&self, coming: &Coming) {
         if let Some(domain) = self.window_of(coming) {
-            domain.fetch_parts();
+            domain.fetch_hosts();
+        }
+    }
+
+    fn fetch_run(&self, coming: &Coming, observation: &Observation, batch: &Batch, key: u64) {
+        if let Some(domain) = self.window_of(coming) {
+            domain.fetch_run(observation, batch, key);
         }
     }
 

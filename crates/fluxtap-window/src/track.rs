@@ -301,9 +301,8 @@ pub(crate) enum Outcome {
     Changed,
 }
 
-/// Hosts that are fetched ahead, and runs at either end: all that most domains have.
+/// Hosts that are fetched ahead: all that most domains have.
 const HOSTS_FETCHED: usize = 8;
-const RUNS_FETCHED: usize = 4;
 
 /// See the module's head.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -457,14 +456,18 @@ impl Track {
         &self.names[at..at + usize::from(host.name_len)]
     }
 
-    /// Has those parts fetched that a known answer needs and that lie elsewhere, as far as one can say
-    /// which.
-    pub(crate) fn fetch_parts(&self) {
+    /// Has the hosts fetched that are looked through for one.
+    pub(crate) fn fetch_hosts(&self) {
         fetch(&self.hosts[..self.hosts.len().min(HOSTS_FETCHED)]);
-        // The first are of the hosts that are asked most, and of changing ones the last are looked at.
-        let last = self.runs.len().saturating_sub(RUNS_FETCHED);
-        fetch(&self.runs[..last.min(RUNS_FETCHED)]);
-        fetch(&self.runs[last..]);
+    }
+
+    /// Has the latest run of a host and family fetched.
+    pub(crate) fn fetch_run(&self, host_hash: u64, is_v6: bool) {
+        let host = self.hosts.iter().find(|host| host.hash == host_hash);
+        let latest = host.map_or(RUN_NONE, |host| host.latest[usize::from(is_v6)]);
+        if let Some(run) = self.runs.get(usize::from(latest)) {
+            fetch(run);
+        }
     }
 
     /// Whether all that refers to something refers to what is there. What was read from outside must
