@@ -1,7 +1,7 @@
 //! A checkpoint: what is known of all domains, in bytes that are taken whole or not at all.
 //!
 //! ```text
-//! fluxtap checkpoint 4⏎
+//! fluxtap checkpoint 5⏎
 //! frame: head         what the hashes and numbers in the rest mean
 //! frame: partition    64 times, in any order
 //! frame: tail         where event time stands, the campaigns and the cap; without it the file is torn
@@ -24,7 +24,7 @@ use std::io::{self, ErrorKind, Read};
 
 /// The first line. The number goes up with every change of what follows, of the types that are
 /// written down as well: `tests/checkpoint.rs` fails then.
-pub const FIRST_LINE: &[u8] = b"fluxtap checkpoint 4\n";
+pub const FIRST_LINE: &[u8] = b"fluxtap checkpoint 5\n";
 
 /// The part of it that all versions share.
 const ANY_FIRST_LINE: &[u8] = b"fluxtap checkpoint ";
@@ -128,7 +128,7 @@ impl fmt::Display for Fault {
             Self::Io(error) => write!(f, "cannot read it: {error}"),
             Self::Foreign => f.write_str("got something else, expected a checkpoint of fluxtap"),
             Self::Version(version) => {
-                write!(f, "got a checkpoint of form {version}, expected form 4")
+                write!(f, "got a checkpoint of form {version}, expected form 5")
             }
             Self::Torn(at) => write!(f, "it ends early, at {at} bytes"),
             Self::Damaged(at) => write!(f, "what ends at byte {at} is damaged"),

@@ -170,9 +170,9 @@ fn what_is_no_checkpoint_is_called_that() {
     let open = |bytes: &[u8]| Checkpoint::open(bytes, bytes.len() as u64).map(|_| ()).unwrap_err();
     assert!(matches!(open(b""), Fault::Torn(0)));
     assert!(matches!(open(&[0; 64]), Fault::Foreign));
-    assert!(matches!(open(b"fluxtap checkpoint 4\n"), Fault::Torn(_)));
+    assert!(matches!(open(b"fluxtap checkpoint 5\n"), Fault::Torn(_)));
     assert!(matches!(open(b"fluxtap checkpoint 7\nxxxx"), Fault::Version(v) if v == "7"));
-    let mut long = b"fluxtap checkpoint 4\n".to_vec();
+    let mut long = b"fluxtap checkpoint 5\n".to_vec();
     long.extend([0xff; 8]);
     assert!(matches!(open(&long), Fault::Torn(_)), "a length beyond the file asks for no memory");
 }
@@ -181,7 +181,7 @@ fn what_is_no_checkpoint_is_called_that() {
 /// must raise the number in the first line, and then write this one anew with `GOLDEN_UPDATE=1`.
 #[test]
 fn the_checkpoint_that_is_checked_in_is_read() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint-4.bin");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint-5.bin");
     let pool = access(300);
     let tell = |story: &mut Story| chapter(story, &pool, 60..90);
     let (mut whole, _) = short_story();

@@ -1,4 +1,4 @@
-//! A domain that never changed, in 88 bytes for each of its few hosts: what nearly every domain is,
+//! A domain that never changed, in 84 bytes for each of its few hosts: what nearly every domain is,
 //! nearly all the time.
 //!
 //! A [`Quiet`] is one host of a domain in one address family, seen with one address set. Those of a
@@ -10,7 +10,7 @@
 use crate::domain::{DomainWindow, HOSTS_WORTH_JUDGING, hash_bytes, hash_ip, servers_hash};
 use crate::track::{EXPIRY_SLACK_S, Fill, MARK_NONE, Stretch, ZONE_NONE, bits_of, expiry_s};
 use fluxtap_memory::fetch;
-use fluxtap_observe::{Address, Batch, Observation, Vantage};
+use fluxtap_observe::{Address, Batch, Observation, TTL_S_MAX, Vantage};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -41,29 +41,60 @@ const CLIENT_NONE: u8 = u8::MAX;
 /// See the module's head. Lists are filled from the front; 0 is no address, expiry or observer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Quiet {
-    pub(crate) hash: u64,
+    /// The hash of the domain in halves, the lower first: nothing here is laid to 8 bytes.
+    hash: [u32; 2],
     set: Set,
     host: [u8; HOST_OCTETS_MAX],
-    host_len: u8,
+    flags: u8,
     first_s: u32,
     pub(crate) seen_s: u32,
     refreshed_s: u32,
     expiries: [u32; EXPIRIES_MAX],
     observers: [u32; OBSERVERS_MAX],
-    ttl_s: u32,
-    ttl_min_s: u32,
+    /// Beside it the milliseconds of the first answer.
+    ttl: Ttl,
+    /// Beside it the length of the host, and above that responses that only named servers.
+    ttl_min: Ttl,
     /// Keyed hash of the name servers that were seen.
     servers_hash: u32,
-    first_millis: u16,
     /// 0 in an entry that is not used.
     refreshes: u16,
     responses: u16,
-    /// Responses beside them that only named servers.
-    server_responses: u8,
     /// Bits of the window's bitmap of clients.
     clients: [u8; CLIENTS_MAX],
-    flags: u8,
 }
+
+/// A TTL in seconds, which is [`TTL_S_MAX`] at most, and above it a number for which that leaves room.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Ttl(u32);
+
+impl Ttl {
+    const BITS: u32 = 20;
+    /// Bits of the number.
+    const BESIDE_BITS: u32 = u32::BITS - Self::BITS;
+
+    const fn of(seconds: u32, beside: u32) -> Self {
+        Self(seconds & ((1 << Self::BITS) - 1) | beside << Self::BITS)
+    }
+
+    const fn seconds(self) -> u32 {
+        self.0 & ((1 << Self::BITS) - 1)
+    }
+
+    const fn beside(self) -> u32 {
+        self.0 >> Self::BITS
+    }
+}
+
+const _: () = assert!(TTL_S_MAX < 1 << Ttl::BITS && 1_000 < 1 << Ttl::BESIDE_BITS);
+
+/// Bits of the length of a host, beside which the responses lie that only named servers.
+const HOST_LEN_BITS: u32 = 4;
+
+/// As many of those as there is room for.
+const SERVER_RESPONSES_MAX: u32 = (1 << (Ttl::BESIDE_BITS - HOST_LEN_BITS)) - 1;
+
+const _: () = assert!(HOST_OCTETS_MAX < 1 << HOST_LEN_BITS);
 
 const IS_V6: u8 = 1;
 const IS_AUTHORITATIVE: u8 = 2;
@@ -185,22 +216,19 @@ impl Quiet {
         let mut clients = [CLIENT_NONE; CLIENTS_MAX];
         clients[0] = first.client;
         Some(Self {
-            hash: first.hash,
+            hash: [first.hash as u32, (first.hash >> 32) as u32],
             set: first.set?,
             host,
-            host_len: first.host.len() as u8,
             first_s: at_s,
             seen_s: at_s,
             refreshed_s: at_s,
             expiries: [expiry_s(first.at_ms, first.ttl_s), 0],
             observers: [first.observer, 0],
-            ttl_s: first.ttl_s,
-            ttl_min_s: first.ttl_s,
+            ttl: Ttl::of(first.ttl_s, (first.at_ms % 1_000) as u32),
+            ttl_min: Ttl::of(first.ttl_s, first.host.len() as u32),
             servers_hash: first.servers_hash,
-            first_millis: (first.at_ms % 1_000) as u16,
             refreshes: 1,
             responses: 1,
-            server_responses: 0,
             clients,
             flags: (u8::from(first.is_v6) * IS_V6)
                 | (u8::from(first.is_authoritative) * IS_AUTHORITATIVE)
@@ -232,7 +260,7 @@ impl Quiet {
             && self.agrees_on_servers(plain);
         let has_room = self.refreshes < u16::MAX
             && self.responses < u16::MAX
-            && self.server_responses < u8::MAX;
+            && self.server_responses() < SERVER_RESPONSES_MAX;
         let place_of = |list: &[u32], value| list.iter().position(|&v| v == value || v == 0);
         let client = self.clients.iter().position(|&c| c == plain.client || c == CLIENT_NONE);
         let (Some(client), true) = (client, is_same && has_room) else { return false };
@@ -247,18 +275,26 @@ impl Quiet {
                 self.expiries[place] = expiry_s;
                 self.refreshes += 1;
                 self.refreshed_s = self.refreshed_s.max(at_s);
-                self.ttl_s = self.ttl_s.max(plain.ttl_s);
+                self.ttl = Ttl::of(self.ttl.seconds().max(plain.ttl_s), self.ttl.beside());
             }
             self.observers[observer] = plain.observer;
             self.seen_s = self.seen_s.max(at_s);
-            self.ttl_min_s = self.ttl_min_s.min(plain.ttl_s);
+            let ttl_min_s = self.ttl_min.seconds().min(plain.ttl_s);
+            self.ttl_min = Ttl::of(ttl_min_s, self.ttl_min.beside());
             self.responses += 1;
         } else {
-            self.server_responses += 1;
+            let beside = self.ttl_min.beside() + (1 << HOST_LEN_BITS);
+            self.ttl_min = Ttl::of(self.ttl_min.seconds(), beside);
         }
         self.clients[client] = plain.client;
         self.servers_hash = self.servers_hash.max(plain.servers_hash);
         true
+    }
+
+    /// The hash of the domain.
+    pub(crate) const fn hash(&self) -> u64 {
+        let [low, high] = self.hash;
+        (high as u64) << 32 | low as u64
     }
 
     /// Whether the entry is used.
@@ -278,12 +314,21 @@ impl Quiet {
         self.flags / NUMBER_BIT
     }
 
+    const fn host_len(&self) -> usize {
+        (self.ttl_min.beside() & ((1 << HOST_LEN_BITS) - 1)) as usize
+    }
+
     fn host(&self) -> &[u8] {
-        &self.host[..usize::from(self.host_len).min(HOST_OCTETS_MAX)]
+        &self.host[..self.host_len().min(HOST_OCTETS_MAX)]
+    }
+
+    /// Responses that only named servers, beside the others.
+    const fn server_responses(&self) -> u32 {
+        self.ttl_min.beside() >> HOST_LEN_BITS
     }
 
     const fn first_ms(&self) -> u64 {
-        self.first_s as u64 * 1_000 + self.first_millis as u64
+        self.first_s as u64 * 1_000 + self.ttl.beside() as u64
     }
 
     fn pour(&self, window: &mut DomainWindow, key: u64) {
@@ -296,7 +341,7 @@ impl Quiet {
             is_v6: self.is_v6(),
             is_partial: false,
             is_authoritative: self.is_authoritative(),
-            ttl_s: self.ttl_s,
+            ttl_s: self.ttl.seconds(),
             at_ms: self.first_ms(),
             observer: self.observers[0],
             zone: ZONE_NONE,
@@ -310,14 +355,14 @@ impl Quiet {
                 seen_s: self.seen_s,
                 refreshes: u32::from(self.refreshes),
                 responses: u32::from(self.responses),
-                ttl_min_s: self.ttl_min_s,
+                ttl_min_s: self.ttl_min.seconds(),
                 expiries: self.expiries,
                 other_observer: self.observers[1],
                 is_domain_witnessed: self.flags & IS_DOMAIN_WITNESSED != 0,
             },
         );
         window.last_ms = window.last_ms.max(u64::from(self.seen_s) * 1_000);
-        let responses = u32::from(self.responses) + u32::from(self.server_responses);
+        let responses = u32::from(self.responses) + self.server_responses();
         window.responses = window.responses.saturating_add(responses);
         if self.is_authoritative() {
             window.authoritative = window.authoritative.saturating_add(responses);
@@ -402,7 +447,7 @@ impl Slab {
         let places = self.blocks.len() * BLOCK;
         let used = |quiet: &&Quiet| quiet.is_used();
         let is_free = |at: &u32| self.get(*at).is_some_and(|quiet| !quiet.is_used());
-        let is_whole = |quiet: &Quiet| usize::from(quiet.host_len) <= HOST_OCTETS_MAX;
+        let is_whole = |quiet: &Quiet| quiet.host_len() <= HOST_OCTETS_MAX;
         let quiets = || self.blocks.iter().flat_map(|block| block.iter());
         self.blocks.iter().all(|block| block.len() == BLOCK)
             && places <= 1 << 30

@@ -1,6 +1,6 @@
 //! All domains, in fixed partitions with a byte budget each.
 //!
-//! Domains that never changed lie in a slab, 88 bytes for each of their few hosts, and others in a
+//! Domains that never changed lie in a slab, 84 bytes for each of their few hosts, and others in a
 //! window of their own on the heap. The slab gets half of the budget at most, so that no flood of new domains pushes out
 //! one that changed.
 
@@ -509,7 +509,7 @@ impl Partition {
                     }
                 }
                 Place::Slab(at) => {
-                    let is_it = self.slab.get(at).is_some_and(|quiet| quiet.hash == hash);
+                    let is_it = self.slab.get(at).is_some_and(|quiet| quiet.hash() == hash);
                     if is_it && parts.len() < PARTS_MAX {
                         parts.push(at);
                     }
@@ -540,14 +540,14 @@ impl Partition {
     /// A part of the domain that lies in the slab.
     fn find_quiet(&self, hash: u64) -> Option<u32> {
         self.index.of(hash).find_map(|packed| match Packed(packed).place() {
-            Place::Slab(at) => self.slab.get(at).filter(|quiet| quiet.hash == hash).map(|_| at),
+            Place::Slab(at) => self.slab.get(at).filter(|quiet| quiet.hash() == hash).map(|_| at),
             Place::Slot(_) => None,
         })
     }
 
     /// Takes a domain, or a further part of one, into the slab.
     fn admit_quiet(&mut self, quiet: Quiet, budget: usize, counts: &mut TableCounts) {
-        let hash = quiet.hash;
+        let hash = quiet.hash();
         if self.slab.is_full() && self.slab.bytes_grown() > budget / SLAB_ONE_IN {
             self.evict_quiet(counts);
         }
@@ -587,8 +587,8 @@ impl Partition {
     /// Takes one part of a quiet domain out; whether the domain is gone with it.
     fn remove_quiet(&mut self, at: u32) -> bool {
         let Some(quiet) = self.slab.remove(at) else { return false };
-        self.index.remove(quiet.hash, at | Packed::IN_SLAB);
-        let has_other = self.find_quiet(quiet.hash).is_some();
+        self.index.remove(quiet.hash(), at | Packed::IN_SLAB);
+        let has_other = self.find_quiet(quiet.hash()).is_some();
         self.doubled -= u64::from(has_other);
         !has_other
     }
@@ -632,11 +632,11 @@ impl Partition {
         let used = places.filter_map(|at| self.slab.get(at).filter(|quiet| quiet.is_used()));
         let mut parts: Vec<Quiet> = used.cloned().collect();
         let domains =
-            |parts: &[Quiet]| -> BTreeSet<u64> { parts.iter().map(|quiet| quiet.hash).collect() };
-        parts.sort_by_key(|quiet| (Reverse(quiet.seen_s), quiet.hash, quiet.number()));
+            |parts: &[Quiet]| -> BTreeSet<u64> { parts.iter().map(|quiet| quiet.hash()).collect() };
+        parts.sort_by_key(|quiet| (Reverse(quiet.seen_s), quiet.hash(), quiet.number()));
         let gone = parts.split_off(parts.len().min(Slab::parts_in(bytes_max)));
         let kept = domains(&parts);
-        let hosts_gone = gone.iter().filter(|quiet| kept.contains(&quiet.hash)).count();
+        let hosts_gone = gone.iter().filter(|quiet| kept.contains(&quiet.hash())).count();
         let domains_gone = domains(&gone).difference(&kept).count();
         self.slab = Slab::default();
         self.slab_hand = 0;
@@ -670,7 +670,7 @@ impl Partition {
             self.index.insert(entry.hash, slot);
         }
         for at in 0..self.slab.places() {
-            let Some(hash) = self.slab.get(at).filter(|quiet| quiet.is_used()).map(|q| q.hash)
+            let Some(hash) = self.slab.get(at).filter(|quiet| quiet.is_used()).map(Quiet::hash)
             else {
                 continue;
             };
@@ -1073,17 +1073,21 @@ mod tests {
         assert_eq!(kept as u64 + counts.hosts_evicted + counts.evicted, hosts, "{counts:?}");
     }
 
-    /// What a domain that never changed takes, index and gaps included.
+    /// What a domain that never changed takes, index and gaps included, just after the index grew too.
     #[test]
-    fn a_quiet_domain_takes_less_than_104_bytes() {
-        let mut table = Table::new(64 << 20, 3);
-        for i in 0..200_000 {
-            let batch = observed(&format!("w.d{i}.test"), [5, 1, 1, 1], 1_000);
+    fn a_quiet_domain_takes_96_bytes_at_most() {
+        let mut table = Table::new(256 << 20, 3);
+        let mut most = 0.0_f64;
+        for number in 1..=600_000 {
+            let batch = observed(&format!("w.d{number}.test"), [5, 1, 1, 1], 1_000);
             table.apply(&batch.observations()[0], &batch);
+            if number >= 480_000 && number % 4_000 == 0 {
+                let counts = table.counts();
+                assert_eq!(counts.tracked, number);
+                most = most.max(counts.bytes as f64 / counts.tracked as f64);
+            }
         }
-        let counts = table.counts();
-        assert_eq!(counts.tracked, 200_000);
-        assert!(counts.bytes <= 104 * counts.tracked, "{}", counts.bytes as f64 / 200_000.0);
+        assert!((84.0..=96.0).contains(&most), "{most}");
     }
 
     #[test]
