@@ -586,6 +586,16 @@ impl Track {
     /// fluxing host among busy stable ones has the most sets and stays.
     fn forget_hosts(&mut self) {
         let is_one_off = |host: &Host| host.refreshes <= 1;
+        let kept = self.hosts.iter().position(is_one_off).unwrap_or(self.hosts.len());
+        if kept < self.hosts.len() && self.hosts[kept..].iter().all(is_one_off) {
+            self.forget_last_hosts(kept);
+        } else {
+            self.forget_any_hosts();
+        }
+    }
+
+    fn forget_any_hosts(&mut self) {
+        let is_one_off = |host: &Host| host.refreshes <= 1;
         let has_one_offs = self.hosts.iter().any(is_one_off);
         let median = if has_one_offs { 0 } else { self.median_runs() };
         let mut dropped_over = self.hosts.len() / 2;
@@ -625,6 +635,19 @@ impl Track {
         if !has_one_offs {
             self.rebuild();
         }
+    }
+
+    /// The same if the one-offs came behind all others, as one does that makes room for the next: no
+    /// other host gets another number, so nothing but their own runs is touched.
+    fn forget_last_hosts(&mut self, kept: usize) {
+        for at in self.hosts[kept..].iter().flat_map(|host| host.latest) {
+            if let Some(run) = self.runs.get_mut(usize::from(at)) {
+                run.host = HOST_FORGOTTEN;
+            }
+        }
+        self.hosts.truncate(kept);
+        let end = |host: &Host| host.name_at as usize + usize::from(host.name_len);
+        self.names.truncate(self.hosts.iter().map(end).max().unwrap_or(0));
     }
 
     /// The runs that a host has in the middle, of all hosts in order of their runs.
@@ -922,6 +945,29 @@ mod tests {
         // Beyond the limit an observer is a stranger every time.
         assert_eq!(apply(b"w", &ips(&[901]), 150), (false, false));
         assert_eq!(apply(b"w", &ips(&[900]), 1), (true, true));
+    }
+
+    #[test]
+    fn hosts_that_came_last_go_as_any_others_do() {
+        for seed in 0..200_u64 {
+            let mut dice = Dice(seed);
+            let mut track = Track::default();
+            let repeating = dice.below(60);
+            for step in 0..dice.below(400) {
+                let host = format!("h{}", step % (repeating + 1)).into_bytes();
+                track.apply(&fill(&host, &ips(&[dice.below(9) as u32]), step * 40, 30));
+            }
+            track.hosts.iter_mut().for_each(|host| host.refreshes += 1);
+            for step in 0..1 + dice.below(3) {
+                let host = format!("once{}", "x".repeat(step as usize)).into_bytes();
+                track.apply(&fill(&host, &ips(&[dice.below(9) as u32]), 20_000 + step, 30));
+            }
+            let mut other = track.clone();
+            track.forget_hosts();
+            other.forget_any_hosts();
+            assert_eq!(format!("{track:?}"), format!("{other:?}"), "seed {seed}");
+            assert!(track.runs.iter().any(|run| run.host == HOST_FORGOTTEN), "seed {seed}");
+        }
     }
 
     /// Random fills against a naive list of what was applied: whatever is forgotten, a run that is
