@@ -530,11 +530,29 @@ pub(crate) fn linear_count(bitmap: u128) -> u32 {
 /// A hash of name servers with their addresses that does not depend on their order; never 0.
 pub(crate) fn servers_hash(servers: &[Server], batch: &Batch, key: u64) -> u32 {
     let sum = servers.iter().fold(0_u64, |sum, server| {
-        let name = hash_bytes(batch.name(server.name), key);
+        let name = hash_name(batch.name(server.name), key);
         let glue = batch.glue(server).iter();
         sum.wrapping_add(mix(glue.fold(name, |sum, glue| sum.wrapping_add(hash_ip(glue.ip, key)))))
     });
     (sum as u32).max(1)
+}
+
+/// The hash of a name by 16 bytes at a time, the last of which may overlap those in front: every response
+/// that names servers has several to hash.
+fn hash_name(name: &[u8], key: u64) -> u64 {
+    let step = |state: u64, block: &[u8; 16]| {
+        let words = u128::from_le_bytes(*block);
+        let product = u128::from(words as u64 ^ state)
+            * u128::from((words >> 64) as u64 ^ key.rotate_left(32));
+        product as u64 ^ (product >> 64) as u64
+    };
+    match name.last_chunk::<16>() {
+        Some(last) => {
+            let blocks = name.as_chunks::<16>().0;
+            step(blocks.iter().fold(key ^ name.len() as u64, step), last)
+        }
+        None => hash_bytes(name, key),
+    }
 }
 
 pub(crate) fn hash_ip(ip: IpAddr, key: u64) -> u64 {
@@ -576,6 +594,7 @@ fn short_word(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// Lists that come into force number their zones and entries anew, in either history.
     #[test]
@@ -603,6 +622,25 @@ mod tests {
         for track in [Some(&window.answers), servers].into_iter().flatten() {
             assert_eq!((track.runs[0].zone, track.runs[0].mark), (ZONE_NONE, 0));
         }
+    }
+
+    /// Whatever byte of a name changes, or the order of its blocks, changes the hash.
+    #[test]
+    fn every_byte_of_a_name_counts() {
+        let name: Vec<u8> = (0..80).collect();
+        let mut hashes = BTreeSet::from([hash_name(&name, 3), hash_name(&name, 4)]);
+        for len in 0..name.len() {
+            hashes.insert(hash_name(&name[..len], 3));
+            let mut other = name.clone();
+            other[len] ^= 0x20;
+            hashes.insert(hash_name(&other, 3));
+        }
+        for block in 1..5 {
+            let mut other = name.clone();
+            other.rotate_left(16 * block);
+            hashes.insert(hash_name(&other, 3));
+        }
+        assert_eq!(hashes.len(), 2 + 2 * name.len() + 4);
     }
 
     #[test]

@@ -15,8 +15,9 @@ const PLACES_MIN: usize = 16;
 /// or four places in the mean.
 const FREE_ONE_IN: usize = 7;
 
-/// A table that is full grows by one home in so many.
+/// A table that is full grows by one home in so many, and a small one, where little is wasted, by half.
 const GROWTH_ONE_IN: usize = 6;
+const SMALL_HOMES: usize = 1 << 10;
 
 /// Places behind the last home: nearly always enough for those that find it taken.
 const ROOM_BEHIND: usize = 16;
@@ -58,11 +59,12 @@ impl Index {
         behind.iter().take_while(is_it).map(|word| *word as u32)
     }
 
-    /// Has the place fetched where a look-up of this hash begins.
+    /// Has the places fetched that a look-up of this hash goes through, but for one in many.
     #[inline]
     pub(crate) fn fetch(&self, hash: u64) {
-        if let Some(word) = self.words.get(self.home(hash)) {
-            fetch(word);
+        let home = self.home(hash);
+        if let Some(words) = self.words.get(home..home + ROOM_BEHIND / 2) {
+            fetch(words);
         }
     }
 
@@ -126,7 +128,8 @@ impl Index {
 
     #[cold]
     fn grow(&mut self) {
-        self.homes = (self.homes + self.homes / GROWTH_ONE_IN).max(PLACES_MIN);
+        let one_in = if self.homes < SMALL_HOMES { 2 } else { GROWTH_ONE_IN };
+        self.homes = (self.homes + self.homes / one_in).max(PLACES_MIN);
         let room = vec![FREE; self.homes + ROOM_BEHIND];
         let before = std::mem::replace(&mut self.words, room);
         let mut next = 0;

@@ -393,8 +393,9 @@ pub(crate) struct Slab {
     free: Vec<u32>,
 }
 
-/// Entries of a block.
-const BLOCK: usize = 64;
+/// Entries of a block: so many that where the blocks lie stays in a near cache, and few enough that what
+/// is free of the last is little.
+const BLOCK: usize = 128;
 
 /// Bytes of a block and of the pointer to it.
 const BLOCK_BYTES: usize = BLOCK * size_of::<Quiet>() + size_of::<Box<[Quiet]>>();

@@ -270,13 +270,14 @@ impl Table {
         step: impl Fn(&Partition, &mut Coming, usize),
     ) {
         let ahead = at + steps * AHEAD;
-        let first = if at == 0 { 0 } else { ahead };
-        let end = self.coming.len().min(ahead + 1);
-        let reached = self.coming.get_mut(first..end).unwrap_or_default();
-        for (coming, number) in reached.iter_mut().zip(first..) {
+        let mut number = if at == 0 { 0 } else { ahead };
+        while number <= ahead
+            && let Some(coming) = self.coming.get_mut(number)
+        {
             if let Some(partition) = self.partitions.get(usize::from(coming.partition)) {
                 step(partition, coming, number);
             }
+            number += 1;
         }
     }
 

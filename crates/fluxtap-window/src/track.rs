@@ -65,6 +65,14 @@ pub(crate) struct Host {
     answered: [u64; 2],
 }
 
+impl Host {
+    /// Whether it never had more than one run of a family.
+    const fn has_latest_alone(&self) -> bool {
+        let [v4, v6] = self.latest;
+        self.runs <= (v4 != RUN_NONE) as u16 + (v6 != RUN_NONE) as u16
+    }
+}
+
 /// An address that was offered. Its owner is looked up when the domain is first judged, which most
 /// never are, and again when other tables came into force.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -538,9 +546,12 @@ impl Track {
                 && run.is_v6 == fill.is_v6
                 && run.expiries.iter().any(|e| e.abs_diff(expiry_s) <= EXPIRY_SLACK_S)
         };
-        let latest = usize::from(self.hosts[usize::from(host)].latest[usize::from(fill.is_v6)]);
+        let known = &self.hosts[usize::from(host)];
+        let latest = usize::from(known.latest[usize::from(fill.is_v6)]);
         let at = match self.runs.get(latest) {
             Some(run) if is_it(run) => latest,
+            // Nearly no host ever had another set: no need to look through the runs of all of them.
+            Some(_) if known.has_latest_alone() => return None,
             Some(_) => {
                 let from = self.runs.len().saturating_sub(RUNS_SEARCHED_MAX);
                 from + self.runs[from..].iter().rposition(is_it)?
